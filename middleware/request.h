@@ -1,0 +1,117 @@
+/*
+ * Everything between a request and its profile that both doors share:
+ * was a profile asked for, may this caller ask, with which parameters,
+ * and what the answer looks like. Knows neither uWSGI nor WSGI.
+ */
+#ifndef FLAME_MIDDLEWARE_REQUEST_H
+#define FLAME_MIDDLEWARE_REQUEST_H
+
+#include <sys/socket.h>
+#include <time.h>
+
+#include "renderer/renderer.h"
+#include "sampler/sampler.h"
+
+/* ---- configuration: one per door, read-only once requests run ------------- */
+
+struct flame_network; /* one CIDR */
+
+struct flame_config {
+    uint64_t interval_ns;        /* default of interval=; 1 ms */
+    uint64_t max_ns;             /* longest profile; 60 s */
+    struct flame_network *allow; /* NULL: loopback only, the strict rules */
+    size_t allow_count;
+};
+
+void flame_config_init(struct flame_config *config);
+/* Adds "10.0.0.0/8", "::1" or "fd00::/8". 0, -EINVAL or -ENOMEM. */
+int flame_config_allow(struct flame_config *config, struct flame_slice cidr);
+void flame_config_free(struct flame_config *config);
+
+/* Seconds as decimal text ("0.0005", "1e-3"; no nan, no hex) to ns. */
+int flame_parse_seconds(struct flame_slice text, uint64_t *ns);
+
+/* ---- what was asked ---------------------------------------------------------- */
+
+/*
+ * True if this query string could ask for a profile: cheap, exact enough for
+ * the path of every request. False: leave the request alone.
+ */
+bool flame_query_mentions_us(struct flame_slice query);
+
+/*
+ * How a door looks up a CGI variable ("REMOTE_ADDR", "HTTP_HOST", ...).
+ * data == NULL: absent. The slice stays valid while the request does.
+ */
+typedef struct flame_slice flame_lookup(void *door_request, const char *name);
+
+enum flame_decision {
+    FLAME_ORDINARY,  /* nothing asked, or asked by somebody who may not */
+    FLAME_MALFORMED, /* may ask, but asked nonsense: answer 400 */
+    FLAME_PROFILE,
+};
+
+struct flame_params {
+    uint64_t interval_ns;
+    enum flame_format format;
+    bool head; /* HEAD: headers only */
+};
+
+#define FLAME_SENTENCE_SIZE 512 /* enough for every sentence, with its NUL */
+
+/*
+ * Decides. Order: asked at all, method, may the caller, the parameters.
+ * Refusals of callers are counted and logged at most once a minute through
+ * `log` (one line, no newline). MALFORMED: the sentence for the 400 stands in
+ * `sentence`. Reads only what it needs through `lookup`.
+ */
+enum flame_decision flame_request_decide(const struct flame_config *config,
+                                         flame_lookup *lookup, void *door_request,
+                                         void (*log)(const char *line),
+                                         struct flame_params *params,
+                                         char sentence[FLAME_SENTENCE_SIZE]);
+
+/* ---- the answer -------------------------------------------------------------- */
+
+/* An application's header that would break the picture (ETag, Location, ...). */
+bool flame_header_is_dropped(struct flame_slice name);
+/* The same, as a NULL-terminated list of names, for a door that wants it. */
+extern const char *const flame_dropped_headers[];
+
+struct flame_answer {
+    int status;         /* 200, or 500/503 when drawing failed */
+    const char *reason; /* "OK" */
+    const char *content_type;
+    const char *security_policy; /* NULL: none */
+    struct flame_writer body;
+    uint64_t drawing_ns;
+};
+
+/* What the application did, for the title block. */
+struct flame_outcome {
+    struct flame_slice method;
+    struct flame_slice path;   /* with the query, as the person sees it */
+    struct flame_slice status; /* "404 Not Found"; empty: none was given */
+    struct flame_slice raised; /* exception type's name; empty: none */
+    struct flame_slice server; /* "uWSGI 2.0.21, Python 3.11.2" */
+};
+
+/*
+ * Draws. Never fails: if the picture cannot be made the answer is a text that
+ * says why. Owner frees with flame_answer_free().
+ */
+void flame_answer_make(const struct flame_profile *profile,
+                       const struct flame_params *params,
+                       const struct flame_outcome *outcome,
+                       struct flame_answer *answer);
+/* A text/plain answer of one sentence (400, 503). */
+void flame_answer_text(int status, const char *reason, const char *sentence,
+                       struct flame_answer *answer);
+void flame_answer_free(struct flame_answer *answer);
+
+/* The log line of one profile: path, duration, samples, missed, costs. */
+void flame_answer_log(const struct flame_profile *profile,
+                      const struct flame_outcome *outcome,
+                      const struct flame_answer *answer, char *line, size_t size);
+
+#endif

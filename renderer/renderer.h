@@ -1,0 +1,91 @@
+/*
+ * A profile or folded text in, a picture or text out.
+ *
+ * profile | folded text -> flame_tree -> svg, folded, png
+ * Nothing here knows Python, HTTP or signals. Not thread-safe per object;
+ * different objects may be used by different threads at once. No globals.
+ */
+#ifndef FLAME_RENDERER_RENDERER_H
+#define FLAME_RENDERER_RENDERER_H
+
+#include "sampler/profile.h"
+
+/* ---- a growing buffer with a sticky error -------------------------------- */
+
+/*
+ * Append freely, check `error` once at the end. 0, or a negative errno
+ * (-ENOMEM, -E2BIG over `limit`). data is malloc'd; the writer's owner frees
+ * it with flame_writer_free() or takes it with flame_writer_take().
+ */
+struct flame_writer {
+    char *data;
+    size_t length;
+    size_t capacity;
+    size_t limit; /* 0: none */
+    int error;
+};
+
+void flame_writer_free(struct flame_writer *writer);
+
+/* ---- the call tree -------------------------------------------------------- */
+
+struct flame_tree;
+
+/*
+ * Builds a call tree: same function under same parent merged, children in a
+ * deterministic order. Copies what it needs from the profile.
+ * The caller frees it with flame_tree_free(). NULL: out of memory.
+ */
+struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile);
+
+/*
+ * Reads folded stacks ("root;child;leaf 42" per line, LF or CRLF). Lines that
+ * make no sense are ignored and counted. NULL: out of memory.
+ */
+struct flame_tree *flame_tree_from_folded(const char *text, size_t length,
+                                          uint64_t *ignored_lines);
+void flame_tree_free(struct flame_tree *tree);
+
+/* ---- pictures -------------------------------------------------------------- */
+
+enum flame_format { FLAME_FORMAT_SVG, FLAME_FORMAT_FOLDED, FLAME_FORMAT_PNG };
+
+/* What stands around the graph. Strings are escaped here; NULL: left out. */
+struct flame_picture_options {
+    struct flame_slice title;            /* "GET /shop/?page=2" */
+    struct flame_slice subtitle;         /* "status 200, uWSGI 2.0.21, Python 3.11" */
+    struct flame_slice warning;          /* "The application raised ValueError." */
+    const struct flame_quality *quality; /* NULL: unknown (folded input) */
+    uint32_t width;                      /* px of the static picture; 0: 1200 */
+};
+
+/*
+ * Each writes the whole of one format into the writer. 0 or a negative errno;
+ * flame_render_png() returns -ENOSYS when librsvg or cairo cannot be loaded
+ * and -ENOENT when no font is installed; flame_render_error() says it in
+ * one sentence for the person who asked.
+ */
+int flame_render_svg(const struct flame_tree *tree,
+                     const struct flame_picture_options *options,
+                     struct flame_writer *writer);
+int flame_render_folded(const struct flame_tree *tree, struct flame_writer *writer);
+int flame_render_png(const struct flame_tree *tree,
+                     const struct flame_picture_options *options,
+                     struct flame_writer *writer);
+int flame_render(enum flame_format format, const struct flame_tree *tree,
+                 const struct flame_picture_options *options,
+                 struct flame_writer *writer);
+const char *flame_render_error(int error);
+
+/* "image/svg+xml", "text/plain; charset=utf-8", "image/png" */
+const char *flame_format_content_type(enum flame_format format);
+/* "svg", "folded", "png"; returns 0 and the format, or -EINVAL. */
+int flame_format_from_name(struct flame_slice name, enum flame_format *format);
+
+/*
+ * The Content-Security-Policy under which the SVG's own script and style run
+ * and nothing else does: a constant, since their bytes are.
+ */
+const char *flame_svg_content_security_policy(void);
+
+#endif

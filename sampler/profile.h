@@ -1,0 +1,69 @@
+/*
+ * What a finished profile says: its read interface.
+ *
+ * The sampler fills it, the renderer reads it; this header is all they share.
+ * It knows nothing of Python or HTTP and pulls in libc only.
+ */
+#ifndef FLAME_SAMPLER_PROFILE_H
+#define FLAME_SAMPLER_PROFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A run of bytes somebody else owns. Not NUL-terminated; any byte may occur. */
+struct flame_slice {
+    const char *data;
+    size_t length;
+};
+
+/*
+ * One function, copied while it was sampled. Names are UTF-8 with lone
+ * surrogates encoded like other code points: text from outside, to be
+ * escaped by whoever shows it. A synthetic function (a mark such as
+ * "[overflow]") has an empty file and line 0.
+ */
+struct flame_code {
+    struct flame_slice name; /* qualified where Python knows it (3.11+) */
+    struct flame_slice file;
+    uint32_t first_line; /* of the definition, from 1 */
+};
+
+/*
+ * One place in the call tree: a function called from its parent's place.
+ * Node 0 is the root and stands for the request itself; it has no code.
+ * A parent's index is always smaller than its children's.
+ * wall_ns and samples are self values: of this place as the leaf.
+ */
+struct flame_node {
+    uint32_t parent;
+    uint32_t code; /* index into codes; meaningless for node 0 */
+    uint64_t wall_ns;
+    uint64_t samples;
+};
+
+/* How the profile came about and how far it can be trusted. */
+struct flame_quality {
+    uint64_t interval_ns;          /* asked */
+    uint64_t duration_ns;          /* wall time watched; the sum of all wall_ns */
+    uint64_t samples;              /* taken */
+    uint64_t missed;               /* due, but not taken; their time went to the next */
+    uint64_t rejected;             /* reads that faulted or contradicted themselves */
+    uint64_t cut;                  /* taken, but the stack's root or leaf end is lost */
+    uint64_t overflow;             /* charged to a coarser place: memory was full */
+    uint64_t spacing_mean_ns;      /* achieved, between samples */
+    uint64_t spacing_deviation_ns; /* its standard deviation */
+    uint64_t sampling_ns;          /* spent in the signal handler and the ticker */
+    bool deadline_reached;         /* the request ran on after the profile ended */
+};
+
+/* Valid as long as its owner says; pointers lead into the owner's memory. */
+struct flame_profile {
+    const struct flame_node *nodes;
+    uint32_t node_count; /* at least 1: the root */
+    const struct flame_code *codes;
+    uint32_t code_count;
+    struct flame_quality quality;
+};
+
+#endif

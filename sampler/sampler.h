@@ -1,0 +1,65 @@
+/*
+ * Watches one thread for a while and yields a profile of its Python frames.
+ *
+ * A session is one watched stretch of one thread. Any number up to
+ * FLAME_SESSIONS_MAX may run at once, each with its own interval; one native
+ * thread of ours, the ticker, serves them all and lives only as long as they.
+ */
+#ifndef FLAME_SAMPLER_SAMPLER_H
+#define FLAME_SAMPLER_SAMPLER_H
+
+#include "sampler/profile.h"
+
+#define FLAME_SESSIONS_MAX 64
+#define FLAME_INTERVAL_MIN_NS UINT64_C(50000)
+#define FLAME_INTERVAL_MAX_NS UINT64_C(1000000000)
+
+struct flame_session;
+
+struct flame_session_options {
+    uint64_t interval_ns; /* FLAME_INTERVAL_MIN_NS to FLAME_INTERVAL_MAX_NS */
+    uint64_t max_ns;      /* sampling ends by itself after this; 0: never */
+    uint64_t seed;        /* of the jitter; 0: from the clock */
+};
+
+/*
+ * Starts to watch the calling thread. Frames that are on its Python stack now
+ * will not be part of the profile; what they call from now on will.
+ *
+ * GIL: held, with the thread state whose frames are to be watched current.
+ * Returns 0 and the session in *out, or a negative errno and NULL:
+ * -EINVAL interval out of range, -EAGAIN FLAME_SESSIONS_MAX are running or no
+ * thread could be made, -ENOMEM, -ENOTSUP this Python cannot be sampled.
+ */
+int flame_session_start(const struct flame_session_options *options,
+                        struct flame_session **out);
+
+/*
+ * From now on read the frames of another thread state of the same OS thread
+ * (a PyThreadState *): for a server that switches interpreters after start.
+ * Called on the watched thread.
+ */
+void flame_session_use_thread_state(struct flame_session *session, void *thread_state);
+
+/*
+ * Between the two, time passes for others: nothing is sampled and the
+ * duration stands still. For servers that leave a request and come back to it
+ * on the same thread. No nesting. Called on the watched thread, GIL held.
+ */
+void flame_session_pause(struct flame_session *session);
+void flame_session_resume(struct flame_session *session);
+
+/*
+ * Ends the session. Afterwards no signal of ours is handled for it and the
+ * thread's signal mask is as it was at start. Same thread as start; the GIL
+ * need not be held. To be called once, whatever the watched code did.
+ */
+void flame_session_stop(struct flame_session *session);
+
+/* The profile of a stopped session; valid until flame_session_free(). */
+const struct flame_profile *flame_session_profile(const struct flame_session *session);
+
+/* Gives a stopped session's memory back for the next. Any thread. */
+void flame_session_free(struct flame_session *session);
+
+#endif
