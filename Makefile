@@ -1,0 +1,93 @@
+# flameprof: a flame graph of one web request. `make help` lists the targets.
+
+VERSION := $(shell cat VERSION)
+
+PYTHON ?= /usr/bin/python3
+UWSGI ?= uwsgi
+BUILD ?= build
+PREFIX ?= /usr/local
+# Debian's uWSGI looks for plugins in one fixed directory and says which.
+UWSGI_PLUGIN_DIR ?= $(or $(shell $(UWSGI) --cflags 2>/dev/null | \
+	sed -n 's/.*-DUWSGI_PLUGIN_DIR="\\"\([^"\\]*\).*/\1/p'),/usr/lib/uwsgi/plugins)
+
+CFLAGS ?= -O2 -g
+# WERROR=-Werror is what .ci/run adds: a warning of next year's compiler should
+# not keep anybody from building.
+WERROR ?=
+override CFLAGS += -std=gnu11 -fPIC -fvisibility=hidden -I. \
+	-Wall -Wextra -Wshadow -Wconversion $(WERROR) -DFLAMEPROF_VERSION='"$(VERSION)"'
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+
+# What is missing of packages.txt is installed before anything else is read:
+# the fragments below ask pkg-config and uwsgi for their flags.
+GOALS := $(or $(MAKECMDGOALS),all)
+NEEDS := $(if $(filter-out help clean install uninstall check-format,$(GOALS)),build)
+NEEDS += $(if $(filter test test-% soak bench,$(GOALS)),test)
+ifeq ($(MAKELEVEL),0)
+ifneq ($(strip $(NEEDS)),)
+$(shell ./packages.sh $(NEEDS) >&2)
+ifneq ($(.SHELLSTATUS),0)
+$(error packages are missing, see above)
+endif
+endif
+endif
+
+-include sampler/sampler.mk
+-include renderer/renderer.mk
+-include middleware/middleware.mk
+-include plugin/plugin.mk
+-include tests/sampler/tests.mk
+-include tests/renderer/tests.mk
+-include tests/middleware/tests.mk
+-include tests/plugin/tests.mk
+-include bench/bench.mk
+include tests/house/tests.mk
+
+PRODUCTS := $(if $(wildcard renderer/renderer.mk),$(BUILD)/flameprof) \
+	$(if $(wildcard middleware/middleware.mk),$(BUILD)/python) \
+	$(if $(wildcard plugin/plugin.mk),$(BUILD)/flameprof_plugin.so)
+TESTS := test-house \
+	$(if $(wildcard tests/sampler/tests.mk),test-sampler) \
+	$(if $(wildcard tests/renderer/tests.mk),test-renderer) \
+	$(if $(wildcard tests/middleware/tests.mk),test-request test-wsgi test-servers) \
+	$(if $(wildcard tests/plugin/tests.mk),test-plugin)
+
+.PHONY: all demo serve test soak bench matrix install uninstall clean help check-format
+
+all: $(PRODUCTS) ## build the uWSGI plugin, the command and the Python package (default)
+
+demo: all ## profile one real request of the example, write its picture, exit
+	PYTHON=$(PYTHON) UWSGI=$(UWSGI) BUILD=$(BUILD) examples/demo.sh once
+
+serve: all ## keep the example running on 127.0.0.1 until Ctrl-C
+	PYTHON=$(PYTHON) UWSGI=$(UWSGI) BUILD=$(BUILD) examples/demo.sh serve
+
+test: all $(TESTS) ## build and run every test
+
+matrix: ## demo and test from a fresh clone in fresh Debian 12, 13 and forky
+	tests/matrix/run
+
+install: ## install what was built (DESTDIR, PREFIX, UWSGI_PLUGIN_DIR)
+	install -D -m 644 $(BUILD)/flameprof_plugin.so $(DESTDIR)$(UWSGI_PLUGIN_DIR)/flameprof_plugin.so
+	install -D -m 755 $(BUILD)/flameprof $(DESTDIR)$(PREFIX)/bin/flameprof
+
+uninstall: ## remove what `make install` put there
+	rm -f $(DESTDIR)$(UWSGI_PLUGIN_DIR)/flameprof_plugin.so $(DESTDIR)$(PREFIX)/bin/flameprof
+
+clean: ## remove the build directory
+	rm -rf $(BUILD)
+
+check-format: ## fail if a C file is not as clang-format writes it
+	git ls-files -z '*.c' '*.h' | xargs -0 --no-run-if-empty clang-format --dry-run -Werror
+
+help: ## this list
+	@echo 'flameprof $(VERSION): a flame graph of one web request'
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

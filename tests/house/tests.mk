@@ -1,0 +1,6 @@
+# Tests of the tree itself: who includes whom, what signal context may call.
+
+.PHONY: test-house
+
+test-house: all
+	BUILD=$(BUILD) $(PYTHON) -B tests/house/run.py
