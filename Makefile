@@ -59,10 +59,10 @@ TESTS := test-house \
 all: $(PRODUCTS) ## build the uWSGI plugin, the command and the Python package (default)
 
 demo: all ## profile one real request of the example, write its picture, exit
-	PYTHON=$(PYTHON) UWSGI=$(UWSGI) BUILD=$(BUILD) examples/demo.sh once
+	UWSGI=$(UWSGI) BUILD=$(BUILD) $(PYTHON) -B examples/demo.py once
 
 serve: all ## keep the example running on 127.0.0.1 until Ctrl-C
-	PYTHON=$(PYTHON) UWSGI=$(UWSGI) BUILD=$(BUILD) examples/demo.sh serve
+	UWSGI=$(UWSGI) BUILD=$(BUILD) $(PYTHON) -B examples/demo.py serve
 
 test: all $(TESTS) ## build and run every test
 

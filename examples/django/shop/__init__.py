@@ -1,0 +1,1 @@
+"""A small bookshop in Django: the application of `make demo`."""
