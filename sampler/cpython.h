@@ -1,0 +1,141 @@
+/*
+ * What CPython keeps where: the one place that knows its versions.
+ *
+ * Reads CPython's structures in place, takes no reference and calls nothing of
+ * CPython's: its public getters (PyThreadState_GetFrame, PyFrame_GetCode)
+ * count references and some allocate, which neither a signal handler nor a
+ * thread without the GIL may do. Every read may fault or be stale; callers run
+ * inside flame_guard_* and treat what they get as untrusted.
+ *
+ * Sources: Include/cpython/pystate.h, Include/cpython/frameobject.h (3.9,
+ * 3.10), Include/internal/pycore_frame.h (3.11 to 3.13) and
+ * pycore_interpframe_structs.h (3.14 on) of each version.
+ */
+#ifndef FLAME_SAMPLER_CPYTHON_H
+#define FLAME_SAMPLER_CPYTHON_H
+
+#define PY_SSIZE_T_CLEAN
+#ifndef Py_BUILD_CORE
+#define Py_BUILD_CORE 1
+#endif
+#ifndef NDEBUG
+#define NDEBUG 1 /* CPython's inline getters assert with calls we may not make */
+#endif
+#include <Python.h>
+#include <frameobject.h>
+#if PY_VERSION_HEX >= 0x030E0000
+#include <internal/pycore_interpframe_structs.h>
+#elif PY_VERSION_HEX >= 0x030B0000
+#include <internal/pycore_frame.h>
+#endif
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#if PY_VERSION_HEX < 0x03090000 || PY_VERSION_HEX >= 0x03100000
+#error "flameprof knows CPython 3.9 to 3.15"
+#endif
+#ifdef Py_GIL_DISABLED
+#error "flameprof does not know free-threaded CPython"
+#endif
+
+/* A frame of the interpreter, opaque to everybody else. */
+#if PY_VERSION_HEX >= 0x030B0000
+typedef struct _PyInterpreterFrame flame_frame;
+#else
+typedef PyFrameObject flame_frame;
+#endif
+
+/* The innermost frame of a thread state, or NULL. */
+static inline const flame_frame *flame_cpython_top(const PyThreadState *thread)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return thread->current_frame;
+#elif PY_VERSION_HEX >= 0x030B0000
+    return thread->cframe->current_frame;
+#else
+    return thread->frame;
+#endif
+}
+
+/* The caller's frame, or NULL at the end of the chain. */
+static inline const flame_frame *flame_cpython_caller(const flame_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return frame->previous;
+#else
+    return frame->f_back;
+#endif
+}
+
+/*
+ * True for a frame that is no Python function: since 3.12 the interpreter
+ * puts one of its own below each entry from C; 3.14 renamed the owner and 3.15
+ * dropped the old one.
+ */
+static inline bool flame_cpython_is_shim(const flame_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030E0000
+    return frame->owner >= FRAME_OWNED_BY_INTERPRETER;
+#elif PY_VERSION_HEX >= 0x030C0000
+    return frame->owner == FRAME_OWNED_BY_CSTACK;
+#else
+    (void)frame;
+    return false;
+#endif
+}
+
+/* The code a frame runs; from 3.13 on it may be another kind of object. */
+static inline const PyCodeObject *flame_cpython_code(const flame_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030E0000
+    /* A tagged pointer: the low two bits say how its reference is counted. */
+    return (const PyCodeObject *)(frame->f_executable.bits & ~(uintptr_t)3);
+#elif PY_VERSION_HEX >= 0x030D0000
+    return (const PyCodeObject *)frame->f_executable;
+#else
+    return frame->f_code;
+#endif
+}
+
+static inline const PyObject *flame_cpython_name(const PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return code->co_qualname;
+#else
+    return code->co_name;
+#endif
+}
+
+/*
+ * The code points of a str: false if it has none to read in place (a str of
+ * before 3.12 that was never made ready).
+ */
+struct flame_text {
+    const void *data;
+    size_t length;  /* code points */
+    unsigned width; /* bytes each: 1, 2 or 4 */
+};
+
+static inline bool flame_cpython_text(const PyObject *object, struct flame_text *text)
+{
+    const PyASCIIObject *ascii = (const PyASCIIObject *)object;
+
+    if (!ascii->state.compact || ascii->length < 0) {
+        return false;
+    }
+    text->width = ascii->state.kind;
+    text->length = (size_t)ascii->length;
+    text->data = ascii->state.ascii
+                     ? (const void *)(ascii + 1)
+                     : (const void *)((const PyCompactUnicodeObject *)object + 1);
+    return text->width == 1 || text->width == 2 || text->width == 4;
+}
+
+/* The hash a str carries, or -1 where it was never asked for one. */
+static inline Py_hash_t flame_cpython_text_hash(const PyObject *object)
+{
+    return ((const PyASCIIObject *)object)->hash;
+}
+
+#endif

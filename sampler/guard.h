@@ -1,0 +1,47 @@
+/*
+ * Reads that may fault: a wrong address ends the read, not the process.
+ *
+ * A thread that is about to follow pointers it cannot trust arms its guard;
+ * a SIGSEGV or SIGBUS on that thread then jumps back to where it was armed.
+ * Everybody else's faults go to the handler that stood before ours.
+ *
+ *     if (flame_guard_enter_sigsafe(guard)) {
+ *         ... follow pointers; write to own memory only when done reading ...
+ *         flame_guard_leave_sigsafe(guard);
+ *     } else {
+ *         ... it faulted; the guard is disarmed ...
+ *     }
+ *
+ * Both signals must be unblocked on a thread that enters. No nesting.
+ */
+#ifndef FLAME_SAMPLER_GUARD_H
+#define FLAME_SAMPLER_GUARD_H
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct flame_guard {
+    atomic_bool armed;
+    pthread_t thread;
+    sigjmp_buf back;
+};
+
+/* A macro, since sigsetjmp may not return into a function that has ended. */
+#define flame_guard_enter_sigsafe(guard) \
+    (sigsetjmp((guard)->back, 0) == 0 && flame_guard_arm_sigsafe(guard))
+
+bool flame_guard_arm_sigsafe(struct flame_guard *guard);
+void flame_guard_leave_sigsafe(struct flame_guard *guard);
+
+/*
+ * The handlers, for as long as any guard may be used. `guards` outlives them.
+ * Installing again is harmless and puts ours back on top of one that came in
+ * between. Removing puts back what stood before where ours is still on top.
+ * Ordinary context; callers take turns.
+ */
+int flame_guard_install(struct flame_guard *const *guards, size_t count);
+void flame_guard_remove(void);
+
+#endif

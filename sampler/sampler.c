@@ -1,0 +1,273 @@
+#include "sampler/cpython.h"
+
+#include <errno.h>
+#include <math.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sampler/sampler.h"
+#include "sampler/session.h"
+
+/*
+ * Slots are mapped once and never unmapped: a signal that arrives late finds
+ * its session's memory still there.
+ */
+static struct flame_session *slots;
+static struct flame_guard *guards[FLAME_SESSIONS_MAX + 1];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
+static unsigned users; /* sessions between start and stop */
+static bool fork_known;
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&lock);
+    flame_ticker_before_fork();
+}
+
+static void after_fork_in_parent(void)
+{
+    flame_ticker_after_fork_in_parent();
+    pthread_mutex_unlock(&lock);
+}
+
+static void after_fork_in_child(void)
+{
+    flame_ticker_after_fork_in_child();
+    pthread_mutex_unlock(&lock);
+}
+
+static int map_slots(void)
+{
+    void *memory =
+        mmap(NULL, FLAME_SESSIONS_MAX * sizeof *slots, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (memory == MAP_FAILED) {
+        return -ENOMEM;
+    }
+    slots = memory;
+    for (size_t i = 0; i < FLAME_SESSIONS_MAX; i++) {
+        guards[i] = &slots[i].guard;
+    }
+    guards[FLAME_SESSIONS_MAX] = flame_ticker_guard();
+    return 0;
+}
+
+/* Everything the process needs once, before its first session. Under lock. */
+static int prepare_process(void)
+{
+    if (slots == NULL) {
+        int error = map_slots();
+        if (error != 0) {
+            return error;
+        }
+    }
+    if (!fork_known) {
+        if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) !=
+            0) {
+            return -ENOMEM;
+        }
+        fork_known = true;
+    }
+    int error = flame_handler_install(slots, FLAME_SESSIONS_MAX);
+    return error != 0 ? error : flame_guard_install(guards, FLAME_SESSIONS_MAX + 1);
+}
+
+static int take_slot(struct flame_session **out)
+{
+    for (size_t i = 0; i < FLAME_SESSIONS_MAX; i++) {
+        struct flame_session *session = &slots[i];
+        if (atomic_exchange(&session->taken, true)) {
+            continue;
+        }
+        if (session->store == NULL) {
+            session->store = flame_store_new();
+        } else {
+            flame_store_reset(session->store);
+        }
+        if (session->store == NULL) {
+            atomic_store(&session->taken, false);
+            return -ENOMEM;
+        }
+        *out = session;
+        return 0;
+    }
+    return -EAGAIN;
+}
+
+/* uWSGI's threads block every signal; what sampling needs is let through. */
+static void unblock_signals(struct flame_session *session)
+{
+    sigset_t needed;
+
+    sigemptyset(&needed);
+    sigaddset(&needed, SIGSEGV);
+    sigaddset(&needed, SIGBUS);
+    sigaddset(&needed, flame_handler_signal());
+    pthread_sigmask(SIG_UNBLOCK, &needed, &session->blocked_before);
+}
+
+/* Only ours: the application may have changed the rest meanwhile. */
+static void reblock_signals(const struct flame_session *session)
+{
+    const int needed[] = {SIGSEGV, SIGBUS, flame_handler_signal()};
+    sigset_t again;
+
+    sigemptyset(&again);
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        if (sigismember(&session->blocked_before, needed[i]) == 1) {
+            sigaddset(&again, needed[i]);
+        }
+    }
+    pthread_sigmask(SIG_BLOCK, &again, NULL);
+}
+
+static int set_up(struct flame_session *session,
+                  const struct flame_session_options *options)
+{
+    const PyThreadState *thread_state = PyThreadState_Get();
+
+    session->thread = pthread_self();
+    session->tid = (pid_t)syscall(SYS_gettid);
+    if (pthread_getcpuclockid(session->thread, &session->cpu_clock) != 0) {
+        return -ENOTSUP;
+    }
+    atomic_store(&session->thread_state, thread_state);
+    session->code_type = &PyCode_Type;
+    session->entry = flame_cpython_top(thread_state);
+    while (session->entry != NULL && flame_cpython_is_shim(session->entry)) {
+        session->entry = flame_cpython_caller(session->entry);
+    }
+    session->interval_ns = options->interval_ns;
+    session->started_ns = flame_now_sigsafe();
+    session->ends_ns =
+        options->max_ns == 0 ? UINT64_MAX : session->started_ns + options->max_ns;
+    session->random = options->seed != 0 ? options->seed : session->started_ns | 1;
+    session->paused = false;
+    session->paused_ns = 0;
+    session->last_ns = session->started_ns;
+    session->last_cpu_ns = FLAME_CPU_UNKNOWN;
+    session->last_node = 0;
+    session->spacing_count = 0;
+    session->spacing_sum_ns = 0;
+    session->spacing_squares = 0;
+    session->quality = (struct flame_quality){.interval_ns = options->interval_ns};
+    return 0;
+}
+
+int flame_session_start(const struct flame_session_options *options,
+                        struct flame_session **out)
+{
+    struct flame_session *session = NULL;
+
+    *out = NULL;
+    if (options->interval_ns < FLAME_INTERVAL_MIN_NS ||
+        options->interval_ns > FLAME_INTERVAL_MAX_NS) {
+        return -EINVAL;
+    }
+    pthread_mutex_lock(&lock);
+    int error = prepare_process();
+    if (error == 0) {
+        error = take_slot(&session);
+    }
+    users += error == 0;
+    pthread_mutex_unlock(&lock);
+    if (error != 0) {
+        return error;
+    }
+    error = set_up(session, options);
+    if (error == 0) {
+        unblock_signals(session);
+        atomic_store(&session->active, true);
+        error = flame_ticker_add(session);
+    }
+    if (error != 0) {
+        flame_session_stop(session);
+        flame_session_free(session);
+        return error;
+    }
+    *out = session;
+    return 0;
+}
+
+void flame_session_use_thread_state(struct flame_session *session, void *thread_state)
+{
+    atomic_store(&session->thread_state, thread_state);
+}
+
+void flame_session_pause(struct flame_session *session)
+{
+    flame_ticker_pause(session);
+}
+
+void flame_session_resume(struct flame_session *session)
+{
+    flame_ticker_resume(session);
+}
+
+/* A signal sent before the ticker let go arrives at our next system call. */
+static void wait_for_last_signal(struct flame_session *session)
+{
+    for (int i = 0; i < 1000 && atomic_load(&session->signalled); i++) {
+        sched_yield();
+    }
+    /* Swallowed: somebody replaced the handler or blocked the signal. */
+    atomic_store(&session->signalled, false);
+}
+
+/* The time after the last sample belongs to where that sample was. */
+static void complete(struct flame_session *session)
+{
+    uint64_t end = flame_now_sigsafe();
+    struct flame_quality *quality = &session->quality;
+
+    if (end > session->ends_ns) {
+        end = session->ends_ns;
+    }
+    if (session->paused) {
+        end = session->paused_at_ns;
+    }
+    if (end > session->last_ns) {
+        flame_store_charge_sigsafe(session->store, session->last_node,
+                                   end - session->last_ns, 0);
+        session->last_ns = end;
+    }
+    quality->duration_ns = session->last_ns - session->started_ns - session->paused_ns;
+    if (session->spacing_count > 0) {
+        double count = (double)session->spacing_count;
+        double mean = (double)session->spacing_sum_ns / count;
+        double variance = (double)session->spacing_squares / count - mean * mean;
+        quality->spacing_mean_ns = (uint64_t)mean;
+        quality->spacing_deviation_ns = variance > 0 ? (uint64_t)sqrt(variance) : 0;
+    }
+    session->profile.quality = *quality;
+    flame_store_read(session->store, &session->profile);
+}
+
+void flame_session_stop(struct flame_session *session)
+{
+    flame_ticker_remove(session);
+    wait_for_last_signal(session);
+    reblock_signals(session);
+    complete(session);
+    pthread_mutex_lock(&lock);
+    if (--users == 0) {
+        flame_guard_remove();
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+const struct flame_profile *flame_session_profile(const struct flame_session *session)
+{
+    return &session->profile;
+}
+
+void flame_session_free(struct flame_session *session)
+{
+    if (session != NULL) {
+        atomic_store(&session->taken, false);
+    }
+}

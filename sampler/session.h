@@ -1,0 +1,134 @@
+/*
+ * One watched stretch of one thread: the state its owner, the ticker and the
+ * signal handler share. Private to sampler/.
+ *
+ * Who writes when. The owner (the watched thread) sets everything up before
+ * `active` and reads it after. In between, the fields under "samples" belong
+ * to whoever takes the sample: the signal handler while `signalled` is true,
+ * the ticker while it is false. The ticker acts under the sampler's lock.
+ */
+#ifndef FLAME_SAMPLER_SESSION_H
+#define FLAME_SAMPLER_SESSION_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "sampler/guard.h"
+#include "sampler/profile.h"
+#include "sampler/store.h"
+
+/* Stacks deeper than this lose their leaf end and are counted as cut. */
+#define FLAME_DEPTH_MAX 4096u
+/* A chain longer than this is taken for a cycle in a torn read. */
+#define FLAME_CHAIN_MAX 200000u
+/* Bytes kept of a function's and of a file's name. */
+#define FLAME_NAME_MAX 1000u
+#define FLAME_FILE_MAX 4000u
+
+struct flame_session {
+    atomic_bool taken;     /* the slot is somebody's */
+    atomic_bool active;    /* may be sampled */
+    atomic_bool signalled; /* a signal of ours is on its way or being handled */
+    bool paused;
+
+    /* The watched thread; constant while active. */
+    pthread_t thread;
+    pid_t tid;
+    clockid_t cpu_clock;
+    _Atomic(const void *) thread_state; /* PyThreadState */
+    const void *code_type;              /* &PyCode_Type */
+    const void *entry;                  /* frame at start, not of the profile */
+    sigset_t blocked_before;            /* signals to block again at the end */
+
+    /* Time, all CLOCK_MONOTONIC ns. */
+    uint64_t interval_ns;
+    uint64_t started_ns;
+    uint64_t ends_ns; /* deadline; UINT64_MAX: none */
+    uint64_t due_ns;  /* next tick */
+    uint64_t random;  /* xorshift state of the jitter */
+    uint64_t paused_at_ns;
+    uint64_t paused_ns;
+
+    /* Samples. */
+    struct flame_guard guard; /* of the handler */
+    uint64_t last_ns;         /* when the last sample was charged */
+    uint64_t last_cpu_ns;     /* CPU clock then, if the thread was off the CPU */
+    uint32_t last_node;
+    uint64_t spacing_count;
+    uint64_t spacing_sum_ns;
+    unsigned __int128 spacing_squares;
+    struct flame_quality quality;
+    struct flame_store *store;
+    uint32_t depth;
+    uint32_t path[FLAME_DEPTH_MAX]; /* codes, leaf first, as a ring */
+    char name[FLAME_NAME_MAX];
+    char file[FLAME_FILE_MAX];
+
+    struct flame_profile profile; /* after stop */
+};
+
+#define FLAME_CPU_UNKNOWN UINT64_MAX
+
+uint64_t flame_now_sigsafe(void);
+/* 0 if the clock cannot be read (the thread is gone). */
+uint64_t flame_cpu_now_sigsafe(clockid_t clock);
+
+/* ---- walk_sigsafe.c --------------------------------------------------------- */
+
+enum flame_walk {
+    FLAME_WALK_WHOLE, /* path is the stack from its leaf to below the entry */
+    FLAME_WALK_CUT,   /* path is a part of it */
+    FLAME_WALK_TORN,  /* faulted or contradicted itself: no path */
+};
+
+/*
+ * Reads the watched thread's frames into session->path and depth and interns
+ * their functions. The thread must be the caller or must not run meanwhile
+ * (which the caller has to prove afterwards). `guard` is the caller's own.
+ */
+enum flame_walk flame_walk_sigsafe(struct flame_session *session,
+                                   struct flame_guard *guard);
+
+/* Charges the time since the last sample to the path just walked. */
+void flame_charge_walked_sigsafe(struct flame_session *session, enum flame_walk walk,
+                                 uint64_t now_ns, uint64_t cpu_ns);
+/* Charges it to the same place as last time. */
+void flame_charge_again_sigsafe(struct flame_session *session, uint64_t now_ns);
+
+/* ---- handler_sigsafe.c ------------------------------------------------------ */
+
+/* The signal with which the ticker asks a running thread to sample itself. */
+int flame_handler_signal(void);
+/* Installs the handler for good; it is inert while no session asks. */
+int flame_handler_install(struct flame_session *sessions, size_t count);
+
+/* ---- ticker.c ---------------------------------------------------------------- */
+
+/*
+ * The ticker serves the sessions handed to it until they are taken back; its
+ * thread starts with the first and is joined with the last. Ordinary context,
+ * any thread, the GIL held or not: the ticker never asks for it.
+ * add: 0, or -EAGAIN if no thread can be made. remove: afterwards the ticker
+ * neither reads the session nor signals its thread.
+ */
+int flame_ticker_add(struct flame_session *session);
+void flame_ticker_remove(struct flame_session *session);
+/* Sampling stops and goes on: nothing is due in between. */
+void flame_ticker_pause(struct flame_session *session);
+void flame_ticker_resume(struct flame_session *session);
+/* The guard of the ticker's own reads, for flame_guard_install(). */
+struct flame_guard *flame_ticker_guard(void);
+
+/*
+ * Around fork(): held, so that the child finds nothing half done. In the child
+ * there is no ticker, and no session is active any more.
+ */
+void flame_ticker_before_fork(void);
+void flame_ticker_after_fork_in_parent(void);
+void flame_ticker_after_fork_in_child(void);
+
+#endif

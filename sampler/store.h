@@ -1,0 +1,60 @@
+/*
+ * The memory of one profile: functions, the call tree, their names.
+ *
+ * Its size is fixed when it is made and no sample ever grows it: what no
+ * longer fits is charged to the deepest place that does, and counted.
+ *
+ * flame_store_new/free/reset: ordinary context. Everything that ends in
+ * _sigsafe: any context, no locks, no allocation; one caller at a time.
+ */
+#ifndef FLAME_SAMPLER_STORE_H
+#define FLAME_SAMPLER_STORE_H
+
+#include "sampler/profile.h"
+
+#define FLAME_NODES_MAX 65536u
+#define FLAME_CODES_MAX 16384u
+#define FLAME_NAMES_BYTES (4u << 20)
+#define FLAME_NONE UINT32_MAX
+
+/* What tells that a code object seen before is still the same one. */
+struct flame_code_key {
+    uintptr_t code;
+    uintptr_t name;
+    uintptr_t file;
+    uint64_t name_hash;
+    uint32_t first_line;
+};
+
+struct flame_store;
+
+/* NULL: no memory. The caller frees with flame_store_free(). */
+struct flame_store *flame_store_new(void);
+void flame_store_free(struct flame_store *store);
+/* Empty again, as new; gives back memory a large profile took. */
+void flame_store_reset(struct flame_store *store);
+
+/* The function's index if this very code object was interned, or FLAME_NONE. */
+uint32_t flame_store_cached_sigsafe(const struct flame_store *store,
+                                    const struct flame_code_key *key);
+/*
+ * Interns a function by content and remembers its key. Full: the index of the
+ * function "[overflow]", and the store's overflow count grows.
+ */
+uint32_t flame_store_code_sigsafe(struct flame_store *store,
+                                  const struct flame_code_key *key,
+                                  struct flame_slice name, struct flame_slice file);
+/* A function that is none: a mark such as "[cut]". */
+uint32_t flame_store_mark_sigsafe(struct flame_store *store, const char *name);
+
+/* The child of `parent` for `code`, made if need be; `parent` itself if full. */
+uint32_t flame_store_child_sigsafe(struct flame_store *store, uint32_t parent,
+                                   uint32_t code);
+/* Adds one sample and its time to a node. */
+void flame_store_charge_sigsafe(struct flame_store *store, uint32_t node,
+                                uint64_t wall_ns, uint64_t samples);
+
+/* Fills in nodes, codes and the overflow count; the rest is the caller's. */
+void flame_store_read(struct flame_store *store, struct flame_profile *profile);
+
+#endif

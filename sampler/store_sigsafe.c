@@ -1,0 +1,258 @@
+#include "sampler/store.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#define NODE_SLOTS (FLAME_NODES_MAX * 2u)
+#define CODE_SLOTS (FLAME_CODES_MAX * 2u)
+#define CACHE_SLOTS 8192u
+#define CACHE_PROBES 4u
+
+struct cached {
+    struct flame_code_key key;
+    uint32_t generation; /* of the store when it was written; else empty */
+    uint32_t code;
+};
+
+/* One anonymous mapping; pages come when touched and stay for the next profile. */
+struct flame_store {
+    uint32_t node_count;
+    uint32_t code_count;
+    uint32_t names_used;
+    uint32_t generation;
+    uint64_t overflow;
+    uint32_t overflow_code;          /* FLAME_NONE until needed */
+    uint32_t node_slots[NODE_SLOTS]; /* node index, 0: empty (the root is not in) */
+    uint32_t code_slots[CODE_SLOTS]; /* code index + 1, 0: empty */
+    struct flame_node nodes[FLAME_NODES_MAX];
+    struct flame_code codes[FLAME_CODES_MAX];
+    uint32_t code_hashes[FLAME_CODES_MAX];
+    struct cached cache[CACHE_SLOTS];
+    char names[FLAME_NAMES_BYTES];
+};
+
+/* Above this much of names or nodes, a reset gives the pages back. */
+#define KEEP_NODES 4096u
+#define KEEP_CODES 2048u
+
+struct flame_store *flame_store_new(void)
+{
+    void *memory = mmap(NULL, sizeof(struct flame_store), PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (memory == MAP_FAILED) {
+        return NULL;
+    }
+    struct flame_store *store = memory;
+    flame_store_reset(store);
+    return store;
+}
+
+void flame_store_free(struct flame_store *store)
+{
+    if (store != NULL) {
+        munmap(store, sizeof *store);
+    }
+}
+
+static uint32_t mix(uint64_t value)
+{
+    value ^= value >> 33;
+    value *= UINT64_C(0xff51afd7ed558ccd);
+    value ^= value >> 33;
+    value *= UINT64_C(0xc4ceb9fe1a85ec53);
+    return (uint32_t)(value >> 32);
+}
+
+static uint32_t node_hash(uint32_t parent, uint32_t code)
+{
+    return mix(((uint64_t)parent << 32) | code);
+}
+
+void flame_store_reset(struct flame_store *store)
+{
+    uint32_t generation = store->generation + 1;
+
+    if (store->node_count > KEEP_NODES || store->code_count > KEEP_CODES ||
+        generation == 0) {
+        madvise(store, sizeof *store, MADV_DONTNEED);
+        generation = 1;
+    } else {
+        memset(store->node_slots, 0, sizeof store->node_slots);
+        memset(store->code_slots, 0, sizeof store->code_slots);
+    }
+    store->generation = generation;
+    store->code_count = 0;
+    store->names_used = 0;
+    store->overflow = 0;
+    store->overflow_code = FLAME_NONE;
+    store->nodes[0] = (struct flame_node){0};
+    store->node_count = 1;
+}
+
+static uint32_t cache_start(const struct flame_code_key *key)
+{
+    return mix(key->code) & (CACHE_SLOTS - 1);
+}
+
+/* All of the key: a freed code's address may belong to another one by now. */
+static bool key_equal(const struct flame_code_key *a, const struct flame_code_key *b)
+{
+    return a->code == b->code && a->name == b->name && a->file == b->file &&
+           a->name_hash == b->name_hash && a->first_line == b->first_line;
+}
+
+uint32_t flame_store_cached_sigsafe(const struct flame_store *store,
+                                    const struct flame_code_key *key)
+{
+    uint32_t start = cache_start(key);
+
+    for (uint32_t probe = 0; probe < CACHE_PROBES; probe++) {
+        const struct cached *entry = &store->cache[(start + probe) & (CACHE_SLOTS - 1)];
+        if (entry->generation == store->generation && key_equal(&entry->key, key)) {
+            return entry->code;
+        }
+    }
+    return FLAME_NONE;
+}
+
+static void cache_put(struct flame_store *store, const struct flame_code_key *key,
+                      uint32_t code)
+{
+    uint32_t start = cache_start(key);
+    struct cached *entry = &store->cache[start];
+
+    for (uint32_t probe = 0; probe < CACHE_PROBES; probe++) {
+        struct cached *candidate = &store->cache[(start + probe) & (CACHE_SLOTS - 1)];
+        if (candidate->generation != store->generation ||
+            candidate->key.code == key->code) {
+            entry = candidate;
+            break;
+        }
+    }
+    entry->key = *key;
+    entry->code = code;
+    entry->generation = store->generation;
+}
+
+static uint32_t content_hash(struct flame_slice name, struct flame_slice file,
+                             uint32_t first_line)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+
+    for (size_t i = 0; i < name.length; i++) {
+        hash = (hash ^ (unsigned char)name.data[i]) * UINT64_C(1099511628211);
+    }
+    hash = (hash ^ 0xff) * UINT64_C(1099511628211);
+    for (size_t i = 0; i < file.length; i++) {
+        hash = (hash ^ (unsigned char)file.data[i]) * UINT64_C(1099511628211);
+    }
+    return mix(hash ^ first_line);
+}
+
+static bool slice_equal(struct flame_slice a, struct flame_slice b)
+{
+    return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
+}
+
+static struct flame_slice names_put(struct flame_store *store, struct flame_slice text)
+{
+    char *place = store->names + store->names_used;
+
+    memcpy(place, text.data, text.length);
+    store->names_used += (uint32_t)text.length;
+    return (struct flame_slice){place, text.length};
+}
+
+/* Finds or adds by content; FLAME_NONE if full but for the `spare` last codes. */
+static uint32_t intern(struct flame_store *store, struct flame_slice name,
+                       struct flame_slice file, uint32_t first_line, uint32_t spare)
+{
+    uint32_t hash = content_hash(name, file, first_line);
+    uint32_t slot = hash & (CODE_SLOTS - 1);
+
+    for (; store->code_slots[slot] != 0; slot = (slot + 1) & (CODE_SLOTS - 1)) {
+        uint32_t index = store->code_slots[slot] - 1;
+        const struct flame_code *code = &store->codes[index];
+        if (store->code_hashes[index] == hash && code->first_line == first_line &&
+            slice_equal(code->name, name) && slice_equal(code->file, file)) {
+            return index;
+        }
+    }
+    if (store->code_count + spare >= FLAME_CODES_MAX ||
+        name.length + file.length + spare * 64u >
+            FLAME_NAMES_BYTES - store->names_used) {
+        return FLAME_NONE;
+    }
+    uint32_t index = store->code_count++;
+    store->codes[index].name = names_put(store, name);
+    store->codes[index].file = names_put(store, file);
+    store->codes[index].first_line = first_line;
+    store->code_hashes[index] = hash;
+    store->code_slots[slot] = index + 1;
+    return index;
+}
+
+/* Codes kept free for marks, so that "full" can always be said. */
+#define SPARE_CODES 8u
+
+uint32_t flame_store_mark_sigsafe(struct flame_store *store, const char *name)
+{
+    struct flame_slice text = {name, strlen(name)};
+
+    return intern(store, text, (struct flame_slice){"", 0}, 0, 0);
+}
+
+uint32_t flame_store_code_sigsafe(struct flame_store *store,
+                                  const struct flame_code_key *key,
+                                  struct flame_slice name, struct flame_slice file)
+{
+    uint32_t code = intern(store, name, file, key->first_line, SPARE_CODES);
+
+    if (code != FLAME_NONE) {
+        cache_put(store, key, code);
+        return code;
+    }
+    store->overflow++;
+    if (store->overflow_code == FLAME_NONE) {
+        store->overflow_code = flame_store_mark_sigsafe(store, "[overflow]");
+    }
+    return store->overflow_code;
+}
+
+uint32_t flame_store_child_sigsafe(struct flame_store *store, uint32_t parent,
+                                   uint32_t code)
+{
+    uint32_t slot = node_hash(parent, code) & (NODE_SLOTS - 1);
+
+    for (; store->node_slots[slot] != 0; slot = (slot + 1) & (NODE_SLOTS - 1)) {
+        uint32_t index = store->node_slots[slot];
+        if (store->nodes[index].parent == parent && store->nodes[index].code == code) {
+            return index;
+        }
+    }
+    if (store->node_count == FLAME_NODES_MAX) {
+        store->overflow++;
+        return parent;
+    }
+    uint32_t index = store->node_count++;
+    store->nodes[index] = (struct flame_node){.parent = parent, .code = code};
+    store->node_slots[slot] = index;
+    return index;
+}
+
+void flame_store_charge_sigsafe(struct flame_store *store, uint32_t node,
+                                uint64_t wall_ns, uint64_t samples)
+{
+    store->nodes[node].wall_ns += wall_ns;
+    store->nodes[node].samples += samples;
+}
+
+void flame_store_read(struct flame_store *store, struct flame_profile *profile)
+{
+    profile->nodes = store->nodes;
+    profile->node_count = store->node_count;
+    profile->codes = store->codes;
+    profile->code_count = store->code_count;
+    profile->quality.overflow = store->overflow;
+}

@@ -1,0 +1,275 @@
+/*
+ * The ticker: one thread that decides, per due session, how its sample is had.
+ *
+ * A thread that has not run since its last sample is where it was: count the
+ * place again. One that is off the CPU is read from here, and its CPU clock,
+ * the same before and after, proves that it did not run meanwhile. Only a
+ * running one is interrupted, to sample itself. So a thread that waits is never
+ * woken, and no call of the application is cut short by EINTR.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sampler/sampler.h"
+#include "sampler/session.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed; /* CLOCK_MONOTONIC; made with the thread */
+static struct flame_session *served[FLAME_SESSIONS_MAX];
+static size_t served_count;
+static pthread_t thread;
+static bool running;
+static bool ending;
+static struct flame_guard own_guard;
+
+struct flame_guard *flame_ticker_guard(void)
+{
+    return &own_guard;
+}
+
+/* Uniform in half to one and a half intervals: no workload can keep step. */
+static uint64_t jittered(struct flame_session *session)
+{
+    uint64_t x = session->random;
+
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    session->random = x;
+    return session->interval_ns / 2 + x % (session->interval_ns + 1);
+}
+
+/* The next tick after now; ticks slept through are counted, not made up for. */
+static void schedule_next(struct flame_session *session, uint64_t now)
+{
+    session->due_ns += jittered(session);
+    while (session->due_ns + session->interval_ns < now) {
+        session->due_ns += jittered(session);
+        session->quality.missed++;
+    }
+}
+
+static void ask_running_thread(struct flame_session *session)
+{
+    atomic_store_explicit(&session->signalled, true, memory_order_release);
+    if (syscall(SYS_tgkill, getpid(), session->tid, flame_handler_signal()) != 0) {
+        /* The thread is gone without having ended its session. */
+        atomic_store(&session->signalled, false);
+        atomic_store(&session->active, false);
+    }
+}
+
+/* True if the sample was had without the thread's help. */
+static bool sample_from_outside(struct flame_session *session, uint64_t now)
+{
+    uint64_t cpu = flame_cpu_now_sigsafe(session->cpu_clock);
+
+    if (cpu == session->last_cpu_ns) {
+        flame_charge_again_sigsafe(session, now);
+        return true;
+    }
+    if (flame_cpu_now_sigsafe(session->cpu_clock) != cpu) {
+        return false;
+    }
+    enum flame_walk walk = flame_walk_sigsafe(session, &own_guard);
+    if (flame_cpu_now_sigsafe(session->cpu_clock) != cpu) {
+        return false;
+    }
+    if (walk == FLAME_WALK_TORN) {
+        session->quality.rejected++;
+        return true;
+    }
+    flame_charge_walked_sigsafe(session, walk, now, cpu);
+    return true;
+}
+
+static void tick(struct flame_session *session, uint64_t now)
+{
+    if (now >= session->ends_ns) {
+        session->quality.deadline_reached = true;
+        atomic_store(&session->active, false);
+    } else if (atomic_load_explicit(&session->signalled, memory_order_acquire)) {
+        session->quality.missed++; /* it has not run yet to answer the last one */
+    } else if (!sample_from_outside(session, now)) {
+        session->quality.sampling_ns += flame_now_sigsafe() - now;
+        ask_running_thread(session);
+    } else {
+        session->quality.sampling_ns += flame_now_sigsafe() - now;
+    }
+}
+
+/* Ticks whoever is due; returns when the next one is, or UINT64_MAX. */
+static uint64_t tick_all(void)
+{
+    uint64_t next = UINT64_MAX;
+
+    for (size_t i = 0; i < served_count; i++) {
+        struct flame_session *session = served[i];
+        if (session->paused || !atomic_load(&session->active)) {
+            continue;
+        }
+        uint64_t now = flame_now_sigsafe();
+        if (session->due_ns <= now) {
+            tick(session, now);
+            schedule_next(session, now);
+        }
+        if (session->due_ns < next) {
+            next = session->due_ns;
+        }
+    }
+    return next;
+}
+
+/*
+ * To be woken when due, not when convenient: without this, bursts shorter than
+ * a scheduler tick are under-counted. Both are wishes; refused (old kernels,
+ * containers), sampling is coarser and the achieved interval says so.
+ */
+static void ask_for_punctuality(void)
+{
+    struct {
+        uint32_t size;
+        uint32_t policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime; /* ns; the slice of an ordinary thread since 6.12 */
+        uint64_t deadline;
+        uint64_t period;
+    } wish = {.size = sizeof wish, .flags = 0x08 /* KEEP_POLICY */, .runtime = 100000};
+
+    (void)syscall(SYS_sched_setattr, 0, &wish, 0);
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+}
+
+static void *ticker_main(void *unused)
+{
+    ask_for_punctuality();
+    prctl(PR_SET_NAME, "flameprof", 0UL, 0UL, 0UL);
+    pthread_mutex_lock(&lock);
+    while (!ending) {
+        uint64_t next = tick_all();
+        if (next == UINT64_MAX) {
+            pthread_cond_wait(&changed, &lock);
+        } else {
+            struct timespec until = {.tv_sec = (time_t)(next / UINT64_C(1000000000)),
+                                     .tv_nsec = (long)(next % UINT64_C(1000000000))};
+            pthread_cond_timedwait(&changed, &lock, &until);
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return unused;
+}
+
+/* With every signal blocked but those its guarded reads may raise. */
+static int start_thread(void)
+{
+    sigset_t others;
+    sigset_t before;
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    sigfillset(&others);
+    sigdelset(&others, SIGSEGV);
+    sigdelset(&others, SIGBUS);
+    pthread_sigmask(SIG_SETMASK, &others, &before);
+    ending = false;
+    int error = pthread_create(&thread, NULL, ticker_main, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    running = error == 0;
+    return error == 0 ? 0 : -EAGAIN;
+}
+
+int flame_ticker_add(struct flame_session *session)
+{
+    int result = 0;
+
+    pthread_mutex_lock(&lock);
+    if (!running) {
+        result = start_thread();
+    }
+    if (result == 0) {
+        session->due_ns = flame_now_sigsafe() + jittered(session);
+        served[served_count++] = session;
+        pthread_cond_signal(&changed);
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+static void forget(const struct flame_session *session)
+{
+    for (size_t i = 0; i < served_count; i++) {
+        if (served[i] == session) {
+            served[i] = served[--served_count];
+            return;
+        }
+    }
+}
+
+void flame_ticker_remove(struct flame_session *session)
+{
+    pthread_mutex_lock(&lock);
+    atomic_store(&session->active, false);
+    forget(session);
+    if (served_count > 0 || !running) {
+        pthread_mutex_unlock(&lock);
+        return;
+    }
+    pthread_t last = thread;
+    ending = true;
+    running = false;
+    pthread_cond_signal(&changed);
+    pthread_mutex_unlock(&lock);
+    pthread_join(last, NULL);
+}
+
+void flame_ticker_pause(struct flame_session *session)
+{
+    pthread_mutex_lock(&lock);
+    session->paused = true;
+    session->paused_at_ns = flame_now_sigsafe();
+    pthread_mutex_unlock(&lock);
+}
+
+void flame_ticker_resume(struct flame_session *session)
+{
+    pthread_mutex_lock(&lock);
+    uint64_t now = flame_now_sigsafe();
+    uint64_t away = now - session->paused_at_ns;
+    session->paused_ns += away;
+    session->last_ns += away;
+    session->due_ns = now + jittered(session);
+    session->paused = false;
+    pthread_cond_signal(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+void flame_ticker_before_fork(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void flame_ticker_after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+void flame_ticker_after_fork_in_child(void)
+{
+    for (size_t i = 0; i < served_count; i++) {
+        atomic_store(&served[i]->active, false);
+        atomic_store(&served[i]->signalled, false);
+    }
+    served_count = 0;
+    running = false;
+    pthread_mutex_unlock(&lock);
+}

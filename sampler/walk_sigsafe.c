@@ -1,0 +1,209 @@
+#include "sampler/cpython.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "sampler/session.h"
+
+/* Counting a reference here would corrupt it: the GIL is not ours. */
+#undef Py_INCREF
+#undef Py_DECREF
+#undef Py_XINCREF
+#undef Py_XDECREF
+#undef Py_NewRef
+#undef Py_XNewRef
+#pragma GCC poison Py_INCREF Py_DECREF Py_XINCREF Py_XDECREF Py_NewRef Py_XNewRef
+
+uint64_t flame_now_sigsafe(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+uint64_t flame_cpu_now_sigsafe(clockid_t clock)
+{
+    struct timespec now;
+
+    if (clock_gettime(clock, &now) != 0) {
+        return 0;
+    }
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+static uint32_t code_point_at(const struct flame_text *text, size_t index)
+{
+    if (text->width == 1) {
+        return ((const uint8_t *)text->data)[index];
+    }
+    if (text->width == 2) {
+        return ((const uint16_t *)text->data)[index];
+    }
+    return ((const uint32_t *)text->data)[index];
+}
+
+static size_t utf8_put(char out[4], uint32_t point)
+{
+    if (point < 0x80) {
+        out[0] = (char)point;
+        return 1;
+    }
+    if (point < 0x800) {
+        out[0] = (char)(0xC0 | (point >> 6));
+        out[1] = (char)(0x80 | (point & 0x3F));
+        return 2;
+    }
+    if (point < 0x10000) {
+        out[0] = (char)(0xE0 | (point >> 12));
+        out[1] = (char)(0x80 | ((point >> 6) & 0x3F));
+        out[2] = (char)(0x80 | (point & 0x3F));
+        return 3;
+    }
+    out[0] = (char)(0xF0 | ((point >> 18) & 0x07));
+    out[1] = (char)(0x80 | ((point >> 12) & 0x3F));
+    out[2] = (char)(0x80 | ((point >> 6) & 0x3F));
+    out[3] = (char)(0x80 | (point & 0x3F));
+    return 4;
+}
+
+/* A str as UTF-8, cut to what fits at a code point. */
+static struct flame_slice copy_text(const PyObject *object, char *out, size_t room)
+{
+    struct flame_text text;
+    size_t used = 0;
+
+    if (object == NULL || !flame_cpython_text(object, &text)) {
+        return (struct flame_slice){"?", 1};
+    }
+    for (size_t i = 0; i < text.length && used + 4 <= room; i++) {
+        used += utf8_put(out + used, code_point_at(&text, i));
+    }
+    return (struct flame_slice){out, used};
+}
+
+static uint32_t intern_code(struct flame_session *session, const PyCodeObject *code)
+{
+    const PyObject *name = flame_cpython_name(code);
+    struct flame_code_key key = {
+        .code = (uintptr_t)code,
+        .name = (uintptr_t)name,
+        .file = (uintptr_t)code->co_filename,
+        .name_hash = (uint64_t)flame_cpython_text_hash(name),
+        .first_line = (uint32_t)code->co_firstlineno,
+    };
+    uint32_t known = flame_store_cached_sigsafe(session->store, &key);
+
+    if (known != FLAME_NONE) {
+        return known;
+    }
+    /* Both copied before the store is touched: a fault leaves it whole. */
+    struct flame_slice name_text = copy_text(name, session->name, sizeof session->name);
+    struct flame_slice file_text =
+        copy_text(code->co_filename, session->file, sizeof session->file);
+    return flame_store_code_sigsafe(session->store, &key, name_text, file_text);
+}
+
+static bool plausible(const void *pointer)
+{
+    return ((uintptr_t)pointer & (sizeof(void *) - 1)) == 0 &&
+           (uintptr_t)pointer >= 4096;
+}
+
+/* The chain from the leaf up; to be run under a guard. */
+static enum flame_walk read_chain(struct flame_session *session)
+{
+    const PyThreadState *thread_state =
+        atomic_load_explicit(&session->thread_state, memory_order_relaxed);
+    const flame_frame *frame = flame_cpython_top(thread_state);
+    uint32_t depth = 0;
+
+    for (uint32_t steps = 0; frame != session->entry; steps++) {
+        if (frame == NULL) {
+            session->depth = depth; /* the entry was not met */
+            return FLAME_WALK_CUT;
+        }
+        if (!plausible(frame) || steps == FLAME_CHAIN_MAX) {
+            return FLAME_WALK_TORN;
+        }
+        if (!flame_cpython_is_shim(frame)) {
+            const PyCodeObject *code = flame_cpython_code(frame);
+            if (!plausible(code) || Py_TYPE(code) != session->code_type) {
+                return FLAME_WALK_TORN;
+            }
+            session->path[depth % FLAME_DEPTH_MAX] = intern_code(session, code);
+            depth++;
+        }
+        frame = flame_cpython_caller(frame);
+    }
+    session->depth = depth;
+    return depth > FLAME_DEPTH_MAX ? FLAME_WALK_CUT : FLAME_WALK_WHOLE;
+}
+
+enum flame_walk flame_walk_sigsafe(struct flame_session *session,
+                                   struct flame_guard *guard)
+{
+    enum flame_walk result = FLAME_WALK_TORN;
+
+    if (flame_guard_enter_sigsafe(guard)) {
+        result = read_chain(session);
+        flame_guard_leave_sigsafe(guard);
+        return result;
+    }
+    return FLAME_WALK_TORN;
+}
+
+/* One sample more, `now_ns` being its time; returns the time it stands for. */
+static uint64_t count_sample(struct flame_session *session, uint64_t now_ns)
+{
+    uint64_t elapsed = now_ns - session->last_ns;
+
+    session->last_ns = now_ns;
+    session->quality.samples++;
+    session->spacing_count++;
+    session->spacing_sum_ns += elapsed;
+    session->spacing_squares += (unsigned __int128)elapsed * elapsed;
+    return elapsed;
+}
+
+/* The node of the path just walked, made if need be. */
+static uint32_t find_node(struct flame_session *session, enum flame_walk walk)
+{
+    struct flame_store *store = session->store;
+    uint32_t depth = session->depth;
+    uint32_t kept = depth < FLAME_DEPTH_MAX ? depth : FLAME_DEPTH_MAX;
+    bool leaf_cut = depth > FLAME_DEPTH_MAX;
+    uint32_t node = 0;
+
+    if (walk == FLAME_WALK_CUT && !leaf_cut) {
+        node = flame_store_child_sigsafe(store, node,
+                                         flame_store_mark_sigsafe(store, "[cut]"));
+    }
+    for (uint32_t i = 1; i <= kept; i++) {
+        uint32_t code = session->path[(depth - i) % FLAME_DEPTH_MAX];
+        node = flame_store_child_sigsafe(store, node, code);
+    }
+    if (leaf_cut) {
+        node = flame_store_child_sigsafe(
+            store, node, flame_store_mark_sigsafe(store, "[deeper frames cut]"));
+    }
+    return node;
+}
+
+void flame_charge_walked_sigsafe(struct flame_session *session, enum flame_walk walk,
+                                 uint64_t now_ns, uint64_t cpu_ns)
+{
+    uint64_t elapsed = count_sample(session, now_ns);
+
+    session->quality.cut += walk == FLAME_WALK_CUT;
+    session->last_node = find_node(session, walk);
+    session->last_cpu_ns = cpu_ns;
+    flame_store_charge_sigsafe(session->store, session->last_node, elapsed, 1);
+}
+
+void flame_charge_again_sigsafe(struct flame_session *session, uint64_t now_ns)
+{
+    uint64_t elapsed = count_sample(session, now_ns);
+
+    flame_store_charge_sigsafe(session->store, session->last_node, elapsed, 1);
+}
