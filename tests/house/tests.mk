@@ -2,5 +2,5 @@
 
 .PHONY: test-house
 
-test-house: all
+test-house: all $(SAMPLER_OBJS)
 	BUILD=$(BUILD) $(PYTHON) -B tests/house/run.py
