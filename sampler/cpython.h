@@ -23,10 +23,11 @@
 #endif
 #include <Python.h>
 #include <frameobject.h>
+#if PY_VERSION_HEX >= 0x030B0000
+#include <internal/pycore_frame.h>
+#endif
 #if PY_VERSION_HEX >= 0x030E0000
 #include <internal/pycore_interpframe_structs.h>
-#elif PY_VERSION_HEX >= 0x030B0000
-#include <internal/pycore_frame.h>
 #endif
 
 #include <stdbool.h>
@@ -55,6 +56,16 @@ static inline const flame_frame *flame_cpython_top(const PyThreadState *thread)
     return thread->cframe->current_frame;
 #else
     return thread->frame;
+#endif
+}
+
+/* The interpreter's frame behind a frame object. */
+static inline const flame_frame *flame_cpython_inner(const PyFrameObject *object)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return object->f_frame;
+#else
+    return object;
 #endif
 }
 

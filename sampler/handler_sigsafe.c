@@ -52,7 +52,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
             continue;
         }
         ours = true;
-        if (atomic_load_explicit(&session->active, memory_order_acquire)) {
+        if (atomic_load_explicit(&session->active, memory_order_acquire) &&
+            !atomic_load_explicit(&session->parked, memory_order_acquire)) {
             take_own_sample(session);
         }
         atomic_store_explicit(&session->signalled, false, memory_order_release);

@@ -147,6 +147,8 @@ static int set_up(struct flame_session *session,
         options->max_ns == 0 ? UINT64_MAX : session->started_ns + options->max_ns;
     session->random = options->seed != 0 ? options->seed : session->started_ns | 1;
     session->paused = false;
+    atomic_store(&session->parked, false);
+    session->greenlet = NULL;
     session->paused_ns = 0;
     session->last_ns = session->started_ns;
     session->last_cpu_ns = FLAME_CPU_UNKNOWN;
@@ -181,6 +183,7 @@ int flame_session_start(const struct flame_session_options *options,
     error = set_up(session, options);
     if (error == 0) {
         unblock_signals(session);
+        flame_greenlet_attach(session);
         atomic_store(&session->active, true);
         error = flame_ticker_add(session);
     }
@@ -250,6 +253,7 @@ static void complete(struct flame_session *session)
 void flame_session_stop(struct flame_session *session)
 {
     flame_ticker_remove(session);
+    flame_greenlet_detach(session);
     wait_for_last_signal(session);
     reblock_signals(session);
     complete(session);

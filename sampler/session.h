@@ -33,6 +33,7 @@ struct flame_session {
     atomic_bool taken;     /* the slot is somebody's */
     atomic_bool active;    /* may be sampled */
     atomic_bool signalled; /* a signal of ours is on its way or being handled */
+    atomic_bool parked;    /* the watched greenlet is switched out */
     bool paused;
 
     /* The watched thread; constant while active. */
@@ -42,6 +43,7 @@ struct flame_session {
     _Atomic(const void *) thread_state; /* PyThreadState */
     const void *code_type;              /* &PyCode_Type */
     const void *entry;                  /* frame at start, not of the profile */
+    void *greenlet;                     /* strong; NULL: none is known */
     sigset_t blocked_before;            /* signals to block again at the end */
 
     /* Time, all CLOCK_MONOTONIC ns. */
@@ -93,6 +95,9 @@ enum flame_walk {
 enum flame_walk flame_walk_sigsafe(struct flame_session *session,
                                    struct flame_guard *guard);
 
+/* The index of a code object's function (a PyCodeObject *). */
+uint32_t flame_walk_intern_sigsafe(struct flame_session *session, const void *code);
+
 /* Charges the time since the last sample to the path just walked. */
 void flame_charge_walked_sigsafe(struct flame_session *session, enum flame_walk walk,
                                  uint64_t now_ns, uint64_t cpu_ns);
@@ -105,6 +110,16 @@ void flame_charge_again_sigsafe(struct flame_session *session, uint64_t now_ns);
 int flame_handler_signal(void);
 /* Installs the handler for good; it is inert while no session asks. */
 int flame_handler_install(struct flame_session *sessions, size_t count);
+
+/* ---- greenlet.c -------------------------------------------------------------- */
+
+/*
+ * If the thread runs greenlets, watches only the current one from here on.
+ * Ordinary context, watched thread, GIL held, no exception set; swallows what
+ * the greenlet module raises. detach may be called without an attach.
+ */
+void flame_greenlet_attach(struct flame_session *session);
+void flame_greenlet_detach(struct flame_session *session);
 
 /* ---- ticker.c ---------------------------------------------------------------- */
 
@@ -120,6 +135,19 @@ void flame_ticker_remove(struct flame_session *session);
 /* Sampling stops and goes on: nothing is due in between. */
 void flame_ticker_pause(struct flame_session *session);
 void flame_ticker_resume(struct flame_session *session);
+/*
+ * The watched greenlet is switched out or in again. While it is out its time
+ * goes to the stack it left, which the caller puts into path and depth between
+ * _park_begin and _park_end. Called on the watched thread.
+ */
+void flame_ticker_park_begin(struct flame_session *session);
+void flame_ticker_park_end(struct flame_session *session);
+void flame_ticker_unpark(struct flame_session *session);
+/* The sessions of the calling thread whose greenlet is `greenlet`. */
+size_t flame_ticker_of_greenlet(const void *greenlet, struct flame_session **found,
+                                size_t room);
+/* How many sessions of the calling thread watch any greenlet. */
+size_t flame_ticker_greenlets_here(void);
 /* The guard of the ticker's own reads, for flame_guard_install(). */
 struct flame_guard *flame_ticker_guard(void);
 

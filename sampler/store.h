@@ -39,7 +39,7 @@ uint32_t flame_store_cached_sigsafe(const struct flame_store *store,
                                     const struct flame_code_key *key);
 /*
  * Interns a function by content and remembers its key. Full: the index of the
- * function "[overflow]", and the store's overflow count grows.
+ * function "[overflow]", and the store has overflowed.
  */
 uint32_t flame_store_code_sigsafe(struct flame_store *store,
                                   const struct flame_code_key *key,
@@ -54,7 +54,10 @@ uint32_t flame_store_child_sigsafe(struct flame_store *store, uint32_t parent,
 void flame_store_charge_sigsafe(struct flame_store *store, uint32_t node,
                                 uint64_t wall_ns, uint64_t samples);
 
-/* Fills in nodes, codes and the overflow count; the rest is the caller's. */
-void flame_store_read(struct flame_store *store, struct flame_profile *profile);
+/* True if anything did not fit since the last call. */
+bool flame_store_overflowed_sigsafe(struct flame_store *store);
+
+/* Fills in nodes and codes; the rest is the caller's. */
+void flame_store_read(const struct flame_store *store, struct flame_profile *profile);
 
 #endif

@@ -20,7 +20,7 @@ struct flame_store {
     uint32_t code_count;
     uint32_t names_used;
     uint32_t generation;
-    uint64_t overflow;
+    bool overflowed;
     uint32_t overflow_code;          /* FLAME_NONE until needed */
     uint32_t node_slots[NODE_SLOTS]; /* node index, 0: empty (the root is not in) */
     uint32_t code_slots[CODE_SLOTS]; /* code index + 1, 0: empty */
@@ -84,7 +84,7 @@ void flame_store_reset(struct flame_store *store)
     store->generation = generation;
     store->code_count = 0;
     store->names_used = 0;
-    store->overflow = 0;
+    store->overflowed = false;
     store->overflow_code = FLAME_NONE;
     store->nodes[0] = (struct flame_node){0};
     store->node_count = 1;
@@ -213,7 +213,7 @@ uint32_t flame_store_code_sigsafe(struct flame_store *store,
         cache_put(store, key, code);
         return code;
     }
-    store->overflow++;
+    store->overflowed = true;
     if (store->overflow_code == FLAME_NONE) {
         store->overflow_code = flame_store_mark_sigsafe(store, "[overflow]");
     }
@@ -232,7 +232,7 @@ uint32_t flame_store_child_sigsafe(struct flame_store *store, uint32_t parent,
         }
     }
     if (store->node_count == FLAME_NODES_MAX) {
-        store->overflow++;
+        store->overflowed = true;
         return parent;
     }
     uint32_t index = store->node_count++;
@@ -248,11 +248,18 @@ void flame_store_charge_sigsafe(struct flame_store *store, uint32_t node,
     store->nodes[node].samples += samples;
 }
 
-void flame_store_read(struct flame_store *store, struct flame_profile *profile)
+bool flame_store_overflowed_sigsafe(struct flame_store *store)
+{
+    bool overflowed = store->overflowed;
+
+    store->overflowed = false;
+    return overflowed;
+}
+
+void flame_store_read(const struct flame_store *store, struct flame_profile *profile)
 {
     profile->nodes = store->nodes;
     profile->node_count = store->node_count;
     profile->codes = store->codes;
     profile->code_count = store->code_count;
-    profile->quality.overflow = store->overflow;
 }

@@ -69,7 +69,7 @@ static bool sample_from_outside(struct flame_session *session, uint64_t now)
 {
     uint64_t cpu = flame_cpu_now_sigsafe(session->cpu_clock);
 
-    if (cpu == session->last_cpu_ns) {
+    if (atomic_load(&session->parked) || cpu == session->last_cpu_ns) {
         flame_charge_again_sigsafe(session, now);
         return true;
     }
@@ -251,6 +251,63 @@ void flame_ticker_resume(struct flame_session *session)
     session->paused = false;
     pthread_cond_signal(&changed);
     pthread_mutex_unlock(&lock);
+}
+
+/*
+ * From `parked` on the handler keeps off, even on a signal already on its way;
+ * the lock keeps the ticker off until the path is written.
+ */
+void flame_ticker_park_begin(struct flame_session *session)
+{
+    atomic_store(&session->parked, true);
+    pthread_mutex_lock(&lock);
+}
+
+void flame_ticker_park_end(struct flame_session *session)
+{
+    flame_charge_walked_sigsafe(session, FLAME_WALK_WHOLE, flame_now_sigsafe(),
+                                FLAME_CPU_UNKNOWN);
+    pthread_mutex_unlock(&lock);
+}
+
+void flame_ticker_unpark(struct flame_session *session)
+{
+    pthread_mutex_lock(&lock);
+    if (atomic_load(&session->parked)) {
+        flame_charge_again_sigsafe(session, flame_now_sigsafe());
+        session->last_cpu_ns = FLAME_CPU_UNKNOWN;
+    }
+    pthread_mutex_unlock(&lock);
+    atomic_store(&session->parked, false);
+}
+
+size_t flame_ticker_of_greenlet(const void *greenlet, struct flame_session **found,
+                                size_t room)
+{
+    pthread_t self = pthread_self();
+    size_t count = 0;
+
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < served_count && count < room; i++) {
+        if (served[i]->greenlet == greenlet && pthread_equal(served[i]->thread, self)) {
+            found[count++] = served[i];
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
+size_t flame_ticker_greenlets_here(void)
+{
+    pthread_t self = pthread_self();
+    size_t count = 0;
+
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < served_count; i++) {
+        count += served[i]->greenlet != NULL && pthread_equal(served[i]->thread, self);
+    }
+    pthread_mutex_unlock(&lock);
+    return count;
 }
 
 void flame_ticker_before_fork(void)

@@ -82,8 +82,9 @@ static struct flame_slice copy_text(const PyObject *object, char *out, size_t ro
     return (struct flame_slice){out, used};
 }
 
-static uint32_t intern_code(struct flame_session *session, const PyCodeObject *code)
+uint32_t flame_walk_intern_sigsafe(struct flame_session *session, const void *object)
 {
+    const PyCodeObject *code = object;
     const PyObject *name = flame_cpython_name(code);
     struct flame_code_key key = {
         .code = (uintptr_t)code,
@@ -131,7 +132,8 @@ static enum flame_walk read_chain(struct flame_session *session)
             if (!plausible(code) || Py_TYPE(code) != session->code_type) {
                 return FLAME_WALK_TORN;
             }
-            session->path[depth % FLAME_DEPTH_MAX] = intern_code(session, code);
+            session->path[depth % FLAME_DEPTH_MAX] =
+                flame_walk_intern_sigsafe(session, code);
             depth++;
         }
         frame = flame_cpython_caller(frame);
@@ -197,6 +199,7 @@ void flame_charge_walked_sigsafe(struct flame_session *session, enum flame_walk 
 
     session->quality.cut += walk == FLAME_WALK_CUT;
     session->last_node = find_node(session, walk);
+    session->quality.overflow += flame_store_overflowed_sigsafe(session->store);
     session->last_cpu_ns = cpu_ns;
     flame_store_charge_sigsafe(session->store, session->last_node, elapsed, 1);
 }
