@@ -22,6 +22,7 @@ OUTPUT = ROOT / "build" / "demo"
 QUERY = "/?flamegraph=1&interval=0.0005"
 START_SECONDS = 30
 ANSWER_SECONDS = 60
+LOG_LINES = 60  # of uWSGI's log, shown when something fails
 
 
 class Failed(Exception):
@@ -140,7 +141,8 @@ def run(mode):
         except Failed as problem:
             if mode == "once":
                 log.seek(0)
-                sys.stderr.write(log.read().decode("utf-8", "backslashreplace"))
+                lines = log.read().decode("utf-8", "backslashreplace").splitlines()
+                print(*lines[-LOG_LINES:], sep="\n", file=sys.stderr)
             sys.exit(f"flameprof: the {'demo' if mode == 'once' else 'server'} failed: {problem}")
         except KeyboardInterrupt:
             print("stopped")
