@@ -1,0 +1,226 @@
+"""The sampler under real Python: what it sees, what it must not disturb."""
+
+import os
+import signal
+import threading
+import time
+import unittest
+import zlib
+
+import _flameprof
+
+BLOCK = bytes(range(256)) * 2000
+
+
+def busy(seconds):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+def seventy():
+    busy(0.7)
+
+
+def thirty():
+    busy(0.3)
+
+
+def compressing(seconds):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        zlib.compress(BLOCK)
+
+
+def profiled(work, interval=0.001):
+    session = _flameprof.Session(interval=interval)
+    session.start()
+    try:
+        work()
+    finally:
+        session.stop()
+    return session
+
+
+def weights(session):
+    """{(function names, root first): microseconds}"""
+    result = {}
+    for line in session.folded().splitlines():
+        stack, weight = line.rsplit(" ", 1)
+        names = tuple(frame.split(" (")[0] for frame in stack.split(";"))
+        result[names] = result.get(names, 0) + int(weight)
+    return result
+
+
+def share(session, name):
+    found = weights(session)
+    return sum(w for names, w in found.items() if name in names) / sum(found.values())
+
+
+class WhatItSees(unittest.TestCase):
+    def test_shares_of_running_code(self):
+        session = profiled(lambda: (seventy(), thirty()))
+        self.assertAlmostEqual(share(session, "seventy"), 0.7, delta=0.03)
+        self.assertAlmostEqual(share(session, "thirty"), 0.3, delta=0.03)
+
+    def test_sleep_is_seen_as_time(self):
+        def work():
+            time.sleep(0.3)
+            busy(0.3)
+
+        self.assertAlmostEqual(share(profiled(work), "busy"), 0.5, delta=0.05)
+
+    def test_time_in_one_c_call(self):
+        session = profiled(lambda: (compressing(0.4), busy(0.4)))
+        self.assertAlmostEqual(share(session, "compressing"), 0.5, delta=0.05)
+
+    def test_off_the_main_thread(self):
+        sessions = []
+        thread = threading.Thread(
+            target=lambda: sessions.append(profiled(lambda: (seventy(), thirty())))
+        )
+        thread.start()
+        thread.join()
+        self.assertAlmostEqual(share(sessions[0], "seventy"), 0.7, delta=0.03)
+
+    def test_sum_is_the_duration(self):
+        begun = time.perf_counter()
+        session = profiled(seventy)
+        elapsed = (time.perf_counter() - begun) * 1e6
+        self.assertAlmostEqual(sum(weights(session).values()) / elapsed, 1, delta=0.01)
+
+    def test_frames_below_the_start_are_not_part(self):
+        session = profiled(thirty)
+        for names in weights(session):
+            self.assertNotIn("test_frames_below_the_start_are_not_part", names)
+            self.assertNotIn("profiled", names)
+
+    def test_a_background_thread_is_absent(self):
+        stop = threading.Event()
+
+        def background():
+            while not stop.is_set():
+                busy(0.01)
+
+        thread = threading.Thread(target=background)
+        thread.start()
+        try:
+            session = profiled(lambda: time.sleep(0.3))
+        finally:
+            stop.set()
+            thread.join()
+        self.assertFalse([n for n in weights(session) if "background" in n])
+
+    def test_two_at_once_are_disjoint(self):
+        sessions = {}
+        work = {"seventy": seventy, "thirty": thirty}
+
+        def run(name):
+            sessions[name] = profiled(work[name])
+
+        threads = [threading.Thread(target=run, args=(name,)) for name in work]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(share(sessions["seventy"], "thirty"), 0)
+        self.assertEqual(share(sessions["thirty"], "seventy"), 0)
+        self.assertGreater(share(sessions["seventy"], "seventy"), 0.95)
+
+    def test_interval_is_kept(self):
+        fine = profiled(seventy, 0.0005).quality()["samples"]
+        coarse = profiled(seventy, 0.002).quality()["samples"]
+        self.assertAlmostEqual(fine / coarse, 4, delta=0.6)
+
+    def test_recursion_deeper_than_the_cap_keeps_its_root(self):
+        import sys
+
+        def deep(n):
+            if n == 0:
+                return busy(0.2)
+            return deep(n - 1)
+
+        before = sys.getrecursionlimit()
+        sys.setrecursionlimit(12000)
+        sessions = []
+        threading.stack_size(256 << 20)
+        try:
+            thread = threading.Thread(
+                target=lambda: sessions.append(profiled(lambda: deep(6000)))
+            )
+            thread.start()
+            thread.join()
+        finally:
+            threading.stack_size(0)
+            sys.setrecursionlimit(before)
+        self.assertGreater(sessions[0].quality()["cut"], 50)
+        self.assertGreater(share(sessions[0], "[deeper frames cut]"), 0.8)
+
+
+class WhatItLeavesAlone(unittest.TestCase):
+    def test_mask_handlers_threads_and_descriptors(self):
+        def state():
+            with open("/proc/self/status") as status:
+                lines = dict(line.split(":", 1) for line in status)
+            caught = int(lines["SigCgt"], 16) | 1 << (signal.SIGURG - 1)
+            return (
+                lines["SigBlk"],
+                lines["SigIgn"],
+                caught,
+                len(os.listdir("/proc/self/task")),
+                len(os.listdir("/proc/self/fd")),
+            )
+
+        before = state()
+        for _ in range(20):
+            profiled(lambda: busy(0.01), 0.0001)
+        self.assertEqual(state(), before)
+
+    def test_blocked_signals_are_let_through_and_blocked_again(self):
+        blocked = {signal.SIGURG, signal.SIGSEGV, signal.SIGUSR1}
+        signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+        try:
+            session = profiled(thirty)
+            now = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
+        self.assertTrue(blocked <= now)
+        self.assertGreater(session.quality()["samples"], 100)
+
+    def test_the_application_s_own_sigurg_arrives(self):
+        got = []
+        before = signal.signal(signal.SIGURG, lambda *_: got.append(1))
+        try:
+            profiled(lambda: (os.kill(os.getpid(), signal.SIGURG), thirty()))
+        finally:
+            signal.signal(signal.SIGURG, before)
+        self.assertEqual(len(got), 1)
+
+    def test_raising_leaves_nothing_running(self):
+        tasks = len(os.listdir("/proc/self/task"))
+        with self.assertRaises(ZeroDivisionError):
+            profiled(lambda: 1 // 0)
+        self.assertEqual(len(os.listdir("/proc/self/task")), tasks)
+
+    def test_a_fork_in_the_middle(self):
+        def work():
+            child = os.fork()
+            if child == 0:
+                busy(0.05)
+                os._exit(len(os.listdir("/proc/self/task")))
+            status = os.waitpid(child, 0)[1]
+            self.assertEqual(os.waitstatus_to_exitcode(status), 1)
+            busy(0.1)
+
+        self.assertGreater(share(profiled(work), "busy"), 0.5)
+
+
+class Parameters(unittest.TestCase):
+    def test_out_of_range_is_refused(self):
+        for interval in (0, -1, 1e-9, 1e9, float("nan"), float("inf")):
+            with self.assertRaises(ValueError, msg=interval):
+                _flameprof.Session(interval=interval).start()
+
+
+if __name__ == "__main__":
+    unittest.main()

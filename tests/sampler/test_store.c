@@ -1,0 +1,177 @@
+/* The bounded memory of a profile: interning, the tree, what happens when full. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sampler/store.h"
+
+static struct flame_slice text(const char *string)
+{
+    return (struct flame_slice){string, strlen(string)};
+}
+
+static struct flame_code_key key_at(uintptr_t address, uint32_t line)
+{
+    return (struct flame_code_key){.code = address, .name = 1, .first_line = line};
+}
+
+static uint32_t intern(struct flame_store *store, uintptr_t address, const char *name,
+                       uint32_t line)
+{
+    struct flame_code_key key = key_at(address, line);
+
+    return flame_store_code_sigsafe(store, &key, text(name), text("a.py"));
+}
+
+static int open_store(void **state)
+{
+    *state = flame_store_new();
+    return *state == NULL ? -1 : 0;
+}
+
+static int close_store(void **state)
+{
+    flame_store_free(*state);
+    return 0;
+}
+
+static void same_content_is_one_function(void **state)
+{
+    struct flame_store *store = *state;
+    uint32_t first = intern(store, 0x1000, "view", 7);
+
+    assert_int_equal(intern(store, 0x2000, "view", 7), first);
+    assert_int_not_equal(intern(store, 0x3000, "view", 8), first);
+    assert_int_not_equal(intern(store, 0x4000, "vie", 7), first);
+}
+
+static void cache_knows_only_the_whole_key(void **state)
+{
+    struct flame_store *store = *state;
+    uint32_t code = intern(store, 0x1000, "view", 7);
+    struct flame_code_key key = key_at(0x1000, 7);
+
+    assert_int_equal(flame_store_cached_sigsafe(store, &key), code);
+    key.name = 2; /* the address now belongs to another code object */
+    assert_int_equal(flame_store_cached_sigsafe(store, &key), FLAME_NONE);
+    flame_store_reset(store);
+    key.name = 1;
+    assert_int_equal(flame_store_cached_sigsafe(store, &key), FLAME_NONE);
+}
+
+static void tree_merges_equal_paths(void **state)
+{
+    struct flame_store *store = *state;
+    uint32_t a = intern(store, 0x1000, "a", 1);
+    uint32_t b = intern(store, 0x2000, "b", 2);
+    uint32_t ab =
+        flame_store_child_sigsafe(store, flame_store_child_sigsafe(store, 0, a), b);
+    uint32_t ba =
+        flame_store_child_sigsafe(store, flame_store_child_sigsafe(store, 0, b), a);
+    struct flame_profile profile = {0};
+
+    assert_int_not_equal(ab, ba);
+    assert_int_equal(
+        flame_store_child_sigsafe(store, flame_store_child_sigsafe(store, 0, a), b),
+        ab);
+    flame_store_charge_sigsafe(store, ab, 5, 1);
+    flame_store_charge_sigsafe(store, ab, 7, 1);
+    flame_store_read(store, &profile);
+    assert_int_equal(profile.node_count, 5);
+    assert_int_equal(profile.code_count, 2);
+    assert_int_equal(profile.nodes[ab].wall_ns, 12);
+    assert_int_equal(profile.nodes[ab].samples, 2);
+    for (uint32_t i = 1; i < profile.node_count; i++) {
+        assert_true(profile.nodes[i].parent < i);
+    }
+    assert_memory_equal(profile.codes[a].name.data, "a", 1);
+    assert_memory_equal(profile.codes[a].file.data, "a.py", 4);
+}
+
+static void full_of_functions_is_said(void **state)
+{
+    struct flame_store *store = *state;
+    struct flame_profile profile = {0};
+    char name[32];
+    uint32_t last = 0;
+
+    for (uint32_t i = 0; i < FLAME_CODES_MAX + 100; i++) {
+        snprintf(name, sizeof name, "function_%u", i);
+        last = intern(store, 0x1000 + i * 16, name, i);
+    }
+    assert_true(flame_store_overflowed_sigsafe(store));
+    assert_false(flame_store_overflowed_sigsafe(store));
+    flame_store_read(store, &profile);
+    assert_true(profile.code_count <= FLAME_CODES_MAX);
+    assert_int_equal(profile.codes[last].name.length, strlen("[overflow]"));
+    assert_memory_equal(profile.codes[last].name.data, "[overflow]", 10);
+    assert_int_not_equal(flame_store_mark_sigsafe(store, "[cut]"), FLAME_NONE);
+}
+
+static void full_of_names_is_said(void **state)
+{
+    struct flame_store *store = *state;
+    static char name[1000];
+
+    memset(name, 'n', sizeof name - 1);
+    for (uint32_t i = 0; i < FLAME_NAMES_BYTES / 900; i++) {
+        int end = snprintf(name, sizeof name, "%u", i);
+        name[end] = 'n';
+        intern(store, 0x1000 + i * 16, name, i);
+    }
+    assert_true(flame_store_overflowed_sigsafe(store));
+}
+
+static void full_of_nodes_charges_the_parent(void **state)
+{
+    struct flame_store *store = *state;
+    uint32_t code = intern(store, 0x1000, "deeper", 1);
+    uint32_t node = 0;
+
+    for (uint32_t i = 1; i < FLAME_NODES_MAX; i++) {
+        node = flame_store_child_sigsafe(store, node, code);
+        assert_int_equal(node, i);
+    }
+    assert_false(flame_store_overflowed_sigsafe(store));
+    assert_int_equal(flame_store_child_sigsafe(store, node, code), node);
+    assert_true(flame_store_overflowed_sigsafe(store));
+}
+
+static void reset_is_as_new(void **state)
+{
+    struct flame_store *store = *state;
+    struct flame_profile profile = {0};
+
+    full_of_nodes_charges_the_parent(state);
+    flame_store_charge_sigsafe(store, 0, 3, 1);
+    flame_store_reset(store);
+    flame_store_read(store, &profile);
+    assert_int_equal(profile.node_count, 1);
+    assert_int_equal(profile.code_count, 0);
+    assert_int_equal(profile.nodes[0].wall_ns, 0);
+    tree_merges_equal_paths(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(same_content_is_one_function, open_store,
+                                        close_store),
+        cmocka_unit_test_setup_teardown(cache_knows_only_the_whole_key, open_store,
+                                        close_store),
+        cmocka_unit_test_setup_teardown(tree_merges_equal_paths, open_store,
+                                        close_store),
+        cmocka_unit_test_setup_teardown(full_of_functions_is_said, open_store,
+                                        close_store),
+        cmocka_unit_test_setup_teardown(full_of_names_is_said, open_store, close_store),
+        cmocka_unit_test_setup_teardown(full_of_nodes_charges_the_parent, open_store,
+                                        close_store),
+        cmocka_unit_test_setup_teardown(reset_is_as_new, open_store, close_store),
+    };
+    return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+}
