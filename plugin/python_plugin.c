@@ -1,0 +1,140 @@
+#include "plugin/python_plugin.h"
+
+#include <uwsgi.h>
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+#include <stdio.h>
+#include <string.h>
+
+/*
+ * A function pointer as a word of memory, to be compared with the words of
+ * `up`. POSIX, which dlsym() is from, promises that this conversion works.
+ */
+typedef uintptr_t word;
+
+static struct {
+    struct uwsgi_plugin *plugin;
+    flame_request_hook *request;
+    flame_exception_hook *exception;
+    flame_enter_hook *enter;
+    /* places inside `up`: other plugins (gevent) change what stands there */
+    void (**gil_get)(void);
+    void (**gil_release)(void);
+    flame_enter_hook **enter_slot;
+} python;
+
+/* `up` of the object that holds the python plugin, and its size. */
+static const word *find_up(void *object, size_t *words)
+{
+    void *up = dlsym(object, "up");
+    Dl_info info;
+    ElfW(Sym) *symbol = NULL;
+    if (!up || !dladdr1(up, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol ||
+        info.dli_saddr != up)
+        return NULL;
+    *words = symbol->st_size / sizeof(word);
+    return up;
+}
+
+static bool is_one_of(word value, void *object, const char *const *names)
+{
+    for (; *names; names++) {
+        if (value && value == (word)dlsym(object, *names))
+            return true;
+    }
+    return false;
+}
+
+static const char *const gil_getters[] = {"gil_fake_get", "gil_real_get", NULL};
+static const char *const gil_releasers[] = {"gil_fake_release", "gil_real_release",
+                                            NULL};
+static const char *const enterers[] = {"simple_swap_ts", "simple_threaded_swap_ts",
+                                       "threaded_swap_ts", NULL};
+
+static bool find_slots(void *object)
+{
+    size_t words = 0;
+    const word *up = find_up(object, &words);
+    for (size_t i = 0; up && i + 1 < words; i++) {
+        if (is_one_of(up[i], object, enterers))
+            python.enter_slot = (flame_enter_hook **)(uintptr_t)&up[i];
+        if (is_one_of(up[i], object, gil_getters) &&
+            is_one_of(up[i + 1], object, gil_releasers)) {
+            python.gil_get = (void (**)(void))(uintptr_t)&up[i];
+            python.gil_release = (void (**)(void))(uintptr_t)&up[i + 1];
+        }
+    }
+    return python.enter_slot && python.gil_get;
+}
+
+bool flame_python_find(char *why, size_t size)
+{
+    python.plugin = uwsgi_plugin_get("python");
+    if (!python.plugin || !python.plugin->request) {
+        snprintf(why, size, "no python plugin is loaded");
+        return false;
+    }
+    Dl_info info;
+    void *object = NULL;
+    if (dladdr((void *)(word)python.plugin->request, &info))
+        object = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+    /* Built into the uWSGI binary: dlopen() knows that by no name. */
+    if (!object)
+        object = dlopen(NULL, RTLD_NOW);
+    if (!object || !find_slots(object)) {
+        snprintf(why, size, "this python plugin is not one we know");
+        return false;
+    }
+    return true;
+}
+
+void flame_python_hook(flame_request_hook *request, flame_exception_hook *exception)
+{
+    python.request = python.plugin->request;
+    python.plugin->request = request;
+    python.exception = python.plugin->exception_log;
+    if (python.exception)
+        python.plugin->exception_log = exception;
+}
+
+void flame_python_hook_enter(flame_enter_hook *enter)
+{
+    if (*python.enter_slot == enter)
+        return;
+    python.enter = *python.enter_slot;
+    *python.enter_slot = enter;
+}
+
+int flame_python_request(struct wsgi_request *wsgi_req)
+{
+    return python.request(wsgi_req);
+}
+
+void flame_python_exception_log(struct wsgi_request *wsgi_req)
+{
+    python.exception(wsgi_req);
+}
+
+void flame_python_enter(struct wsgi_request *wsgi_req, struct uwsgi_app *app)
+{
+    python.enter(wsgi_req, app);
+}
+
+struct uwsgi_buffer *flame_python_exception_class(struct wsgi_request *wsgi_req)
+{
+    if (!python.plugin->exception_class)
+        return NULL;
+    return python.plugin->exception_class(wsgi_req);
+}
+
+void flame_python_gil_get(void)
+{
+    (*python.gil_get)();
+}
+
+void flame_python_gil_release(void)
+{
+    (*python.gil_release)();
+}

@@ -1,0 +1,274 @@
+#include "plugin/trampoline.h"
+
+#include "plugin/answer.h"
+#include "plugin/host.h"
+#include "plugin/python_plugin.h"
+
+#include <Python.h>
+#include <uwsgi.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern struct uwsgi_server uwsgi;
+
+/* A request being profiled. Only the thread that runs the request touches it. */
+struct watch {
+    struct flame_session *session;
+    struct flame_params params;
+    pthread_t thread;
+    char raised[128]; /* the exception's type; empty: none */
+};
+
+static struct {
+    const struct flame_config *config;
+    const char *refusal;
+    /*
+     * One per core, by async_id: a request that returns UWSGI_AGAIN comes back
+     * under the same one. Private to the worker; NULL: nothing is watched.
+     */
+    struct watch **watches;
+} trampoline;
+
+/* Drawing, and what sampling costs, on top of what harakiri allows. */
+#define FLAME_HARAKIRI_GRACE 10
+
+static void log_line(const char *line)
+{
+    uwsgi_log("[flameprof] %s\n", line);
+}
+
+static struct flame_slice look_up(void *door_request, const char *name)
+{
+    uint16_t length = 0;
+    char *value = uwsgi_get_var(door_request, (char *)(uintptr_t)name,
+                                (uint16_t)strlen(name), &length);
+    return (struct flame_slice){value, length};
+}
+
+static int answer_sentence(struct wsgi_request *wsgi_req, int status,
+                           const char *reason, const char *sentence)
+{
+    struct flame_answer answer;
+    flame_answer_text(status, reason, sentence, &answer);
+    flame_divert(wsgi_req);
+    bool head = wsgi_req->method_len == 4 && !memcmp(wsgi_req->method, "HEAD", 4);
+    flame_send(wsgi_req, &answer, head, (struct flame_slice){NULL, 0});
+    flame_answer_free(&answer);
+    return UWSGI_OK;
+}
+
+static void extend_harakiri(void)
+{
+    time_t deadline = (time_t)uwsgi.workers[uwsgi.mywid].harakiri;
+    if (deadline > 0)
+        set_harakiri((int)(deadline - uwsgi_now()) + FLAME_HARAKIRI_GRACE);
+}
+
+static struct flame_outcome outcome_of(const struct wsgi_request *wsgi_req,
+                                       const struct watch *watch,
+                                       struct flame_slice status)
+{
+    const char *host = flame_host_name();
+    return (struct flame_outcome){
+        .method = {wsgi_req->method, wsgi_req->method_len},
+        .path = {wsgi_req->uri, wsgi_req->uri_len},
+        .status = status,
+        .raised = {watch->raised, strlen(watch->raised)},
+        .server = {host, strlen(host)},
+    };
+}
+
+static void answer_profile(struct wsgi_request *wsgi_req, const struct watch *watch)
+{
+    const struct flame_profile *profile = flame_session_profile(watch->session);
+    struct flame_slice status = flame_application_status(wsgi_req);
+    struct flame_outcome outcome = outcome_of(wsgi_req, watch, status);
+    struct flame_answer answer;
+    char line[1024];
+    flame_answer_make(profile, &watch->params, &outcome, &answer);
+    flame_answer_log(profile, &outcome, &answer, line, sizeof(line));
+    if (flame_send(wsgi_req, &answer, watch->params.head, status))
+        log_line("the application sent its headers by itself: no picture for it");
+    flame_answer_free(&answer);
+    log_line(line);
+}
+
+static void stop_session(struct wsgi_request *wsgi_req, struct watch *watch)
+{
+    trampoline.watches[wsgi_req->async_id] = NULL;
+    flame_python_gil_get();
+    flame_session_stop(watch->session);
+    flame_python_gil_release();
+}
+
+/* Runs the application, or the next stretch of it, and answers at its end. */
+static int run(struct wsgi_request *wsgi_req, struct watch *watch)
+{
+    int ret = flame_python_request(wsgi_req);
+    if (ret == UWSGI_AGAIN) {
+        flame_python_gil_get();
+        flame_session_pause(watch->session);
+        flame_python_gil_release();
+        return ret;
+    }
+    stop_session(wsgi_req, watch);
+    answer_profile(wsgi_req, watch);
+    flame_session_free(watch->session);
+    free(watch);
+    return UWSGI_OK;
+}
+
+static int start_session(struct watch *watch)
+{
+    struct flame_session_options options = {
+        .interval_ns = watch->params.interval_ns,
+        .max_ns = trampoline.config->max_ns,
+    };
+    watch->thread = pthread_self();
+    flame_python_gil_get();
+    int error = flame_session_start(&options, &watch->session);
+    flame_python_gil_release();
+    return error;
+}
+
+static const char *session_error(int error)
+{
+    switch (error) {
+    case -EAGAIN:
+        return "Too many profiles are being taken at this moment: ask again later.";
+    case -ENOTSUP:
+        return "This Python cannot be sampled.";
+    default:
+        return "There is not enough memory for a profile.";
+    }
+}
+
+static int profile(struct wsgi_request *wsgi_req, const struct flame_params *params)
+{
+    if (trampoline.refusal)
+        return answer_sentence(wsgi_req, 503, "Service Unavailable",
+                               trampoline.refusal);
+    struct watch *watch = calloc(1, sizeof(*watch));
+    int error = -ENOMEM;
+    if (watch) {
+        watch->params = *params;
+        error = start_session(watch);
+    }
+    if (error) {
+        free(watch);
+        return answer_sentence(wsgi_req, 503, "Service Unavailable",
+                               session_error(error));
+    }
+    flame_divert(wsgi_req);
+    extend_harakiri();
+    trampoline.watches[wsgi_req->async_id] = watch;
+    return run(wsgi_req, watch);
+}
+
+/* A query string that mentions us: decided in full. */
+static int consider(struct wsgi_request *wsgi_req)
+{
+    struct flame_params params;
+    char sentence[FLAME_SENTENCE_SIZE];
+    switch (flame_request_decide(trampoline.config, look_up, wsgi_req, log_line,
+                                 &params, sentence)) {
+    case FLAME_MALFORMED:
+        return answer_sentence(wsgi_req, 400, "Bad Request", sentence);
+    case FLAME_PROFILE:
+        return profile(wsgi_req, &params);
+    default:
+        return flame_python_request(wsgi_req);
+    }
+}
+
+/* A request that returned UWSGI_AGAIN has come back. */
+static int resume(struct wsgi_request *wsgi_req, struct watch *watch)
+{
+    flame_python_gil_get();
+    flame_session_resume(watch->session);
+    flame_python_gil_release();
+    return run(wsgi_req, watch);
+}
+
+/* The engine gave a paused request up without telling anybody. */
+static void abandon(struct wsgi_request *wsgi_req, struct watch *watch)
+{
+    stop_session(wsgi_req, watch);
+    flame_session_free(watch->session);
+    free(watch);
+}
+
+static int trampoline_request(struct wsgi_request *wsgi_req)
+{
+    struct watch *watch = trampoline.watches[wsgi_req->async_id];
+    if (watch && wsgi_req->async_force_again)
+        return resume(wsgi_req, watch);
+    if (watch)
+        abandon(wsgi_req, watch);
+    /* What the original would do before it parses, it shall do. */
+    if (wsgi_req->is_raw || wsgi_req->async_force_again || !wsgi_req->uh->pktsize)
+        return flame_python_request(wsgi_req);
+    if (uwsgi_parse_vars(wsgi_req))
+        return -1;
+    if (wsgi_req->query_string_len == 0 || wsgi_req->http_sec_websocket_key_len > 0 ||
+        !flame_query_mentions_us(
+            (struct flame_slice){wsgi_req->query_string, wsgi_req->query_string_len}))
+        return flame_python_request(wsgi_req);
+    return consider(wsgi_req);
+}
+
+/* Called with the GIL, once per exception the application let through. */
+static void exception_log(struct wsgi_request *wsgi_req)
+{
+    struct watch *watch = trampoline.watches[wsgi_req->async_id];
+    if (watch && !watch->raised[0]) {
+        struct uwsgi_buffer *name = flame_python_exception_class(wsgi_req);
+        snprintf(watch->raised, sizeof(watch->raised), "%.*s",
+                 name ? (int)name->pos : 9, name ? name->buf : "exception");
+        if (name)
+            uwsgi_buffer_destroy(name);
+    }
+    flame_python_exception_log(wsgi_req);
+}
+
+/* The application's own interpreter has become current: look at that one. */
+static void enter(struct wsgi_request *wsgi_req, struct uwsgi_app *app)
+{
+    flame_python_enter(wsgi_req, app);
+    struct watch *watch = trampoline.watches[wsgi_req->async_id];
+    if (!watch)
+        return;
+    flame_python_gil_get();
+    flame_session_use_thread_state(watch->session, PyThreadState_Get());
+    flame_python_gil_release();
+}
+
+int flame_trampoline_install(const struct flame_config *config, const char *refusal)
+{
+    trampoline.config = config;
+    trampoline.refusal = refusal;
+    trampoline.watches = calloc((size_t)uwsgi.cores, sizeof(*trampoline.watches));
+    if (!trampoline.watches)
+        return -ENOMEM;
+    flame_python_hook(trampoline_request, exception_log);
+    return 0;
+}
+
+void flame_trampoline_post_fork(void)
+{
+    flame_python_hook_enter(enter);
+}
+
+void flame_trampoline_atexit(void)
+{
+    for (int core = 0; core < uwsgi.cores; core++) {
+        struct watch *watch = trampoline.watches[core];
+        if (!watch || !pthread_equal(watch->thread, pthread_self()))
+            continue;
+        trampoline.watches[core] = NULL;
+        flame_session_stop(watch->session);
+    }
+}
