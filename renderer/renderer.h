@@ -27,9 +27,15 @@ struct flame_writer {
 
 void flame_writer_free(struct flame_writer *writer);
 
+/* Hands the bytes over: free() them. The writer is empty afterwards. */
+char *flame_writer_take(struct flame_writer *writer, size_t *length);
+
 /* ---- the call tree -------------------------------------------------------- */
 
 struct flame_tree;
+
+/* What the weights of folded text count. flameprof itself writes microseconds. */
+enum flame_unit { FLAME_UNIT_MICROSECONDS, FLAME_UNIT_SAMPLES };
 
 /*
  * Builds a call tree: same function under same parent merged, children in a
@@ -40,11 +46,16 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile);
 
 /*
  * Reads folded stacks ("root;child;leaf 42" per line, LF or CRLF). Lines that
- * make no sense are ignored and counted. NULL: out of memory.
+ * make no sense are ignored and counted; so are those whose weight would take
+ * the sum over 64 bits. NULL: out of memory.
  */
 struct flame_tree *flame_tree_from_folded(const char *text, size_t length,
+                                          enum flame_unit unit,
                                           uint64_t *ignored_lines);
 void flame_tree_free(struct flame_tree *tree);
+
+/* The sum of all weights is zero: pictures of it only say so. */
+bool flame_tree_is_empty(const struct flame_tree *tree);
 
 /* ---- pictures -------------------------------------------------------------- */
 
@@ -68,6 +79,15 @@ struct flame_picture_options {
 int flame_render_svg(const struct flame_tree *tree,
                      const struct flame_picture_options *options,
                      struct flame_writer *writer);
+/*
+ * One line per place with weight: `function (file:line)` frames from the root,
+ * joined by `;`, a space, whole microseconds (or samples, for a tree that came
+ * in as such). Rounding remainders are carried to the next line, so that the
+ * sum is right. The root's own time stands under `[request]`.
+ * In names `;` is written `\x3b`, a backslash `\x5c`, a control character or
+ * a byte that is not UTF-8 `\xHH`, other invisible characters `\uHHHH`;
+ * flame_tree_from_folded() undoes exactly this.
+ */
 int flame_render_folded(const struct flame_tree *tree, struct flame_writer *writer);
 int flame_render_png(const struct flame_tree *tree,
                      const struct flame_picture_options *options,

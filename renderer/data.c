@@ -1,0 +1,131 @@
+/*
+ * The data block: the entire tree as JSON, for flamegraph.js.
+ *
+ * {"time": are weights nanoseconds, "samples": are they known,
+ *  "title", "subtitle", "quality", "warning": text of the title block,
+ *  "margin", "row", "rows", "size": measures, "palette": colours,
+ *  "functions": [name, file, line, colour, ...],
+ *  "tree": [levels up, function, total weight, total samples, ...]}
+ * The tree is in preorder; a place's depth is that of the one before it, plus
+ * one, minus `levels up`. Samples are left out where they are not known.
+ */
+#include "renderer/svg.h"
+
+/* Beyond this a double is not exact: a string, so that no reader is misled. */
+#define EXACT_MAX (UINT64_C(1) << 53)
+
+static void write_key(struct flame_writer *writer, const char *key)
+{
+    flame_write_text(writer, ",\"");
+    flame_write_text(writer, key);
+    flame_write_text(writer, "\":");
+}
+
+static void write_string(struct flame_writer *writer, struct flame_slice text)
+{
+    flame_write_text(writer, "\"");
+    flame_write_escaped(writer, text, FLAME_ESCAPE_JSON);
+    flame_write_text(writer, "\"");
+}
+
+static void write_weight(struct flame_writer *writer, uint64_t weight)
+{
+    const char *quote = weight > EXACT_MAX ? "\"" : "";
+
+    flame_write_text(writer, quote);
+    flame_write_unsigned(writer, weight);
+    flame_write_text(writer, quote);
+}
+
+static void write_sentences(struct flame_writer *writer,
+                            const struct flame_picture_options *options)
+{
+    struct flame_writer sentence = {.limit = writer->limit};
+
+    write_key(writer, "title");
+    write_string(writer, options->title);
+    write_key(writer, "subtitle");
+    write_string(writer, options->subtitle);
+    write_key(writer, "quality");
+    flame_write_quality(&sentence, options->quality);
+    write_string(writer, flame_writer_slice(&sentence));
+    sentence.length = 0;
+    write_key(writer, "warning");
+    flame_write_warnings(&sentence, options);
+    write_string(writer, flame_writer_slice(&sentence));
+    if (writer->error == 0)
+        writer->error = sentence.error;
+    flame_writer_free(&sentence);
+}
+
+static void write_measures(struct flame_writer *writer)
+{
+    write_key(writer, "margin");
+    flame_write_unsigned(writer, FLAME_SVG_MARGIN);
+    write_key(writer, "row");
+    flame_write_unsigned(writer, FLAME_SVG_ROW);
+    write_key(writer, "rows");
+    flame_write_unsigned(writer, FLAME_SVG_ROWS);
+    write_key(writer, "size");
+    flame_write_unsigned(writer, FLAME_SVG_LABEL_SIZE);
+    write_key(writer, "palette");
+    for (uint32_t i = 0; i < FLAME_SVG_COLOURS; i++) {
+        flame_write_text(writer, i == 0 ? "[" : ",");
+        write_string(writer, flame_slice_of(flame_svg_colour_value(i)));
+    }
+    flame_write_text(writer, "]");
+}
+
+static void write_functions(struct flame_writer *writer, const struct flame_tree *tree)
+{
+    write_key(writer, "functions");
+    for (uint32_t i = 0; i < tree->function_count && writer->error == 0; i++) {
+        const struct flame_function *function = &tree->functions[i];
+        flame_write_text(writer, i == 0 ? "[\n" : ",\n");
+        write_string(writer, function->name);
+        flame_write_text(writer, ",");
+        write_string(writer, function->file);
+        flame_write_text(writer, ",");
+        flame_write_unsigned(writer, function->line);
+        flame_write_text(writer, ",");
+        flame_write_unsigned(writer, flame_svg_colour(function));
+    }
+    flame_write_text(writer, "]");
+}
+
+static void write_tree(struct flame_writer *writer, const struct flame_tree *tree)
+{
+    uint32_t depth = 0; /* that a child of the place before has */
+
+    write_key(writer, "tree");
+    for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
+        const struct flame_place *place = &tree->places[i];
+        flame_write_text(writer, i == 0 ? "[\n" : i % 16 == 0 ? ",\n" : ",");
+        flame_write_unsigned(writer, depth - place->depth);
+        flame_write_text(writer, ",");
+        flame_write_unsigned(writer, place->function);
+        flame_write_text(writer, ",");
+        write_weight(writer, place->total);
+        if (tree->has_samples) {
+            flame_write_text(writer, ",");
+            write_weight(writer, place->samples);
+        }
+        depth = place->depth + 1;
+    }
+    flame_write_text(writer, "]");
+}
+
+void flame_write_data(struct flame_writer *writer, const struct flame_tree *tree,
+                      const struct flame_picture_options *options)
+{
+    flame_write_text(writer, "<script id=\"flame-data\" type=\"application/json\">"
+                             "{\"time\":");
+    flame_write_text(writer, tree->is_time ? "true" : "false");
+    write_key(writer, "samples");
+    flame_write_text(writer, tree->has_samples ? "true" : "false");
+    write_sentences(writer, options);
+    write_measures(writer);
+    write_functions(writer, tree);
+    write_tree(writer, tree);
+    flame_write_text(writer, "}</script>\n");
+}

@@ -1,0 +1,52 @@
+"""Turns flamegraph.css and flamegraph.js into constant bytes for svg.c.
+
+usage: embed.py OUTPUT.h
+
+They stand in the picture as they are, inside CDATA, so their hashes, which the
+Content-Security-Policy names, are constants too.
+"""
+import base64
+import hashlib
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def read(name):
+    with open(os.path.join(HERE, name), "rb") as source:
+        data = source.read()
+    text = data.decode("utf-8")
+    for forbidden in ("]]>", "\r", "\0"):
+        if forbidden in text:
+            sys.exit("%s: %r cannot stand in a picture" % (name, forbidden))
+    return data
+
+
+def c_lines(data):
+    for line in data.splitlines(keepends=True):
+        escaped = "".join(
+            chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else "\\%03o" % byte
+            for byte in line
+        )
+        yield '    "%s"' % escaped
+
+
+def constant(name, data):
+    digest = base64.b64encode(hashlib.sha256(data).digest()).decode("ascii")
+    yield "static const char flame_asset_%s[] =" % name
+    yield "\n".join(c_lines(data)) + ";"
+    yield '#define FLAME_ASSET_%s_HASH "sha256-%s"' % (name.upper(), digest)
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    lines = ["/* Written by renderer/embed.py: edit the sources there. */"]
+    for name in ("css", "js"):
+        lines.extend(constant(name, read("flamegraph." + name)))
+    with open(sys.argv[1], "w", encoding="ascii") as output:
+        output.write("\n".join(lines) + "\n")
+
+
+main()

@@ -1,0 +1,66 @@
+/*
+ * What the formats are called, and the one call that writes any of them.
+ */
+#include "renderer/renderer.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    const char *content_type;
+} FORMATS[] = {
+    [FLAME_FORMAT_SVG] = {"svg", "image/svg+xml"},
+    [FLAME_FORMAT_FOLDED] = {"folded", "text/plain; charset=utf-8"},
+    [FLAME_FORMAT_PNG] = {"png", "image/png"},
+};
+
+const char *flame_format_content_type(enum flame_format format)
+{
+    return FORMATS[format].content_type;
+}
+
+int flame_format_from_name(struct flame_slice name, enum flame_format *format)
+{
+    for (size_t i = 0; i < sizeof FORMATS / sizeof *FORMATS; i++) {
+        if (name.length == strlen(FORMATS[i].name) &&
+            memcmp(name.data, FORMATS[i].name, name.length) == 0) {
+            *format = (enum flame_format)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+int flame_render(enum flame_format format, const struct flame_tree *tree,
+                 const struct flame_picture_options *options,
+                 struct flame_writer *writer)
+{
+    switch (format) {
+    case FLAME_FORMAT_SVG:
+        return flame_render_svg(tree, options, writer);
+    case FLAME_FORMAT_FOLDED:
+        return flame_render_folded(tree, writer);
+    case FLAME_FORMAT_PNG:
+        return flame_render_png(tree, options, writer);
+    }
+    return -EINVAL;
+}
+
+const char *flame_render_error(int error)
+{
+    switch (error) {
+    case -ENOSYS:
+        return "PNG needs librsvg and cairo, which could not be loaded "
+               "(on Debian: apt install librsvg2-2).";
+    case -ENOENT:
+        return "PNG needs a font, and fontconfig knows none "
+               "(on Debian: apt install fonts-dejavu-core).";
+    case -E2BIG:
+        return "The picture would be larger than allowed.";
+    case -ENOMEM:
+        return "There was not enough memory for the picture.";
+    default:
+        return "The picture could not be drawn.";
+    }
+}

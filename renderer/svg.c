@@ -1,0 +1,370 @@
+/*
+ * The interactive picture: title block, graph, foot, data, script.
+ */
+#include "renderer/svg.h"
+
+#include "assets.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define TITLE_SIZE 19
+#define TEXT_SIZE 12
+#define LINE 19
+#define LINES_MAX 3
+/* A tooltip is no place for a name of a megabyte: about 400 characters. */
+#define TOOLTIP_WIDTH 300000
+#define GAP 100
+
+struct picture {
+    struct flame_writer *writer;
+    const struct flame_tree *tree;
+    const struct flame_picture_options *options;
+    uint32_t width;  /* of the graph, px */
+    uint32_t y;      /* of the last line written */
+    uint32_t rows;   /* of the graph, with that for what is too deep */
+    uint32_t height; /* of everything */
+    uint32_t top;    /* of the graph */
+    struct flame_view view;
+};
+
+static void write_attribute(struct flame_writer *writer, const char *name,
+                            uint64_t hundredths)
+{
+    flame_write_text(writer, " ");
+    flame_write_text(writer, name);
+    flame_write_text(writer, "=\"");
+    flame_write_hundredths(writer, hundredths);
+    flame_write_text(writer, "\"");
+}
+
+/* ---- the title block and the foot ------------------------------------------ */
+
+static void write_line(struct picture *picture, struct flame_slice text,
+                       const char *style, uint32_t size, bool last)
+{
+    struct flame_writer *writer = picture->writer;
+
+    flame_write_text(writer, "<text");
+    write_attribute(writer, "x", FLAME_SVG_MARGIN * 100);
+    write_attribute(writer, "y", picture->y * 100);
+    write_attribute(writer, "font-size", size * 100);
+    flame_write_text(writer, style);
+    flame_write_text(writer, ">");
+    if (last)
+        flame_text_write_cut(writer, text, size, picture->width * 100);
+    else
+        flame_write_escaped(writer, text, FLAME_ESCAPE_XML);
+    flame_write_text(writer, "</text>\n");
+}
+
+/* Wraps at spaces, cuts what does not fit into `lines`. */
+static void write_paragraph(struct picture *picture, struct flame_slice text,
+                            const char *style, uint32_t size, uint32_t lines)
+{
+    for (uint32_t line = 1; text.length != 0; line++) {
+        size_t length = flame_text_line(text, size, picture->width * 100);
+        bool last = line == lines || length == text.length;
+        picture->y += LINE;
+        write_line(picture,
+                   (struct flame_slice){text.data, last ? text.length : length}, style,
+                   size, last);
+        if (last)
+            return;
+        text.data += length;
+        text.length -= length;
+    }
+}
+
+/* One of the sentences, composed in `sentence`, which is emptied for the next. */
+static void write_sentence(struct picture *picture, struct flame_writer *sentence,
+                           const char *style)
+{
+    write_paragraph(picture, flame_writer_slice(sentence), style, TEXT_SIZE, LINES_MAX);
+    sentence->length = 0;
+}
+
+static void write_head(struct picture *picture, struct flame_writer *sentence)
+{
+    static const char plain[] = " class=\"ink\" fill=\"#33302e\"";
+    static const char quiet[] = " class=\"quiet\" fill=\"#77706a\"";
+    static const char alarm[] = " class=\"alarm\" fill=\"#b3261e\"";
+    const struct flame_picture_options *options = picture->options;
+    struct flame_slice title = options->title;
+
+    if (title.length == 0)
+        title = flame_slice_of("Flame graph");
+    picture->y = FLAME_SVG_MARGIN;
+    flame_write_text(picture->writer, "<g id=\"flame-head\">\n");
+    write_paragraph(picture, title, plain, TITLE_SIZE, 1);
+    picture->y += 2;
+    write_paragraph(picture, options->subtitle, quiet, TEXT_SIZE, LINES_MAX);
+    flame_write_quality(sentence, options->quality);
+    write_sentence(picture, sentence, quiet);
+    flame_write_warnings(sentence, options);
+    write_sentence(picture, sentence, alarm);
+    if (flame_tree_is_empty(picture->tree)) {
+        flame_write_nothing(sentence, options);
+        picture->y += LINE;
+        write_sentence(picture, sentence, plain);
+    }
+    flame_write_text(picture->writer, "</g>\n");
+}
+
+static void write_foot(struct picture *picture, struct flame_writer *sentence)
+{
+    const struct flame_view *view = &picture->view;
+
+    flame_write_text(picture->writer, "<g id=\"flame-foot\">\n");
+    if (view->narrow != 0) {
+        flame_write_grouped(sentence, view->narrow);
+        flame_write_text(sentence, view->narrow == 1 ? " frame" : " frames");
+        flame_write_text(sentence, " narrower than half a pixel not drawn, ");
+        flame_write_percent(sentence, view->narrow_weight,
+                            picture->tree->places[0].total);
+        flame_write_text(sentence, " of the width");
+    }
+    picture->y += 2;
+    write_sentence(picture, sentence, " class=\"quiet\" fill=\"#77706a\"");
+    flame_write_text(picture->writer, "</g>\n");
+}
+
+/* ---- the graph ---------------------------------------------------------------- */
+
+static void write_weight(struct picture *picture, uint64_t weight)
+{
+    if (picture->tree->is_time)
+        flame_write_duration(picture->writer, weight);
+    else
+        flame_write_grouped(picture->writer, weight);
+    flame_write_text(picture->writer, ", ");
+    flame_write_percent(picture->writer, weight, picture->tree->places[0].total);
+}
+
+static void write_tooltip(struct picture *picture, const struct flame_place *place,
+                          const struct flame_function *function)
+{
+    struct flame_writer *writer = picture->writer;
+
+    flame_write_text(writer, "<title>");
+    flame_text_write_cut(writer, function->name, FLAME_SVG_LABEL_SIZE, TOOLTIP_WIDTH);
+    if (function->file.length != 0) {
+        flame_write_text(writer, " (");
+        flame_text_write_cut(writer, function->file, FLAME_SVG_LABEL_SIZE,
+                             TOOLTIP_WIDTH);
+        flame_write_text(writer, ":");
+        flame_write_unsigned(writer, function->line);
+        flame_write_text(writer, ")");
+    }
+    flame_write_text(writer, "\n");
+    write_weight(picture, place->total);
+    flame_write_text(writer, "; self ");
+    write_weight(picture, place->self);
+    if (picture->tree->has_samples && picture->tree->is_time) {
+        flame_write_text(writer, "; samples ");
+        flame_write_grouped(writer, place->samples);
+    }
+    flame_write_text(writer, "</title>");
+}
+
+/* A gap to the next frame where there is room for one. */
+static uint64_t drawn_width(uint64_t width)
+{
+    return width > 4 * GAP ? width - GAP : width - width / 4;
+}
+
+static void write_label(struct picture *picture, const struct flame_box *box,
+                        struct flame_slice name, uint64_t y)
+{
+    static const uint64_t padding = 400;
+    struct flame_writer *writer = picture->writer;
+
+    if (box->width <= 2 * padding ||
+        flame_text_fit(name, FLAME_SVG_LABEL_SIZE, box->width - 2 * padding) == 0)
+        return;
+    flame_write_text(writer, "<text");
+    write_attribute(writer, "x", box->x + padding);
+    write_attribute(writer, "y", y + 1250);
+    flame_write_text(writer, ">");
+    flame_text_write_cut(writer, name, FLAME_SVG_LABEL_SIZE, box->width - 2 * padding);
+    flame_write_text(writer, "</text>");
+}
+
+static void write_frame(struct picture *picture, const struct flame_box *box)
+{
+    const struct flame_place *place = &picture->tree->places[box->place];
+    const struct flame_function *function = &picture->tree->functions[place->function];
+    struct flame_writer *writer = picture->writer;
+    uint64_t y = (uint64_t)(picture->rows - 1 - place->depth) * FLAME_SVG_ROW * 100;
+    uint32_t colour = flame_svg_colour(function);
+
+    flame_write_text(writer, "<g data-i=\"");
+    flame_write_unsigned(writer, box->place);
+    flame_write_text(writer, "\">");
+    write_tooltip(picture, place, function);
+    flame_write_text(writer, "<rect class=\"c");
+    flame_write_unsigned(writer, colour);
+    flame_write_text(writer, "\"");
+    write_attribute(writer, "x", box->x);
+    write_attribute(writer, "y", y);
+    write_attribute(writer, "width", drawn_width(box->width));
+    flame_write_text(writer, " height=\"17\" fill=\"");
+    flame_write_text(writer, flame_svg_colour_value(colour));
+    flame_write_text(writer, "\"/>");
+    write_label(picture, box, function->name, y);
+    flame_write_text(writer, "</g>\n");
+}
+
+/* The row above the last, for what stands deeper. */
+static void write_deep(struct picture *picture, uint64_t deep)
+{
+    struct flame_writer *writer = picture->writer;
+
+    if (deep == 0)
+        return;
+    flame_write_text(writer, "<text id=\"flame-deep\" class=\"alarm\" x=\"4\" "
+                             "y=\"12.5\" fill=\"#b3261e\">");
+    flame_write_grouped(writer, deep);
+    flame_write_text(writer, " frames stand deeper than the ");
+    flame_write_grouped(writer, FLAME_SVG_ROWS);
+    flame_write_text(writer, " rows drawn</text>\n");
+}
+
+static void write_graph(struct picture *picture)
+{
+    struct flame_writer *writer = picture->writer;
+    uint64_t deep = picture->view.deep;
+    struct flame_box box;
+
+    flame_write_text(writer, "<g id=\"flame-graph\" transform=\"translate(");
+    flame_write_unsigned(writer, FLAME_SVG_MARGIN);
+    flame_write_text(writer, " ");
+    flame_write_unsigned(writer, picture->top);
+    flame_write_text(writer, ")\" font-size=\"");
+    flame_write_unsigned(writer, FLAME_SVG_LABEL_SIZE);
+    flame_write_text(writer, "\" fill=\"#33261c\">\n");
+    flame_view_start(&picture->view, picture->tree, picture->width * 100);
+    while (writer->error == 0 && flame_view_next(&picture->view, &box))
+        write_frame(picture, &box);
+    write_deep(picture, deep);
+    flame_write_text(writer, "</g>\n");
+}
+
+/* A walk without writing: how many rows there will be. */
+static void count_rows(struct picture *picture)
+{
+    struct flame_box box;
+    uint32_t deepest = 0;
+
+    picture->rows = 0;
+    if (flame_tree_is_empty(picture->tree))
+        return;
+    flame_view_start(&picture->view, picture->tree, picture->width * 100);
+    while (flame_view_next(&picture->view, &box)) {
+        uint32_t depth = picture->tree->places[box.place].depth;
+        deepest = depth > deepest ? depth : deepest;
+    }
+    picture->rows = deepest + 1 + (picture->view.deep != 0);
+}
+
+/* ---- the whole ------------------------------------------------------------------ */
+
+static void write_document_title(struct picture *picture)
+{
+    struct flame_slice title = picture->options->title;
+
+    flame_write_text(picture->writer, "<title>");
+    if (title.length != 0) {
+        flame_text_write_cut(picture->writer, title, FLAME_SVG_LABEL_SIZE,
+                             TOOLTIP_WIDTH);
+        flame_write_text(picture->writer, " · ");
+    }
+    flame_write_text(picture->writer, "flame graph</title>\n");
+}
+
+static void write_opening(struct picture *picture, uint32_t height)
+{
+    struct flame_writer *writer = picture->writer;
+    uint32_t width = picture->width + 2 * FLAME_SVG_MARGIN;
+
+    flame_write_text(writer, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+                             "<svg xmlns=\"http://www.w3.org/2000/svg\"");
+    write_attribute(writer, "width", (uint64_t)width * 100);
+    write_attribute(writer, "height", (uint64_t)height * 100);
+    flame_write_text(writer, " viewBox=\"0 0 ");
+    flame_write_unsigned(writer, width);
+    flame_write_text(writer, " ");
+    flame_write_unsigned(writer, height);
+    flame_write_text(writer, "\" font-family=\"" FLAME_SVG_FONT "\">\n");
+    write_document_title(picture);
+    flame_write_text(writer, "<style><![CDATA[");
+    flame_write_text(writer, flame_asset_css);
+    flame_write_text(writer, "]]></style>\n<rect id=\"flame-paper\" width=\"100%\" "
+                             "height=\"100%\" fill=\"#fffdfb\"/>\n");
+}
+
+static void write_closing(struct picture *picture)
+{
+    struct flame_writer *writer = picture->writer;
+
+    if (!flame_tree_is_empty(picture->tree)) {
+        flame_write_data(writer, picture->tree, picture->options);
+        flame_write_text(writer, "<script><![CDATA[");
+        flame_write_text(writer, flame_asset_js);
+        flame_write_text(writer, "]]></script>\n");
+    }
+    flame_write_text(writer, "</svg>\n");
+}
+
+/*
+ * The head says how high it is only once it is written, and the height stands
+ * in the first line: what is between goes into a body of its own first.
+ */
+static void write_body(struct picture *picture, struct flame_writer *sentence)
+{
+    count_rows(picture);
+    write_head(picture, sentence);
+    picture->top = picture->y + 16;
+    if (picture->rows != 0) {
+        write_graph(picture);
+        picture->y = picture->top + picture->rows * FLAME_SVG_ROW;
+        write_foot(picture, sentence);
+    }
+    picture->height = picture->y + FLAME_SVG_MARGIN;
+}
+
+int flame_render_svg(const struct flame_tree *tree,
+                     const struct flame_picture_options *options,
+                     struct flame_writer *writer)
+{
+    struct flame_writer body = {.limit = writer->limit};
+    struct flame_writer sentence = {.limit = writer->limit};
+    struct picture *picture = calloc(1, sizeof *picture);
+    uint32_t width = options->width != 0 ? options->width : FLAME_SVG_WIDTH;
+
+    if (picture == NULL)
+        return -ENOMEM;
+    *picture = (struct picture){.tree = tree,
+                                .options = options,
+                                .width = width - 2 * FLAME_SVG_MARGIN,
+                                .writer = &body};
+    write_body(picture, &sentence);
+    picture->writer = writer;
+    write_opening(picture, picture->height);
+    flame_write_bytes(writer, body.data, body.length);
+    write_closing(picture);
+    if (writer->error == 0)
+        writer->error = body.error != 0 ? body.error : sentence.error;
+    flame_writer_free(&body);
+    flame_writer_free(&sentence);
+    free(picture);
+    return writer->error;
+}
+
+const char *flame_svg_content_security_policy(void)
+{
+    return "default-src 'none'; script-src '" FLAME_ASSET_JS_HASH
+           "'; style-src '" FLAME_ASSET_CSS_HASH
+           "'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
+           "sandbox allow-scripts";
+}

@@ -1,0 +1,73 @@
+/*
+ * What the parts of the SVG share: measures, colours, cut text, the view.
+ *
+ * The static first view holds what is at least half a pixel wide, in
+ * presentation attributes only, so it is right wherever no script runs. The
+ * data block holds everything; flamegraph.js takes over from there.
+ */
+#ifndef FLAME_RENDERER_SVG_H
+#define FLAME_RENDERER_SVG_H
+
+#include "renderer/tree.h"
+#include "renderer/writer.h"
+
+#define FLAME_SVG_WIDTH 1200
+#define FLAME_SVG_MARGIN 16
+#define FLAME_SVG_ROW 18
+/* 1,500 rows are 27,000 px: under the 32,767 that librsvg can draw. */
+#define FLAME_SVG_ROWS 1500
+#define FLAME_SVG_FONT "DejaVu Sans,Verdana,sans-serif"
+#define FLAME_SVG_LABEL_SIZE 11
+
+/* Index into the palette; 0, grey, is for synthetic functions. */
+#define FLAME_SVG_COLOURS 17
+uint32_t flame_svg_colour(const struct flame_function *function);
+const char *flame_svg_colour_value(uint32_t colour);
+
+/* Width in 1/100 px of text as it will be shown. */
+uint64_t flame_text_width(struct flame_slice text, uint32_t font_size);
+/*
+ * How much of the front of text fits into `width` 1/100 px, whole if all does,
+ * else with room for an ellipsis behind; 0: not even three characters.
+ */
+size_t flame_text_fit(struct flame_slice text, uint32_t font_size, uint64_t width);
+/* How much of the front of text to put on a line before going on to the next. */
+size_t flame_text_line(struct flame_slice text, uint32_t font_size, uint64_t width);
+/* Writes text, cut so, escaped for XML. */
+void flame_text_write_cut(struct flame_writer *writer, struct flame_slice text,
+                          uint32_t font_size, uint64_t width);
+
+/* A walk over the places that are wide enough to draw, in preorder. */
+struct flame_view {
+    const struct flame_tree *tree;
+    uint64_t width; /* of the root, 1/100 px */
+    uint32_t next;
+    uint64_t edges[FLAME_SVG_ROWS + 2]; /* next free weight offset, by depth */
+    /* what was passed over */
+    uint64_t narrow, narrow_weight;
+    uint64_t deep; /* beyond the last row */
+};
+
+struct flame_box {
+    uint32_t place;
+    uint64_t x, width; /* 1/100 px */
+};
+
+void flame_view_start(struct flame_view *view, const struct flame_tree *tree,
+                      uint64_t width);
+bool flame_view_next(struct flame_view *view, struct flame_box *box);
+
+/* The sentences of the title block and of the foot; nothing if there is none. */
+void flame_write_quality(struct flame_writer *writer,
+                         const struct flame_quality *quality);
+void flame_write_warnings(struct flame_writer *writer,
+                          const struct flame_picture_options *options);
+/* Why there is no graph. */
+void flame_write_nothing(struct flame_writer *writer,
+                         const struct flame_picture_options *options);
+
+/* Everything, for the script. */
+void flame_write_data(struct flame_writer *writer, const struct flame_tree *tree,
+                      const struct flame_picture_options *options);
+
+#endif

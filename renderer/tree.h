@@ -1,0 +1,42 @@
+/*
+ * The call tree as the formats read it: functions once, places in preorder.
+ *
+ * Place 0 is the root; the subtree of place i is [i, places[i].end). Siblings
+ * stand in the order of their functions: by name, then file, then line.
+ */
+#ifndef FLAME_RENDERER_TREE_H
+#define FLAME_RENDERER_TREE_H
+
+#include "renderer/renderer.h"
+
+struct flame_function {
+    struct flame_slice name;
+    struct flame_slice file; /* empty: not known, or a synthetic function */
+    uint32_t line;           /* 0: not known */
+};
+
+struct flame_place {
+    uint32_t function;
+    uint32_t depth; /* of the root: 0 */
+    uint32_t end;
+    uint64_t self; /* nanoseconds, or samples for FLAME_UNIT_SAMPLES */
+    uint64_t total;
+    uint64_t self_samples;
+    uint64_t samples; /* total */
+};
+
+/* Immutable once built: any number of threads may read it. */
+struct flame_tree {
+    struct flame_function *functions;
+    struct flame_place *places;
+    uint32_t function_count;
+    uint32_t place_count;
+    bool is_time;     /* weights are nanoseconds */
+    bool has_samples; /* the sample counts are known */
+    char *text;       /* what the functions' slices lead into */
+};
+
+/* A mark such as "[overflow]", not a function somebody wrote. */
+bool flame_function_is_synthetic(const struct flame_function *function);
+
+#endif
