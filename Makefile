@@ -45,14 +45,18 @@ endif
 -include bench/bench.mk
 include tests/house/tests.mk
 
-PRODUCTS := $(if $(wildcard renderer/renderer.mk),$(BUILD)/flameprof) \
-	$(if $(wildcard middleware/middleware.mk),$(BUILD)/python) \
-	$(if $(wildcard plugin/plugin.mk),$(BUILD)/flameprof_plugin.so)
+# A part that is not there yet is left out, with what needs it.
+PARTS := $(patsubst %/,%,$(dir $(wildcard sampler/sampler.mk renderer/renderer.mk \
+	middleware/middleware.mk plugin/plugin.mk)))
+with = $(if $(filter-out $(PARTS),$1),,$2)
+PRODUCTS := $(call with,renderer,$(BUILD)/flameprof) \
+	$(call with,sampler renderer middleware,$(BUILD)/python) \
+	$(call with,sampler renderer middleware plugin,$(BUILD)/flameprof_plugin.so)
 TESTS := test-house \
-	$(if $(wildcard tests/sampler/tests.mk),test-sampler) \
-	$(if $(wildcard tests/renderer/tests.mk),test-renderer) \
-	$(if $(wildcard tests/middleware/tests.mk),test-request test-wsgi test-servers) \
-	$(if $(wildcard tests/plugin/tests.mk),test-plugin)
+	$(if $(wildcard tests/renderer/tests.mk),$(call with,renderer,test-renderer)) \
+	$(if $(wildcard tests/sampler/tests.mk),$(call with,middleware,test-sampler)) \
+	$(if $(wildcard tests/middleware/tests.mk),$(call with,middleware,test-request test-wsgi test-servers)) \
+	$(if $(wildcard tests/plugin/tests.mk),$(call with,middleware plugin,test-plugin))
 
 .PHONY: all demo serve test soak bench matrix install uninstall clean help check-format
 
