@@ -4,9 +4,11 @@
 # UWSGI_H, UWSGI_CFLAGS: of the uWSGI to build for; asked from $(UWSGI) unless
 # given. Compiled for another one, the plugin would refuse to run.
 
-UWSGI_CFLAGS ?= $(shell $(UWSGI) --cflags 2>/dev/null)
-UWSGI_H ?= $(PLUGIN_OBJ)/uwsgi.h
 PLUGIN_OBJ := $(BUILD)/obj/plugin
+UWSGI_H ?= $(PLUGIN_OBJ)/uwsgi.h
+ifndef UWSGI_CFLAGS
+UWSGI_CFLAGS := $(shell $(UWSGI) --cflags 2>/dev/null)
+endif
 
 # What shapes uWSGI's structures and finds its headers; its warnings are its own.
 UWSGI_DEFINES = $(filter -D%,$(UWSGI_CFLAGS)) \
@@ -22,6 +24,8 @@ PLUGIN_REQUIRES ?= $(if $(wildcard $(UWSGI_PLUGIN_DIR)/python3_plugin.so),python
 
 PLUGIN_LIBS := -lpthread -ldl -lm
 
+shell-quote = '$(subst ','\'',$(1))'
+
 # Both are rewritten only when they change, so that a make that has nothing to
 # do does nothing, and another uWSGI rebuilds what depends on it.
 .PHONY: uwsgi-headers
@@ -29,13 +33,13 @@ uwsgi-headers:
 	@mkdir -p $(PLUGIN_OBJ)
 	@$(if $(filter $(PLUGIN_OBJ)/uwsgi.h,$(UWSGI_H)),$(UWSGI) --dot-h,cat '$(UWSGI_H)') \
 		>$(PLUGIN_OBJ)/uwsgi.h.new
-	@printf '%s\n' $(call shell-quote,$(UWSGI_CFLAGS)) | sed 's/[\\"]/\\&/g; \
-		s/.*/#define FLAME_HOST_CFLAGS "&"/' >$(PLUGIN_OBJ)/host_cflags.h.new
+	@printf '#define FLAME_HOST_CFLAGS "%s"\n' \
+		$(call shell-quote,$(subst ",\",$(subst \,\\,$(UWSGI_CFLAGS)))) \
+		>$(PLUGIN_OBJ)/host_cflags.h.new
 	@for header in uwsgi.h host_cflags.h; do \
 		cmp -s $(PLUGIN_OBJ)/$$header.new $(PLUGIN_OBJ)/$$header || \
 		cp $(PLUGIN_OBJ)/$$header.new $(PLUGIN_OBJ)/$$header; \
 		rm $(PLUGIN_OBJ)/$$header.new; done
-shell-quote = '$(subst ','\'',$(1))'
 
 $(PLUGIN_OBJ)/uwsgi.h $(PLUGIN_OBJ)/host_cflags.h: uwsgi-headers ;
 
