@@ -1,7 +1,8 @@
 # The renderer and the program build/flameprof. Included by the top Makefile,
-# from the repository's root; CC, CFLAGS, PYTHON and OBJ may be set there.
+# from the repository's root; CC, CFLAGS, PYTHON and BUILD may be set there.
 PYTHON ?= /usr/bin/python3
-RENDERER_OBJ := build/obj/renderer
+BUILD ?= build
+RENDERER_OBJ := $(BUILD)/obj/renderer
 RENDERER_SOURCES := writer tree text view sentences data svg folded png format
 RENDERER_OBJS := $(RENDERER_SOURCES:%=$(RENDERER_OBJ)/%.o)
 RENDERER_FLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -I. -I$(RENDERER_OBJ) \
@@ -18,5 +19,5 @@ $(RENDERER_OBJ)/%.o: renderer/%.c $(RENDERER_HEADERS) VERSION
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(RENDERER_FLAGS) -c -o $@ $<
 
-build/flameprof: $(RENDERER_OBJ)/command.o $(RENDERER_OBJS)
+$(BUILD)/flameprof: $(RENDERER_OBJ)/command.o $(RENDERER_OBJS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ldl
