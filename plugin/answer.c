@@ -6,6 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 
+extern struct uwsgi_server uwsgi;
+
+/* A header as configured, "Name: value", that would spoil the answer. */
+static bool spoils(const struct uwsgi_string_list *header)
+{
+    const char *colon = memchr(header->value, ':', header->len);
+    size_t length = colon ? (size_t)(colon - header->value) : header->len;
+    return flame_header_is_dropped((struct flame_slice){header->value, length});
+}
+
 /*
  * Removes headers a route added (`addheader:`) before the application ran:
  * they bypass the remove list.
@@ -15,10 +25,7 @@ static void drop_added_headers(struct wsgi_request *wsgi_req)
     struct uwsgi_string_list **link = &wsgi_req->additional_headers;
     while (*link) {
         struct uwsgi_string_list *header = *link;
-        const char *colon = memchr(header->value, ':', header->len);
-        struct flame_slice name = {
-            header->value, colon ? (size_t)(colon - header->value) : header->len};
-        if (!flame_header_is_dropped(name)) {
+        if (!spoils(header)) {
             link = &header->next;
             continue;
         }
@@ -139,6 +146,56 @@ static int put_headers(struct wsgi_request *wsgi_req, const struct flame_answer 
     return 0;
 }
 
+static bool configured_headers_spoil(void)
+{
+    for (const struct uwsgi_string_list *header = uwsgi.additional_headers; header;
+         header = header->next) {
+        if (spoils(header))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * uWSGI adds the headers of --add-header itself when it sends, unasked. Where
+ * one of them would spoil the answer (a policy that forbids the picture's
+ * script, say), the others are added and the headers are sent from here.
+ */
+static int send_headers_without_spoilers(struct wsgi_request *wsgi_req)
+{
+    for (struct uwsgi_string_list *header = uwsgi.additional_headers; header;
+         header = header->next) {
+        if (!spoils(header) &&
+            uwsgi_response_add_header(wsgi_req, NULL, 0, header->value,
+                                      (uint16_t)header->len))
+            return -1;
+    }
+    if (wsgi_req->socket->proto_fix_headers(wsgi_req) ||
+        uwsgi_simple_write(wsgi_req, wsgi_req->headers->buf, wsgi_req->headers->pos))
+        return -1;
+    wsgi_req->write_pos = 0;
+    wsgi_req->headers_size += wsgi_req->headers->pos;
+    wsgi_req->headers_sent = 1;
+    return 0;
+}
+
+static int send_head(struct wsgi_request *wsgi_req, const struct flame_answer *answer,
+                     struct flame_slice status)
+{
+    /* It stands in the buffer that is replaced. */
+    char kept[256];
+    if (status.data) {
+        status.length = status.length < sizeof(kept) ? status.length : sizeof(kept);
+        memcpy(kept, status.data, status.length);
+        status.data = kept;
+    }
+    if (wsgi_req->headers)
+        wsgi_req->headers->limit = 0;
+    if (put_status(wsgi_req, answer) || put_headers(wsgi_req, answer, status))
+        return -1;
+    return configured_headers_spoil() ? send_headers_without_spoilers(wsgi_req) : 0;
+}
+
 int flame_send(struct wsgi_request *wsgi_req, const struct flame_answer *answer,
                bool head, struct flame_slice status)
 {
@@ -150,16 +207,7 @@ int flame_send(struct wsgi_request *wsgi_req, const struct flame_answer *answer,
     }
     /* Nothing was sent: whatever failed was the collecting of headers. */
     wsgi_req->write_errors = 0;
-    char copy[256];
-    if (status.data) {
-        if (status.length > sizeof(copy))
-            status.length = sizeof(copy);
-        memcpy(copy, status.data, status.length);
-        status.data = copy;
-    }
-    if (wsgi_req->headers)
-        wsgi_req->headers->limit = 0;
-    if (put_status(wsgi_req, answer) || put_headers(wsgi_req, answer, status)) {
+    if (send_head(wsgi_req, answer, status)) {
         wsgi_req->write_errors++;
         return 0;
     }

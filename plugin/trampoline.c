@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,6 +91,9 @@ static void answer_profile(struct wsgi_request *wsgi_req, const struct watch *wa
     char line[1024];
     flame_answer_make(profile, &watch->params, &outcome, &answer);
     flame_answer_log(profile, &outcome, &answer, line, sizeof(line));
+    /* Without a status uWSGI answers nothing and counts the request as a 500. */
+    if (!status.data)
+        status = (struct flame_slice){"500", 3};
     if (flame_send(wsgi_req, &answer, watch->params.head, status))
         log_line("the application sent its headers by itself: no picture for it");
     flame_answer_free(&answer);
@@ -220,17 +224,27 @@ static int trampoline_request(struct wsgi_request *wsgi_req)
     return consider(wsgi_req);
 }
 
-/* Called with the GIL, once per exception the application let through. */
+static void note_exception(struct wsgi_request *wsgi_req, struct watch *watch)
+{
+    static const char module[] = "builtins.";
+    struct uwsgi_buffer *found = flame_python_exception_class(wsgi_req);
+    const char *name = found ? found->buf : "exception";
+    size_t length = found ? found->pos : strlen(name);
+    if (length > sizeof(module) - 1 && !memcmp(name, module, sizeof(module) - 1)) {
+        name += sizeof(module) - 1;
+        length -= sizeof(module) - 1;
+    }
+    snprintf(watch->raised, sizeof(watch->raised), "%.*s", (int)length, name);
+    if (found)
+        uwsgi_buffer_destroy(found);
+}
+
+/* Called with the GIL, for each exception the application let through. */
 static void exception_log(struct wsgi_request *wsgi_req)
 {
     struct watch *watch = trampoline.watches[wsgi_req->async_id];
-    if (watch && !watch->raised[0]) {
-        struct uwsgi_buffer *name = flame_python_exception_class(wsgi_req);
-        snprintf(watch->raised, sizeof(watch->raised), "%.*s",
-                 name ? (int)name->pos : 9, name ? name->buf : "exception");
-        if (name)
-            uwsgi_buffer_destroy(name);
-    }
+    if (watch && !watch->raised[0])
+        note_exception(wsgi_req, watch);
     flame_python_exception_log(wsgi_req);
 }
 
