@@ -13,6 +13,7 @@ WSGI_APPLICATION = "shop.wsgi.application"
 INSTALLED_APPS = ["shop"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
+TIME_ZONE = "UTC"
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
