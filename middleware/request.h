@@ -6,7 +6,6 @@
 #ifndef FLAME_MIDDLEWARE_REQUEST_H
 #define FLAME_MIDDLEWARE_REQUEST_H
 
-#include <sys/socket.h>
 #include <time.h>
 
 #include "renderer/renderer.h"

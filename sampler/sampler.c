@@ -254,8 +254,10 @@ void flame_session_stop(struct flame_session *session)
 {
     flame_ticker_remove(session);
     flame_greenlet_detach(session);
-    wait_for_last_signal(session);
-    reblock_signals(session);
+    if (pthread_equal(session->thread, pthread_self())) {
+        wait_for_last_signal(session);
+        reblock_signals(session);
+    }
     complete(session);
     pthread_mutex_lock(&lock);
     if (--users == 0) {

@@ -1,0 +1,173 @@
+/* What goes back to the person who asked. */
+#include "middleware/request.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+const char *const flame_dropped_headers[] = {
+    "Content-Length",
+    "Content-Type",
+    "Content-Encoding",
+    "Transfer-Encoding",
+    "ETag",
+    "Last-Modified",
+    "Accept-Ranges",
+    "Content-Range",
+    "Content-Disposition",
+    "Content-Language",
+    "Content-Location",
+    "Content-MD5",
+    "Content-Security-Policy",
+    "Content-Security-Policy-Report-Only",
+    "Digest",
+    "Content-Digest",
+    "Repr-Digest",
+    "Cache-Control",
+    "Expires",
+    "Pragma",
+    "Age",
+    "Refresh",
+    "Link",
+    "Location",
+    "Trailer",
+    "X-Content-Type-Options",
+    "X-Flameprof-Status",
+    "X-Sendfile",
+    "X-Accel-Redirect",
+    "X-Accel-Buffering",
+    "X-Accel-Charset",
+    "X-Accel-Expires",
+    "X-Accel-Limit-Rate",
+    NULL,
+};
+
+bool flame_header_is_dropped(struct flame_slice name)
+{
+    for (const char *const *dropped = flame_dropped_headers; *dropped != NULL;
+         dropped++) {
+        if (strlen(*dropped) == name.length &&
+            strncasecmp(*dropped, name.data, name.length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+void flame_answer_text(int status, const char *reason, const char *sentence,
+                       struct flame_answer *answer)
+{
+    size_t length = strlen(sentence);
+
+    *answer = (struct flame_answer){.status = status,
+                                    .reason = reason,
+                                    .content_type = "text/plain; charset=utf-8"};
+    answer->body.data = malloc(length + 1);
+    if (answer->body.data != NULL) {
+        memcpy(answer->body.data, sentence, length);
+        answer->body.data[length] = '\n';
+        answer->body.length = length + 1;
+        answer->body.capacity = length + 1;
+    }
+}
+
+/* At most `size - 1` bytes of each, cut at a code point by the renderer. */
+static int width(struct flame_slice text)
+{
+    return text.length < 1000 ? (int)text.length : 1000;
+}
+
+static int draw(const struct flame_profile *profile, const struct flame_params *params,
+                const struct flame_outcome *outcome, struct flame_writer *body)
+{
+    char title[2200];
+    char subtitle[2200];
+    char warning[1200];
+    struct flame_picture_options options = {.quality = &profile->quality};
+    int length;
+
+    length = snprintf(title, sizeof title, "%.*s %.*s", width(outcome->method),
+                      outcome->method.data, width(outcome->path), outcome->path.data);
+    options.title = (struct flame_slice){title, (size_t)length};
+    length = snprintf(subtitle, sizeof subtitle, "%.*s%s%.*s", width(outcome->status),
+                      outcome->status.length ? outcome->status.data : "",
+                      outcome->status.length && outcome->server.length ? ", " : "",
+                      width(outcome->server),
+                      outcome->server.length ? outcome->server.data : "");
+    options.subtitle = (struct flame_slice){subtitle, (size_t)length};
+    if (outcome->raised.length > 0) {
+        length = snprintf(warning, sizeof warning, "The application raised %.*s.",
+                          width(outcome->raised), outcome->raised.data);
+        options.warning = (struct flame_slice){warning, (size_t)length};
+    }
+    struct flame_tree *tree = flame_tree_from_profile(profile);
+    if (tree == NULL) {
+        return -ENOMEM;
+    }
+    int error = flame_render(params->format, tree, &options, body);
+    flame_tree_free(tree);
+    return error;
+}
+
+void flame_answer_make(const struct flame_profile *profile,
+                       const struct flame_params *params,
+                       const struct flame_outcome *outcome, struct flame_answer *answer)
+{
+    uint64_t begun = now_ns();
+    struct flame_writer body = {0};
+    int error = draw(profile, params, outcome, &body);
+
+    if (error == 0) {
+        *answer = (struct flame_answer){
+            .status = 200,
+            .reason = "OK",
+            .content_type = flame_format_content_type(params->format),
+            .security_policy = params->format == FLAME_FORMAT_SVG
+                                   ? flame_svg_content_security_policy()
+                                   : NULL,
+            .body = body};
+    } else {
+        flame_writer_free(&body);
+        flame_answer_text(500, "Internal Server Error", flame_render_error(error),
+                          answer);
+    }
+    answer->drawing_ns = now_ns() - begun;
+}
+
+void flame_answer_free(struct flame_answer *answer)
+{
+    flame_writer_free(&answer->body);
+}
+
+void flame_answer_log(const struct flame_profile *profile,
+                      const struct flame_outcome *outcome,
+                      const struct flame_answer *answer, char *line, size_t size)
+{
+    char path[200];
+    size_t length =
+        outcome->path.length < sizeof path - 1 ? outcome->path.length : sizeof path - 1;
+    const struct flame_quality *quality = &profile->quality;
+
+    for (size_t i = 0; i < length; i++) {
+        char c = outcome->path.data[i];
+        path[i] = c > ' ' && c < 0x7f ? c : '?';
+    }
+    path[length] = '\0';
+    snprintf(
+        line, size,
+        "[flameprof] %s: %.3f s, %llu samples, %llu missed, %.1f ms sampling, %.1f ms "
+        "drawing",
+        path, (double)quality->duration_ns / 1e9, (unsigned long long)quality->samples,
+        (unsigned long long)quality->missed, (double)quality->sampling_ns / 1e6,
+        (double)answer->drawing_ns / 1e6);
+}

@@ -1,0 +1,106 @@
+/* The extension module _flameprof: multi-phase, one sampler per process. */
+#include "middleware/python.h"
+
+#include <errno.h>
+#include <math.h>
+
+int flame_seconds_from_python(double seconds, const char *what, uint64_t least,
+                              uint64_t most, uint64_t *ns)
+{
+    if (!(seconds * 1e9 >= (double)least - 0.5 &&
+          seconds * 1e9 <= (double)most + 0.5)) {
+        char message[120];
+        PyOS_snprintf(message, sizeof message, "%s takes seconds from %g to %g", what,
+                      (double)least / 1e9, (double)most / 1e9);
+        PyErr_SetString(PyExc_ValueError, message);
+        return -1;
+    }
+    *ns = (uint64_t)llround(seconds * 1e9);
+    return 0;
+}
+
+const char *flame_start_error_sentence(int error)
+{
+    switch (error) {
+    case -EAGAIN:
+        return "No profile can be taken now: too many run already, or no thread could "
+               "be "
+               "started; try again in a moment.";
+    case -ENOMEM:
+        return "No profile can be taken now: there is no memory for it.";
+    case -EINVAL:
+        return "The interval is out of range: it takes seconds from 0.00005 to 1.";
+    default:
+        return "No profile can be taken here: this system does not offer what sampling "
+               "needs.";
+    }
+}
+
+PyObject *flame_raise_start_error(int error)
+{
+    PyErr_SetString(error == -EINVAL ? PyExc_ValueError : PyExc_RuntimeError,
+                    flame_start_error_sentence(error));
+    return NULL;
+}
+
+static struct flame_module_state *state_of(PyObject *module)
+{
+    return PyModule_GetState(module);
+}
+
+static int execute(PyObject *module)
+{
+    PyType_Spec *const offered[] = {&flame_middleware_spec, &flame_session_spec};
+
+    for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {
+        PyObject *type = PyType_FromModuleAndSpec(module, offered[i], NULL);
+        if (type == NULL || PyModule_AddType(module, (PyTypeObject *)type) != 0) {
+            Py_XDECREF(type);
+            return -1;
+        }
+        Py_DECREF(type);
+    }
+    state_of(module)->response_type =
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &flame_response_spec, NULL);
+    if (state_of(module)->response_type == NULL) {
+        return -1;
+    }
+    return PyModule_AddStringConstant(module, "__version__", FLAME_VERSION);
+}
+
+static int traverse(PyObject *module, visitproc visit, void *arg)
+{
+    Py_VISIT(state_of(module)->response_type);
+    return 0;
+}
+
+static int clear(PyObject *module)
+{
+    Py_CLEAR(state_of(module)->response_type);
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, execute},
+#if defined(Py_mod_multiple_interpreters)
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "_flameprof",
+    .m_doc = "The compiled part of flameprof.",
+    .m_size = sizeof(struct flame_module_state),
+    .m_slots = slots,
+    .m_traverse = traverse,
+    .m_clear = clear,
+};
+
+PyMODINIT_FUNC PyInit__flameprof(void);
+
+PyMODINIT_FUNC PyInit__flameprof(void)
+{
+    return PyModuleDef_Init(&definition);
+}

@@ -1,0 +1,219 @@
+/* What a query string asks for. */
+#include "middleware/parts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VALUE_MAX 64u /* bytes of a decoded key or value that matter */
+
+struct text {
+    char data[VALUE_MAX + 1];
+    size_t length; /* of the whole, also when more than was kept */
+    bool present;
+};
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* application/x-www-form-urlencoded, as servers and frameworks read it. */
+static void decode(const char *from, const char *end, struct text *out)
+{
+    out->length = 0;
+    out->present = true;
+    while (from < end) {
+        char c = *from++;
+        if (c == '+') {
+            c = ' ';
+        } else if (c == '%' && end - from >= 2 && hex(from[0]) >= 0 &&
+                   hex(from[1]) >= 0) {
+            c = (char)(hex(from[0]) * 16 + hex(from[1]));
+            from += 2;
+        }
+        if (out->length < VALUE_MAX) {
+            out->data[out->length] = c;
+        }
+        out->length++;
+    }
+    out->data[out->length < VALUE_MAX ? out->length : VALUE_MAX] = '\0';
+}
+
+static bool text_is(const struct text *text, const char *expected)
+{
+    return text->present && text->length == strlen(expected) &&
+           memcmp(text->data, expected, text->length) == 0;
+}
+
+struct asked {
+    struct text flamegraph, interval, prefixed_interval, format, unknown;
+};
+
+static void keep_first(struct text *slot, const char *from, const char *end)
+{
+    if (!slot->present) {
+        decode(from, end, slot);
+    }
+}
+
+static void read_pair(struct asked *asked, const char *from, const char *end)
+{
+    const char *equals = memchr(from, '=', (size_t)(end - from));
+    const char *value = equals == NULL ? end : equals + 1;
+    struct text key;
+
+    decode(from, equals == NULL ? end : equals, &key);
+    if (text_is(&key, "flamegraph")) {
+        keep_first(&asked->flamegraph, value, end);
+    } else if (text_is(&key, "interval")) {
+        keep_first(&asked->interval, value, end);
+    } else if (text_is(&key, "flamegraph_interval")) {
+        keep_first(&asked->prefixed_interval, value, end);
+    } else if (text_is(&key, "flamegraph_format")) {
+        keep_first(&asked->format, value, end);
+    } else if (strncmp(key.data, "flamegraph_", 11) == 0 && !asked->unknown.present) {
+        asked->unknown = key;
+    }
+}
+
+static void read_query(struct flame_slice query, struct asked *asked)
+{
+    const char *from = query.data;
+    const char *end = from + query.length;
+
+    memset(asked, 0, sizeof *asked);
+    while (from < end) {
+        const char *stop = memchr(from, '&', (size_t)(end - from));
+        stop = stop == NULL ? end : stop;
+        read_pair(asked, from, stop);
+        from = stop + 1;
+    }
+}
+
+/*
+ * Every way to ask holds one of these: the word itself, or an escape in which a
+ * part of it could hide.
+ */
+bool flame_query_mentions_us(struct flame_slice query)
+{
+    return query.length >= sizeof "flamegraph=1" - 1 &&
+           (memmem(query.data, query.length, "flamegraph", 10) != NULL ||
+            memchr(query.data, '%', query.length) != NULL);
+}
+
+bool flame_params_asked(struct flame_slice query)
+{
+    struct asked asked;
+
+    if (!flame_query_mentions_us(query)) {
+        return false;
+    }
+    read_query(query, &asked);
+    return text_is(&asked.flamegraph, "1");
+}
+
+int flame_parse_seconds(struct flame_slice text, uint64_t *ns)
+{
+    char copy[VALUE_MAX + 1];
+    char *end;
+
+    if (text.length == 0 || text.length > VALUE_MAX) {
+        return -EINVAL;
+    }
+    /* strtod takes more than a person means: hex, inf, nan, leading blanks. */
+    for (size_t i = 0; i < text.length; i++) {
+        if (strchr("0123456789.eE+-", text.data[i]) == NULL || text.data[i] == '\0') {
+            return -EINVAL;
+        }
+    }
+    memcpy(copy, text.data, text.length);
+    copy[text.length] = '\0';
+    double seconds = strtod(copy, &end);
+    if (*end != '\0' || !(seconds >= 0) || seconds > 1e9) {
+        return -EINVAL;
+    }
+    *ns = (uint64_t)(seconds * 1e9 + 0.5);
+    return 0;
+}
+
+/* Printable ASCII stays; the rest is shown as \xNN. Bounded. */
+static void escape(const struct text *text, char *out, size_t size)
+{
+    size_t used = 0;
+    size_t kept = text->length < VALUE_MAX ? text->length : VALUE_MAX;
+
+    for (size_t i = 0; i < kept && used + 5 < size; i++) {
+        unsigned char c = (unsigned char)text->data[i];
+        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
+            out[used++] = (char)c;
+        } else {
+            used += (size_t)snprintf(out + used, size - used, "\\x%02x", c);
+        }
+    }
+    snprintf(out + used, size - used, "%s", kept < text->length ? "..." : "");
+}
+
+static int complain(char sentence[FLAME_SENTENCE_SIZE], const char *name,
+                    const struct text *value, const char *accepted)
+{
+    char shown[VALUE_MAX * 4 + 8];
+
+    escape(value, shown, sizeof shown);
+    snprintf(sentence, FLAME_SENTENCE_SIZE, "%s=\"%s\" is not accepted: %s.", name,
+             shown, accepted);
+    return -EINVAL;
+}
+
+static int read_interval(const struct text *text, const char *name, uint64_t *ns,
+                         char sentence[FLAME_SENTENCE_SIZE])
+{
+    if (!text->present) {
+        return 0;
+    }
+    if (text->length > VALUE_MAX ||
+        flame_parse_seconds((struct flame_slice){text->data, text->length}, ns) != 0 ||
+        *ns < FLAME_INTERVAL_MIN_NS || *ns > FLAME_INTERVAL_MAX_NS) {
+        return complain(sentence, name, text, "it takes seconds from 0.00005 to 1");
+    }
+    return 0;
+}
+
+int flame_params_read(struct flame_slice query, struct flame_params *params,
+                      char sentence[FLAME_SENTENCE_SIZE])
+{
+    struct asked asked;
+    bool prefixed;
+
+    read_query(query, &asked);
+    prefixed = asked.prefixed_interval.present;
+    if (asked.unknown.present) {
+        char shown[VALUE_MAX * 4 + 8];
+        escape(&asked.unknown, shown, sizeof shown);
+        snprintf(
+            sentence, FLAME_SENTENCE_SIZE,
+            "\"%s\" is no parameter of flameprof: it knows flamegraph_interval and "
+            "flamegraph_format.",
+            shown);
+        return -EINVAL;
+    }
+    if (read_interval(prefixed ? &asked.prefixed_interval : &asked.interval,
+                      prefixed ? "flamegraph_interval" : "interval",
+                      &params->interval_ns, sentence) != 0) {
+        return -EINVAL;
+    }
+    if (asked.format.present &&
+        (asked.format.length > VALUE_MAX ||
+         flame_format_from_name(
+             (struct flame_slice){asked.format.data, asked.format.length},
+             &params->format) != 0)) {
+        return complain(sentence, "flamegraph_format", &asked.format,
+                        "it takes svg, folded or png");
+    }
+    return 0;
+}

@@ -1,0 +1,13 @@
+"""A flame graph of one request, by its URL.
+
+    import flameprof
+    application = flameprof.Middleware(application)
+
+Then add ``?flamegraph=1`` to any URL of the site, ``&interval=0.0005`` to sample
+every half millisecond (seconds, 0.00005 to 1), ``&flamegraph_format=folded`` or
+``png`` for another form than the interactive SVG.
+"""
+
+from _flameprof import Middleware, Session, __version__
+
+__all__ = ["Middleware", "Session", "__version__"]

@@ -1,0 +1,26 @@
+from typing import Any, Callable, Dict, Iterable
+
+__version__: str
+__all__ = ["Middleware", "Session", "__version__"]
+
+class Middleware:
+    app: Callable[..., Iterable[bytes]]
+    def __init__(
+        self,
+        app: Callable[..., Iterable[bytes]],
+        *,
+        interval: float = 0.001,
+        allow: Iterable[str] = (),
+        max_seconds: float = 60,
+    ) -> None: ...
+    def __call__(
+        self, environ: Dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]: ...
+
+class Session:
+    def __init__(self, *, interval: float = 0.001, max_seconds: float = 0) -> None: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def folded(self) -> str: ...
+    def svg(self) -> str: ...
+    def quality(self) -> Dict[str, int]: ...

@@ -1,0 +1,75 @@
+/* The decision: asked at all, by whom, for what. */
+#include "middleware/parts.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define REFUSALS_EVERY_S 60
+
+/* A line a minute at most, whatever knocks. */
+static void count_refusal(struct flame_slice remote, void (*log)(const char *line))
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static unsigned long refused;
+    static time_t quiet_until;
+    struct timespec now;
+    unsigned long count = 0;
+    char line[320];
+    char from[64];
+    size_t length = remote.length < sizeof from - 1 ? remote.length : sizeof from - 1;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    pthread_mutex_lock(&lock);
+    refused++;
+    if (now.tv_sec >= quiet_until) {
+        quiet_until = now.tv_sec + REFUSALS_EVERY_S;
+        count = refused;
+        refused = 0;
+    }
+    pthread_mutex_unlock(&lock);
+    if (count == 0 || log == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < length; i++) {
+        char c = remote.data[i];
+        from[i] = c > ' ' && c < 0x7f ? c : '?';
+    }
+    from[length] = '\0';
+    snprintf(
+        line, sizeof line,
+        "[flameprof] %lu request%s for a flame graph refused, the last from %s: only "
+        "direct requests from this host may ask; allow=CIDR widens that",
+        count, count == 1 ? "" : "s", length == 0 ? "(no address)" : from);
+    log(line);
+}
+
+static bool is(struct flame_slice slice, const char *text)
+{
+    return slice.data != NULL && slice.length == strlen(text) &&
+           memcmp(slice.data, text, slice.length) == 0;
+}
+
+enum flame_decision flame_request_decide(const struct flame_config *config,
+                                         flame_lookup *lookup, void *door_request,
+                                         void (*log)(const char *line),
+                                         struct flame_params *params,
+                                         char sentence[FLAME_SENTENCE_SIZE])
+{
+    struct flame_slice query = lookup(door_request, "QUERY_STRING");
+    struct flame_slice method = lookup(door_request, "REQUEST_METHOD");
+    bool head = is(method, "HEAD");
+
+    if (query.data == NULL || (!head && !is(method, "GET")) ||
+        !flame_params_asked(query)) {
+        return FLAME_ORDINARY;
+    }
+    if (!flame_allowed(config, lookup, door_request)) {
+        count_refusal(lookup(door_request, "REMOTE_ADDR"), log);
+        return FLAME_ORDINARY;
+    }
+    *params = (struct flame_params){
+        .interval_ns = config->interval_ns, .format = FLAME_FORMAT_SVG, .head = head};
+    return flame_params_read(query, params, sentence) == 0 ? FLAME_PROFILE
+                                                           : FLAME_MALFORMED;
+}

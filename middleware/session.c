@@ -1,0 +1,183 @@
+/* _flameprof.Session: one profile of the calling thread, from Python. */
+#include "middleware/python.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+struct session_object {
+    PyObject_HEAD struct flame_session *session; /* NULL before start */
+    pthread_t thread;
+    bool running;
+    uint64_t interval_ns;
+    uint64_t max_ns;
+};
+
+static struct session_object *cast(PyObject *object)
+{
+    return (struct session_object *)object;
+}
+
+static int session_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"interval", "max_seconds", NULL};
+    struct session_object *self = cast(object);
+    double interval = 0.001;
+    double max_seconds = 0;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$dd:Session", names, &interval,
+                                     &max_seconds) ||
+        flame_seconds_from_python(interval, "interval", FLAME_INTERVAL_MIN_NS,
+                                  FLAME_INTERVAL_MAX_NS, &self->interval_ns) != 0) {
+        return -1;
+    }
+    return flame_seconds_from_python(max_seconds, "max_seconds", 0,
+                                     UINT64_C(1000000000000000), &self->max_ns);
+}
+
+static PyObject *session_start(PyObject *object, PyObject *unused)
+{
+    struct session_object *self = cast(object);
+    struct flame_session_options options = {.interval_ns = self->interval_ns,
+                                            .max_ns = self->max_ns};
+
+    (void)unused;
+    if (self->session != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "a Session starts once");
+        return NULL;
+    }
+    int error = flame_session_start(&options, &self->session);
+    if (error != 0) {
+        return flame_raise_start_error(error);
+    }
+    self->thread = pthread_self();
+    self->running = true;
+    Py_RETURN_NONE;
+}
+
+static PyObject *session_stop(PyObject *object, PyObject *unused)
+{
+    struct session_object *self = cast(object);
+
+    (void)unused;
+    if (!self->running) {
+        PyErr_SetString(PyExc_RuntimeError, "the Session is not running");
+        return NULL;
+    }
+    if (!pthread_equal(self->thread, pthread_self())) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a Session stops on the thread it was started on");
+        return NULL;
+    }
+    self->running = false;
+    flame_session_stop(self->session);
+    Py_RETURN_NONE;
+}
+
+/* The finished profile, or NULL and RuntimeError. */
+static const struct flame_profile *finished(struct session_object *self)
+{
+    if (self->session == NULL || self->running) {
+        PyErr_SetString(PyExc_RuntimeError, "the Session has not been stopped");
+        return NULL;
+    }
+    return flame_session_profile(self->session);
+}
+
+static PyObject *rendered(struct session_object *self, enum flame_format format)
+{
+    const struct flame_profile *profile = finished(self);
+    struct flame_picture_options options = {0};
+    struct flame_writer writer = {0};
+    PyObject *result = NULL;
+    int error = 0;
+
+    if (profile == NULL) {
+        return NULL;
+    }
+    options.quality = &profile->quality;
+    Py_BEGIN_ALLOW_THREADS struct flame_tree *tree = flame_tree_from_profile(profile);
+    error = tree == NULL ? -ENOMEM : flame_render(format, tree, &options, &writer);
+    flame_tree_free(tree);
+    Py_END_ALLOW_THREADS if (error == 0)
+    {
+        result =
+            PyUnicode_DecodeUTF8(writer.data, (Py_ssize_t)writer.length, "replace");
+    }
+    else
+    {
+        PyErr_SetString(PyExc_RuntimeError, flame_render_error(error));
+    }
+    flame_writer_free(&writer);
+    return result;
+}
+
+static PyObject *session_folded(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    return rendered(cast(object), FLAME_FORMAT_FOLDED);
+}
+
+static PyObject *session_svg(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    return rendered(cast(object), FLAME_FORMAT_SVG);
+}
+
+static PyObject *session_quality(PyObject *object, PyObject *unused)
+{
+    const struct flame_profile *profile = finished(cast(object));
+
+    (void)unused;
+    if (profile == NULL) {
+        return NULL;
+    }
+    const struct flame_quality *quality = &profile->quality;
+    return Py_BuildValue("{sKsKsKsKsKsKsKsKsKsKsO}", "interval_ns",
+                         quality->interval_ns, "duration_ns", quality->duration_ns,
+                         "samples", quality->samples, "missed", quality->missed,
+                         "rejected", quality->rejected, "cut", quality->cut, "overflow",
+                         quality->overflow, "spacing_mean_ns", quality->spacing_mean_ns,
+                         "spacing_deviation_ns", quality->spacing_deviation_ns,
+                         "sampling_ns", quality->sampling_ns, "deadline_reached",
+                         quality->deadline_reached ? Py_True : Py_False);
+}
+
+static void session_dealloc(PyObject *object)
+{
+    struct session_object *self = cast(object);
+    PyTypeObject *type = Py_TYPE(object);
+
+    if (self->running) {
+        flame_session_stop(self->session);
+    }
+    flame_session_free(self->session);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyMethodDef methods[] = {
+    {"start", session_start, METH_NOARGS,
+     "Watch the calling thread from here on.\n\nRaises RuntimeError if it cannot."},
+    {"stop", session_stop, METH_NOARGS, "End the profile; on the thread of start()."},
+    {"folded", session_folded, METH_NOARGS,
+     "The profile as folded stacks: root first, ';', weight in microseconds."},
+    {"svg", session_svg, METH_NOARGS, "The flame graph, as SVG text."},
+    {"quality", session_quality, METH_NOARGS,
+     "How the profile came about: a dict of counts, and of times in ns."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "Session(*, interval=0.001, max_seconds=0)\n\n"
+                "One profile of one thread; interval in seconds, 0.00005 to 1."},
+    {Py_tp_init, session_init},
+    {Py_tp_new, PyType_GenericNew},
+    {Py_tp_dealloc, session_dealloc},
+    {Py_tp_methods, methods},
+    {0, NULL},
+};
+
+PyType_Spec flame_session_spec = {.name = "_flameprof.Session",
+                                  .basicsize = sizeof(struct session_object),
+                                  .flags = Py_TPFLAGS_DEFAULT,
+                                  .slots = slots};

@@ -1,0 +1,561 @@
+/*
+ * _flameprof.Middleware: the WSGI door.
+ *
+ * On the path of every request: one dictionary look-up and a scan of the query
+ * string. A profiled one is called, iterated and closed inside its profile, its
+ * body thrown away as it comes.
+ */
+#include "middleware/python.h"
+
+#include <string.h>
+#include <structmember.h>
+
+struct middleware_object {
+    PyObject_HEAD vectorcallfunc vectorcall;
+    PyObject *app;
+    PyObject *query_key; /* "QUERY_STRING", interned */
+    PyTypeObject *response_type;
+    struct flame_config config;
+};
+
+/* What the application gets as start_response; write() is its method. */
+struct response_object {
+    PyObject_HEAD PyObject *status; /* str, or NULL: not called yet */
+    PyObject *headers;              /* list */
+};
+
+static struct middleware_object *middleware_of(PyObject *object)
+{
+    return (struct middleware_object *)object;
+}
+
+static struct response_object *response_of(PyObject *object)
+{
+    return (struct response_object *)object;
+}
+
+/* ---- start_response ---------------------------------------------------------- */
+
+static PyObject *response_call(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"status", "headers", "exc_info", NULL};
+    struct response_object *self = response_of(object);
+    PyObject *status;
+    PyObject *headers;
+    PyObject *exc_info = Py_None;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "UO!|O:start_response", names,
+                                     &status, &PyList_Type, &headers, &exc_info)) {
+        return NULL;
+    }
+    /* Nothing is ever sent before the end, so exc_info may always replace. */
+    if (self->status != NULL && exc_info == Py_None) {
+        PyErr_SetString(PyExc_AssertionError,
+                        "start_response() called twice without exc_info");
+        return NULL;
+    }
+    Py_INCREF(status);
+    Py_XSETREF(self->status, status);
+    Py_INCREF(headers);
+    Py_XSETREF(self->headers, headers);
+    return PyObject_GetAttrString(object, "write");
+}
+
+static PyObject *response_write(PyObject *object, PyObject *data)
+{
+    (void)object;
+    if (!PyBytes_Check(data)) {
+        PyErr_SetString(PyExc_TypeError, "write() takes bytes");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static int response_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(response_of(object)->headers);
+    return 0;
+}
+
+static int response_clear(PyObject *object)
+{
+    Py_CLEAR(response_of(object)->status);
+    Py_CLEAR(response_of(object)->headers);
+    return 0;
+}
+
+static void response_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+
+    PyObject_GC_UnTrack(object);
+    response_clear(object);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyMethodDef response_methods[] = {
+    {"write", response_write, METH_O, "Take a part of the body; it is discarded."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot response_slots[] = {
+    {Py_tp_doc, "start_response of a profiled request."},
+    {Py_tp_call, response_call},
+    {Py_tp_methods, response_methods},
+    {Py_tp_traverse, response_traverse},
+    {Py_tp_clear, response_clear},
+    {Py_tp_dealloc, response_dealloc},
+    {0, NULL},
+};
+
+PyType_Spec flame_response_spec = {.name = "_flameprof.StartResponse",
+                                   .basicsize = sizeof(struct response_object),
+                                   .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+                                   .slots = response_slots};
+
+/* ---- the environ --------------------------------------------------------------- */
+
+/* WSGI's strings hold bytes as Latin-1; anything wider is nobody's header. */
+static struct flame_slice bytes_of(PyObject *text)
+{
+    if (text == NULL || !PyUnicode_Check(text) || PyUnicode_READY(text) != 0 ||
+        PyUnicode_KIND(text) != PyUnicode_1BYTE_KIND) {
+        return (struct flame_slice){NULL, 0};
+    }
+    return (struct flame_slice){(const char *)PyUnicode_1BYTE_DATA(text),
+                                (size_t)PyUnicode_GET_LENGTH(text)};
+}
+
+static struct flame_slice lookup(void *environ, const char *name)
+{
+    return bytes_of(PyDict_GetItemString(environ, name));
+}
+
+static void log_to_stderr(const char *line)
+{
+    PySys_WriteStderr("%s\n", line);
+}
+
+static void log_to_server(PyObject *environ, const char *line)
+{
+    PyObject *stream = PyDict_GetItemString(environ, "wsgi.errors");
+    PyObject *result = stream == NULL
+                           ? NULL
+                           : PyObject_CallMethod(stream, "write", "N",
+                                                 PyUnicode_FromFormat("%s\n", line));
+
+    if (result == NULL) {
+        PyErr_Clear();
+        log_to_stderr(line);
+    }
+    Py_XDECREF(result);
+}
+
+/* ---- the profiled application --------------------------------------------------- */
+
+/* Calls close() even after an error, which it then keeps. */
+static void close_body(PyObject *body)
+{
+    PyObject *type;
+    PyObject *value;
+    PyObject *traceback;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *close = PyObject_GetAttrString(body, "close");
+    if (close == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+    } else if (close != NULL) {
+        Py_XDECREF(PyObject_CallNoArgs(close));
+        Py_DECREF(close);
+    }
+    if (type != NULL) {
+        PyErr_Clear();
+        PyErr_Restore(type, value, traceback);
+    }
+}
+
+/* All of what a server does with an application. On return an exception is set
+ * if anything raised. */
+static void run_application(PyObject *app, PyObject *environ, PyObject *response)
+{
+    PyObject *body = PyObject_CallFunctionObjArgs(app, environ, response, NULL);
+
+    if (body == NULL) {
+        return;
+    }
+    PyObject *iterator = PyObject_GetIter(body);
+    if (iterator != NULL) {
+        PyObject *part;
+        while ((part = PyIter_Next(iterator)) != NULL) {
+            Py_DECREF(part);
+        }
+        Py_DECREF(iterator);
+    }
+    close_body(body);
+    Py_DECREF(body);
+}
+
+/*
+ * Takes the exception that is set, if any: its type's name into `name`. Returns
+ * -1, the exception still set, for one that is not an application's error
+ * (SystemExit, KeyboardInterrupt, GeneratorExit).
+ */
+static int take_exception(char *name, size_t size)
+{
+    PyObject *type = PyErr_Occurred();
+
+    name[0] = '\0';
+    if (type == NULL) {
+        return 0;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+        return -1;
+    }
+    PyOS_snprintf(name, size, "%s",
+                  PyType_Check(type) ? ((PyTypeObject *)type)->tp_name
+                                     : "an exception");
+    PyErr_Clear();
+    return 0;
+}
+
+/* ---- the answer ------------------------------------------------------------------ */
+
+static int add_header(PyObject *headers, const char *name, PyObject *value)
+{
+    PyObject *pair = value == NULL ? NULL : Py_BuildValue("(sN)", name, value);
+    int result = pair == NULL ? -1 : PyList_Append(headers, pair);
+
+    Py_XDECREF(pair);
+    return result;
+}
+
+static int keep_headers(PyObject *headers, PyObject *applications)
+{
+    Py_ssize_t count = applications == NULL ? 0 : PyList_GET_SIZE(applications);
+
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *pair = PyList_GET_ITEM(applications, i);
+        struct flame_slice name = {NULL, 0};
+        if (PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2) {
+            name = bytes_of(PyTuple_GET_ITEM(pair, 0));
+        }
+        if (name.data != NULL && !flame_header_is_dropped(name) &&
+            PyList_Append(headers, pair) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int own_headers(PyObject *headers, const struct flame_answer *answer,
+                       PyObject *status)
+{
+    if (status != NULL) {
+        Py_INCREF(status);
+        if (add_header(headers, "X-Flameprof-Status", status) != 0) {
+            return -1;
+        }
+    }
+    if (answer->security_policy != NULL &&
+        add_header(headers, "Content-Security-Policy",
+                   PyUnicode_FromString(answer->security_policy)) != 0) {
+        return -1;
+    }
+    return add_header(headers, "Content-Type",
+                      PyUnicode_FromString(answer->content_type)) != 0 ||
+                   add_header(headers, "Content-Length",
+                              PyUnicode_FromFormat("%zu", answer->body.length)) != 0 ||
+                   add_header(headers, "Cache-Control",
+                              PyUnicode_FromString("no-store")) != 0 ||
+                   add_header(headers, "X-Content-Type-Options",
+                              PyUnicode_FromString("nosniff")) != 0
+               ? -1
+               : 0;
+}
+
+/* The body as WSGI wants it, after start_response; the answer is freed. */
+static PyObject *send_answer(PyObject *start_response, struct flame_answer *answer,
+                             bool head, PyObject *applications, PyObject *status)
+{
+    PyObject *headers = PyList_New(0);
+    PyObject *write = NULL;
+    PyObject *result = NULL;
+
+    if (headers != NULL && keep_headers(headers, applications) == 0 &&
+        own_headers(headers, answer, status) == 0) {
+        write = PyObject_CallFunction(
+            start_response, "NO",
+            PyUnicode_FromFormat("%d %s", answer->status, answer->reason), headers);
+    }
+    if (write != NULL) {
+        result = head ? PyList_New(0)
+                      : Py_BuildValue("[y#]", answer->body.data,
+                                      (Py_ssize_t)answer->body.length);
+    }
+    Py_XDECREF(write);
+    Py_XDECREF(headers);
+    flame_answer_free(answer);
+    return result;
+}
+
+static PyObject *send_sentence(PyObject *start_response, int status, const char *reason,
+                               const char *sentence, bool head)
+{
+    struct flame_answer answer;
+
+    flame_answer_text(status, reason, sentence, &answer);
+    return send_answer(start_response, &answer, head, NULL, NULL);
+}
+
+/* "/shop/?page=2", as the person typed it, bounded. */
+static void write_path(PyObject *environ, char *out, size_t size)
+{
+    struct flame_slice script = lookup(environ, "SCRIPT_NAME");
+    struct flame_slice path = lookup(environ, "PATH_INFO");
+    struct flame_slice query = lookup(environ, "QUERY_STRING");
+
+    PyOS_snprintf(
+        out, size, "%.*s%.*s?%.*s", (int)(script.length < 200 ? script.length : 200),
+        script.data ? script.data : "", (int)(path.length < 400 ? path.length : 400),
+        path.data ? path.data : "", (int)(query.length < 300 ? query.length : 300),
+        query.data ? query.data : "");
+}
+
+static void write_server(PyObject *environ, char *out, size_t size)
+{
+    struct flame_slice software = lookup(environ, "SERVER_SOFTWARE");
+    size_t length = software.length < 100 ? software.length : 100;
+
+    PyOS_snprintf(out, size, "%.*s%sPython %d.%d.%d", (int)length,
+                  software.data ? software.data : "", software.data ? ", " : "",
+                  PY_MAJOR_VERSION, PY_MINOR_VERSION, PY_MICRO_VERSION);
+}
+
+static struct flame_slice slice(const char *text)
+{
+    return (struct flame_slice){text, strlen(text)};
+}
+
+static PyObject *answer_profile(PyObject *environ, PyObject *start_response,
+                                const struct flame_profile *profile,
+                                const struct flame_params *params,
+                                struct response_object *response, const char *raised)
+{
+    char path[1000];
+    char server[200];
+    char line[600];
+    struct flame_answer answer;
+    struct flame_slice status = bytes_of(response->status);
+
+    write_path(environ, path, sizeof path);
+    write_server(environ, server, sizeof server);
+    struct flame_outcome outcome = {.method = lookup(environ, "REQUEST_METHOD"),
+                                    .path = slice(path),
+                                    .status = status,
+                                    .raised = slice(raised),
+                                    .server = slice(server)};
+    Py_BEGIN_ALLOW_THREADS flame_answer_make(profile, params, &outcome, &answer);
+    Py_END_ALLOW_THREADS flame_answer_log(profile, &outcome, &answer, line,
+                                          sizeof line);
+    log_to_server(environ, line);
+    return send_answer(start_response, &answer, params->head, response->headers,
+                       response->status);
+}
+
+static PyObject *profile_call(struct middleware_object *self, PyObject *environ,
+                              PyObject *start_response,
+                              const struct flame_params *params)
+{
+    struct flame_session_options options = {.interval_ns = params->interval_ns,
+                                            .max_ns = self->config.max_ns};
+    struct flame_session *session;
+    char raised[200];
+    PyObject *result = NULL;
+    PyObject *response = self->response_type->tp_alloc(self->response_type, 0);
+
+    if (response == NULL) {
+        return NULL;
+    }
+    int error = flame_session_start(&options, &session);
+    if (error != 0) {
+        Py_DECREF(response);
+        return send_sentence(start_response, 503, "Service Unavailable",
+                             flame_start_error_sentence(error), params->head);
+    }
+    run_application(self->app, environ, response);
+    flame_session_stop(session);
+    if (take_exception(raised, sizeof raised) == 0) {
+        result = answer_profile(environ, start_response, flame_session_profile(session),
+                                params, response_of(response), raised);
+    }
+    flame_session_free(session);
+    Py_DECREF(response);
+    return result;
+}
+
+/* ---- Middleware --------------------------------------------------------------- */
+
+/* True if the query string is worth a closer look. */
+static bool mentioned(struct middleware_object *self, PyObject *environ)
+{
+    PyObject *query = PyDict_GetItemWithError(environ, self->query_key);
+
+    return query != NULL && flame_query_mentions_us(bytes_of(query));
+}
+
+static PyObject *middleware_vectorcall(PyObject *object, PyObject *const *args,
+                                       size_t count, PyObject *names)
+{
+    struct middleware_object *self = middleware_of(object);
+    struct flame_params params;
+    char sentence[FLAME_SENTENCE_SIZE];
+
+    if (PyVectorcall_NARGS(count) != 2 || names != NULL || !PyDict_Check(args[0]) ||
+        !mentioned(self, args[0])) {
+        return PyObject_Vectorcall(self->app, args, count, names);
+    }
+    switch (flame_request_decide(&self->config, lookup, args[0], log_to_stderr, &params,
+                                 sentence)) {
+    case FLAME_PROFILE:
+        return profile_call(self, args[0], args[1], &params);
+    case FLAME_MALFORMED:
+        return send_sentence(args[1], 400, "Bad Request", sentence, params.head);
+    case FLAME_ORDINARY:
+        break;
+    }
+    return PyObject_Vectorcall(self->app, args, count, names);
+}
+
+static int allow_all(struct flame_config *config, PyObject *allow)
+{
+    PyObject *iterator = PyObject_GetIter(allow);
+    PyObject *item;
+
+    if (iterator == NULL) {
+        return -1;
+    }
+    while ((item = PyIter_Next(iterator)) != NULL) {
+        struct flame_slice cidr = bytes_of(item);
+        if (cidr.data == NULL || flame_config_allow(config, cidr) != 0) {
+            PyErr_Format(PyExc_ValueError,
+                         "allow takes networks such as \"10.0.0.0/8\", not %R", item);
+            Py_DECREF(item);
+            Py_DECREF(iterator);
+            return -1;
+        }
+        Py_DECREF(item);
+    }
+    Py_DECREF(iterator);
+    return PyErr_Occurred() != NULL ? -1 : 0;
+}
+
+static int configure(struct middleware_object *self, double interval,
+                     double max_seconds, PyObject *allow)
+{
+    flame_config_free(&self->config);
+    flame_config_init(&self->config);
+    if (flame_seconds_from_python(interval, "interval", FLAME_INTERVAL_MIN_NS,
+                                  FLAME_INTERVAL_MAX_NS,
+                                  &self->config.interval_ns) != 0 ||
+        flame_seconds_from_python(max_seconds, "max_seconds", 1000000,
+                                  UINT64_C(3600000000000), &self->config.max_ns) != 0) {
+        return -1;
+    }
+    return allow == NULL ? 0 : allow_all(&self->config, allow);
+}
+
+static int middleware_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"app", "interval", "allow", "max_seconds", NULL};
+    struct middleware_object *self = middleware_of(object);
+    PyObject *app;
+    PyObject *allow = NULL;
+    double interval = 0.001;
+    double max_seconds = 60;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$dOd:Middleware", names, &app,
+                                     &interval, &allow, &max_seconds)) {
+        return -1;
+    }
+    if (!PyCallable_Check(app)) {
+        PyErr_SetString(PyExc_TypeError, "app must be a WSGI application (a callable)");
+        return -1;
+    }
+    struct flame_module_state *state = PyType_GetModuleState(Py_TYPE(object));
+    PyObject *key = PyUnicode_InternFromString("QUERY_STRING");
+    if (state == NULL || key == NULL ||
+        configure(self, interval, max_seconds, allow) != 0) {
+        Py_XDECREF(key);
+        return -1;
+    }
+    self->vectorcall = middleware_vectorcall;
+    Py_INCREF(app);
+    Py_XSETREF(self->app, app);
+    Py_XSETREF(self->query_key, key);
+    Py_INCREF(state->response_type);
+    Py_XSETREF(self->response_type, state->response_type);
+    return 0;
+}
+
+static int middleware_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(middleware_of(object)->app);
+    Py_VISIT(middleware_of(object)->response_type);
+    return 0;
+}
+
+static int middleware_clear(PyObject *object)
+{
+    Py_CLEAR(middleware_of(object)->app);
+    return 0;
+}
+
+static void middleware_dealloc(PyObject *object)
+{
+    struct middleware_object *self = middleware_of(object);
+    PyTypeObject *type = Py_TYPE(object);
+
+    PyObject_GC_UnTrack(object);
+    middleware_clear(object);
+    Py_CLEAR(self->query_key);
+    Py_CLEAR(self->response_type);
+    flame_config_free(&self->config);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyMemberDef middleware_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(struct middleware_object, vectorcall),
+     READONLY, NULL},
+    {"app", T_OBJECT_EX, offsetof(struct middleware_object, app), READONLY,
+     "The application behind."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot middleware_slots[] = {
+    {Py_tp_doc,
+     "Middleware(app, *, interval=0.001, allow=(), max_seconds=60)\n\n"
+     "A WSGI application that answers a request with ?flamegraph=1 by a flame graph\n"
+     "of what app does for it, and passes every other request on untouched.\n\n"
+     "interval: seconds between samples unless the request says (0.00005 to 1).\n"
+     "allow: networks (\"10.0.0.0/8\") that may ask besides this host itself.\n"
+     "max_seconds: the longest profile; the request itself runs on.\n"
+     "Raises TypeError if app is no callable, ValueError for a bad option."},
+    {Py_tp_init, middleware_init},
+    {Py_tp_new, PyType_GenericNew},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_members, middleware_members},
+    {Py_tp_traverse, middleware_traverse},
+    {Py_tp_clear, middleware_clear},
+    {Py_tp_dealloc, middleware_dealloc},
+    {0, NULL},
+};
+
+PyType_Spec flame_middleware_spec = {.name = "_flameprof.Middleware",
+                                     .basicsize = sizeof(struct middleware_object),
+                                     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
+                                              Py_TPFLAGS_HAVE_VECTORCALL,
+                                     .slots = middleware_slots};
