@@ -50,7 +50,7 @@ $(PLUGIN_OBJ)/%.o: plugin/%.c $(PLUGIN_OBJ)/uwsgi.h $(PLUGIN_OBJ)/host_cflags.h
 # take the place of the extension module's, nor of an application's library.
 # What CPython and uWSGI lack becomes NULL instead of a failed load: then
 # host.c refuses with a sentence.
-$(PLUGIN_OBJ)/flameprof_plugin.all.o: $(PLUGIN_OBJS) $(MIDDLEWARE_OBJS) $(SAMPLER_OBJS) \
+$(PLUGIN_OBJ)/flameprof_plugin.all.o: $(PLUGIN_OBJS) $(MODULE_OBJS) $(MIDDLEWARE_OBJS) $(SAMPLER_OBJS) \
 		$(RENDERER_OBJS)
 	$(LD) -r -o $@.new $(sort $^)
 	objcopy --wildcard --keep-global-symbol=flameprof_plugin --weaken-symbol='Py*' \
