@@ -1,0 +1,299 @@
+/* The call tree: from a profile and from folded text. */
+#include "tests/renderer/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void assert_place(const struct flame_tree *tree, uint32_t at, const char *name,
+                         uint32_t depth, uint64_t self, uint64_t total)
+{
+    const struct flame_place *place = &tree->places[at];
+    const struct flame_slice is = tree->functions[place->function].name;
+
+    assert_true(at < tree->place_count);
+    assert_int_equal(is.length, strlen(name));
+    assert_memory_equal(is.data, name, is.length);
+    assert_int_equal(place->depth, depth);
+    assert_int_equal(place->self, self);
+    assert_int_equal(place->total, total);
+}
+
+/* What must hold for any tree, whatever it was built from. */
+static void assert_consistent(const struct flame_tree *tree)
+{
+    assert_true(tree->place_count >= 1);
+    assert_int_equal(tree->places[0].end, tree->place_count);
+    for (uint32_t i = 0; i < tree->place_count; i++) {
+        const struct flame_place *place = &tree->places[i];
+        uint64_t total = place->self;
+        uint64_t samples = place->self_samples;
+        const struct flame_place *before = NULL;
+        assert_true(place->function < tree->function_count);
+        for (uint32_t child = i + 1; child < place->end;
+             child = tree->places[child].end) {
+            const struct flame_place *below = &tree->places[child];
+            assert_int_equal(below->depth, place->depth + 1);
+            assert_true(before == NULL || before->function < below->function);
+            total += below->total;
+            samples += below->samples;
+            before = below;
+        }
+        assert_int_equal(place->total, total);
+        assert_int_equal(place->samples, samples);
+    }
+}
+
+static void test_example_profile(void **state)
+{
+    struct flame_tree *tree = flame_tree_from_profile(example_profile());
+    (void)state;
+
+    assert_non_null(tree);
+    assert_consistent(tree);
+    assert_place(tree, 0, "[request]", 0, 4000000, 1500000000);
+    assert_int_equal(tree->place_count, example_profile()->node_count);
+    assert_int_equal(tree->places[0].samples, 1502);
+    assert_true(tree->is_time && tree->has_samples);
+    assert_false(flame_tree_is_empty(tree));
+    flame_tree_free(tree);
+}
+
+static void test_same_function_merges(void **state)
+{
+    static const struct flame_code codes[] = {
+        {{"b", 1}, {"f", 1}, 1},
+        {{"a", 1}, {"f", 1}, 1},
+        {{"b", 1}, {"f", 1}, 1},
+        {{"b", 1}, {"f", 1}, 2},
+    };
+    static const struct flame_node nodes[] = {
+        {0, 0, 0, 0},  {0, 0, 5, 1},  {0, 1, 7, 1},  {0, 2, 11, 1},
+        {1, 1, 13, 1}, {3, 1, 17, 1}, {0, 3, 19, 1},
+    };
+    const struct flame_profile profile = {nodes, 7, codes, 4, {0}};
+    struct flame_tree *tree = flame_tree_from_profile(&profile);
+    (void)state;
+
+    assert_non_null(tree);
+    assert_consistent(tree);
+    assert_int_equal(tree->place_count, 5);
+    assert_place(tree, 0, "[request]", 0, 0, 72);
+    assert_place(tree, 1, "a", 1, 7, 7);
+    assert_place(tree, 2, "b", 1, 16, 46);
+    assert_place(tree, 3, "a", 2, 30, 30);
+    assert_place(tree, 4, "b", 1, 19, 19);
+    flame_tree_free(tree);
+}
+
+static void test_order_of_nodes_does_not_matter(void **state)
+{
+    static const struct flame_code codes[] = {{{"x", 1}, {"", 0}, 0},
+                                              {{"y", 1}, {"", 0}, 0}};
+    static const struct flame_node one[] = {{0, 0, 0, 0}, {0, 0, 1, 1}, {0, 1, 2, 1}};
+    static const struct flame_node two[] = {{0, 0, 0, 0}, {0, 1, 2, 1}, {0, 0, 1, 1}};
+    const struct flame_profile first = {one, 3, codes, 2, {0}};
+    const struct flame_profile second = {two, 3, codes, 2, {0}};
+    struct flame_tree *a = flame_tree_from_profile(&first);
+    struct flame_tree *b = flame_tree_from_profile(&second);
+    (void)state;
+
+    assert_int_equal(a->place_count, b->place_count);
+    assert_memory_equal(a->places, b->places, a->place_count * sizeof *a->places);
+    flame_tree_free(a);
+    flame_tree_free(b);
+}
+
+static void test_root_alone(void **state)
+{
+    static const struct flame_node nodes[] = {{0, 0, 0, 0}};
+    const struct flame_profile profile = {nodes, 1, NULL, 0, {0}};
+    struct flame_tree *tree = flame_tree_from_profile(&profile);
+    (void)state;
+
+    assert_non_null(tree);
+    assert_true(flame_tree_is_empty(tree));
+    assert_int_equal(tree->place_count, 1);
+    flame_tree_free(tree);
+}
+
+static void test_profile_sum_is_clamped(void **state)
+{
+    static const struct flame_code codes[] = {{{"x", 1}, {"", 0}, 0}};
+    static const struct flame_node nodes[] = {{0, 0, UINT64_MAX - 5, UINT64_MAX},
+                                              {0, 0, 10, 10}};
+    const struct flame_profile profile = {nodes, 2, codes, 1, {0}};
+    struct flame_tree *tree = flame_tree_from_profile(&profile);
+    (void)state;
+
+    assert_place(tree, 0, "[request]", 0, UINT64_MAX - 5, UINT64_MAX);
+    assert_place(tree, 1, "x", 1, 5, 5);
+    assert_int_equal(tree->places[0].samples, UINT64_MAX);
+    flame_tree_free(tree);
+}
+
+static void test_folded(void **state)
+{
+    uint64_t ignored;
+    struct flame_tree *tree =
+        tree_from_text("a;b 3\r\n\na;c (dir (x)/f.py:12) 4\na 5\nb;a 1  \nz 0",
+                       FLAME_UNIT_SAMPLES, &ignored);
+    const struct flame_function *c = &tree->functions[tree->places[3].function];
+    (void)state;
+
+    assert_int_equal(ignored, 0);
+    assert_consistent(tree);
+    assert_place(tree, 0, "[all]", 0, 0, 13);
+    assert_place(tree, 1, "a", 1, 5, 12);
+    assert_place(tree, 2, "b", 2, 3, 3);
+    assert_place(tree, 3, "c", 2, 4, 4);
+    assert_int_equal(c->file.length, strlen("dir (x)/f.py"));
+    assert_int_equal(c->line, 12);
+    assert_place(tree, 4, "b", 1, 0, 1);
+    assert_place(tree, 6, "z", 1, 0, 0);
+    assert_int_equal(tree->places[0].samples, 13);
+    flame_tree_free(tree);
+}
+
+static void test_what_looks_like_a_file_but_is_not(void **state)
+{
+    static const char *const frames[] = {
+        "f (x)",  "f (:3)", "f (x:)",   "f (x:3a)", "f (x:1234567890)",
+        "f x:3)", "(x:3)",  "f (x:3) ", ")",
+    };
+    char line[64];
+    uint64_t ignored;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
+        snprintf(line, sizeof line, "%s 1", frames[i]);
+        struct flame_tree *tree = tree_from_text(line, FLAME_UNIT_SAMPLES, &ignored);
+        assert_int_equal(ignored, 0);
+        assert_place(tree, 1, frames[i], 1, 1, 1);
+        flame_tree_free(tree);
+    }
+}
+
+static void test_lines_without_sense_are_counted(void **state)
+{
+    uint64_t ignored;
+    struct flame_tree *tree = tree_from_text(
+        "a\na nan\na -3\na 1.5\n7\n 7\na 99999999999999999999999999999999\n"
+        "a 18446744073709551616\n\n  \nok 2\na 00000000000000000000000000000005\n",
+        FLAME_UNIT_SAMPLES, &ignored);
+    (void)state;
+
+    assert_int_equal(ignored, 8);
+    assert_int_equal(tree->place_count, 3);
+    assert_place(tree, 1, "a", 1, 5, 5);
+    assert_place(tree, 2, "ok", 1, 2, 2);
+    flame_tree_free(tree);
+}
+
+static void test_counts_that_overflow(void **state)
+{
+    uint64_t ignored;
+    struct flame_tree *tree =
+        tree_from_text("a 18446744073709551615\nb 1\n", FLAME_UNIT_SAMPLES, &ignored);
+    (void)state;
+
+    assert_int_equal(ignored, 1);
+    assert_place(tree, 0, "[all]", 0, 0, UINT64_MAX);
+    flame_tree_free(tree);
+
+    /* microseconds are kept as nanoseconds: the limit is a thousandth */
+    tree = tree_from_text("a 18446744073709552\nb 18446744073709551\nc 1\n",
+                          FLAME_UNIT_MICROSECONDS, &ignored);
+    assert_int_equal(ignored, 2);
+    assert_int_equal(tree->places[0].total, UINT64_C(18446744073709551000));
+    flame_tree_free(tree);
+}
+
+static void test_nothing(void **state)
+{
+    uint64_t ignored;
+    (void)state;
+
+    struct flame_tree *tree = tree_from_text("", FLAME_UNIT_SAMPLES, &ignored);
+    assert_true(flame_tree_is_empty(tree));
+    flame_tree_free(tree);
+    tree = flame_tree_from_folded(NULL, 0, FLAME_UNIT_SAMPLES, &ignored);
+    assert_true(flame_tree_is_empty(tree));
+    flame_tree_free(tree);
+    tree = tree_from_text("a;b 0\nc 0\n", FLAME_UNIT_SAMPLES, &ignored);
+    assert_true(flame_tree_is_empty(tree));
+    assert_int_equal(ignored, 0);
+    flame_tree_free(tree);
+}
+
+/* Random bytes of what the parser looks at: no crash, a consistent tree. */
+static void test_random_text(void **state)
+{
+    static const char alphabet[] = "ab;; \n\n01239()(:\\x3b\\u20\xff\x01\r\t";
+    uint64_t random = 88172645463325252u;
+    uint64_t ignored;
+    (void)state;
+
+    for (int round = 0; round < 3000; round++) {
+        size_t length = (size_t)round % 97;
+        char *text = malloc(length + 1);
+        for (size_t i = 0; i < length; i++) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            text[i] = alphabet[random % (sizeof alphabet - 1)];
+        }
+        char *exact = realloc(text, length != 0 ? length : 1);
+        struct flame_tree *tree =
+            flame_tree_from_folded(exact, length, FLAME_UNIT_MICROSECONDS, &ignored);
+        assert_non_null(tree);
+        assert_consistent(tree);
+        flame_tree_free(tree);
+        free(exact);
+    }
+}
+
+static void test_a_million_deep(void **state)
+{
+    enum { DEPTH = 1000000 };
+    struct flame_writer text = {0};
+    struct flame_writer again = {0};
+    uint64_t ignored;
+    (void)state;
+
+    for (int i = 0; i < DEPTH; i++)
+        flame_write_text(&text, i == 0 ? "f" : i % 2 == 0 ? ";f" : ";g");
+    flame_write_text(&text, " 7\n");
+    struct flame_tree *tree =
+        flame_tree_from_folded(text.data, text.length, FLAME_UNIT_SAMPLES, &ignored);
+    assert_non_null(tree);
+    assert_int_equal(tree->place_count, DEPTH + 1);
+    assert_place(tree, DEPTH, "g", DEPTH, 7, 7);
+    assert_int_equal(tree->places[0].total, 7);
+    assert_int_equal(flame_render_folded(tree, &again), 0);
+    assert_int_equal(again.length, text.length);
+    assert_memory_equal(again.data, text.data, text.length);
+    flame_tree_free(tree);
+    flame_writer_free(&text);
+    flame_writer_free(&again);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_example_profile),
+        cmocka_unit_test(test_same_function_merges),
+        cmocka_unit_test(test_order_of_nodes_does_not_matter),
+        cmocka_unit_test(test_root_alone),
+        cmocka_unit_test(test_profile_sum_is_clamped),
+        cmocka_unit_test(test_folded),
+        cmocka_unit_test(test_what_looks_like_a_file_but_is_not),
+        cmocka_unit_test(test_lines_without_sense_are_counted),
+        cmocka_unit_test(test_counts_that_overflow),
+        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_random_text),
+        cmocka_unit_test(test_a_million_deep),
+    };
+
+    return cmocka_run_group_tests_name("tree", tests, NULL, NULL);
+}

@@ -1,0 +1,31 @@
+# The renderer's tests: everything compiled once more, under ASan and UBSan.
+# `make bless-renderer` writes the golden files anew.
+RENDERER_TEST_OBJ := $(BUILD)/obj/tests/renderer
+RENDERER_TESTS := test_writer test_tree test_formats
+RENDERER_SANITIZE := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+RENDERER_TEST_OBJS := $(RENDERER_SOURCES:%=$(RENDERER_TEST_OBJ)/%.o) \
+    $(RENDERER_TEST_OBJ)/support.o
+
+$(RENDERER_TEST_OBJ)/%.o: renderer/%.c $(RENDERER_HEADERS) $(RENDERER_OBJ)/assets.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(RENDERER_FLAGS) $(RENDERER_SANITIZE) -c -o $@ $<
+
+$(RENDERER_TEST_OBJ)/%.o: tests/renderer/%.c tests/renderer/support.h $(RENDERER_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(RENDERER_FLAGS) $(RENDERER_SANITIZE) -c -o $@ $<
+
+$(RENDERER_TESTS:%=$(BUILD)/tests/renderer/%): $(BUILD)/tests/renderer/%: \
+    $(RENDERER_TEST_OBJ)/%.o $(RENDERER_TEST_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(RENDERER_SANITIZE) -o $@ $^ -lcmocka -ldl
+
+.PHONY: test-renderer test-renderer-c bless-renderer
+test-renderer: test-renderer-c $(BUILD)/flameprof
+	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/renderer/test_command.py
+	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/browser/test_svg.py
+
+test-renderer-c: $(RENDERER_TESTS:%=$(BUILD)/tests/renderer/%)
+	set -e; for test in $^; do $$test; done
+
+bless-renderer: $(RENDERER_TESTS:%=$(BUILD)/tests/renderer/%)
+	set -e; for test in $^; do FLAME_BLESS=1 $$test; done
