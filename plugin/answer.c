@@ -156,6 +156,17 @@ static bool configured_headers_spoil(void)
     return false;
 }
 
+static int add_harmless(struct wsgi_request *wsgi_req, struct uwsgi_string_list *header)
+{
+    for (; header; header = header->next) {
+        if (!spoils(header) &&
+            uwsgi_response_add_header(wsgi_req, NULL, 0, header->value,
+                                      (uint16_t)header->len))
+            return -1;
+    }
+    return 0;
+}
+
 /*
  * uWSGI adds the headers of --add-header itself when it sends, unasked. Where
  * one of them would spoil the answer (a policy that forbids the picture's
@@ -163,13 +174,9 @@ static bool configured_headers_spoil(void)
  */
 static int send_headers_without_spoilers(struct wsgi_request *wsgi_req)
 {
-    for (struct uwsgi_string_list *header = uwsgi.additional_headers; header;
-         header = header->next) {
-        if (!spoils(header) &&
-            uwsgi_response_add_header(wsgi_req, NULL, 0, header->value,
-                                      (uint16_t)header->len))
-            return -1;
-    }
+    if (add_harmless(wsgi_req, uwsgi.additional_headers) ||
+        add_harmless(wsgi_req, wsgi_req->additional_headers))
+        return -1;
     if (wsgi_req->socket->proto_fix_headers(wsgi_req) ||
         uwsgi_simple_write(wsgi_req, wsgi_req->headers->buf, wsgi_req->headers->pos))
         return -1;

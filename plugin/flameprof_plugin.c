@@ -135,6 +135,16 @@ static void log_who_may_ask(void)
               networks);
 }
 
+/* uwsgi_get_exported_opt() does not tell an option without a value from none. */
+static bool has_option(const char *name)
+{
+    for (int i = 0; i < uwsgi.exported_opts_cnt; i++) {
+        if (!strcmp(uwsgi.exported_opts[i]->key, name))
+            return true;
+    }
+    return false;
+}
+
 static void post_init(void)
 {
     if (!plugin.usable || plugin.disabled)
@@ -145,7 +155,7 @@ static void post_init(void)
         return;
     }
     const char *refusal = NULL;
-    if (uwsgi_get_exported_opt((char *)(uintptr_t) "start_response-nodelay")) {
+    if (has_option("start_response-nodelay")) {
         refusal = "No profile with --start_response-nodelay: the application's headers "
                   "are sent before they can be exchanged for the picture's.";
         uwsgi_log("[flameprof] %s\n", refusal);

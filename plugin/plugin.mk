@@ -55,6 +55,7 @@ $(PLUGIN_OBJ)/flameprof_plugin.all.o: $(PLUGIN_OBJS) $(MODULE_OBJS) $(MIDDLEWARE
 	$(LD) -r -o $@.new $(sort $^)
 	objcopy --wildcard --keep-global-symbol=flameprof_plugin --weaken-symbol='Py*' \
 		--weaken-symbol='_Py*' --weaken-symbol='uwsgi_*' $@.new $@
+	@! nm -u $@ | grep flame_ || { rm $@; false; }
 	@rm $@.new
 
 $(BUILD)/flameprof_plugin.so: $(PLUGIN_OBJ)/flameprof_plugin.all.o

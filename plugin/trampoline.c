@@ -36,9 +36,10 @@ static struct {
 /* Drawing, and what sampling costs, on top of what harakiri allows. */
 #define FLAME_HARAKIRI_GRACE 10
 
+/* Lines of the middleware's: they begin with "[flameprof]" already. */
 static void log_line(const char *line)
 {
-    uwsgi_log("[flameprof] %s\n", line);
+    uwsgi_log("%s\n", line);
 }
 
 static struct flame_slice look_up(void *door_request, const char *name)
@@ -95,7 +96,8 @@ static void answer_profile(struct wsgi_request *wsgi_req, const struct watch *wa
     if (!status.data)
         status = (struct flame_slice){"500", 3};
     if (flame_send(wsgi_req, &answer, watch->params.head, status))
-        log_line("the application sent its headers by itself: no picture for it");
+        log_line("[flameprof] the application sent its headers by itself: no picture "
+                 "for it");
     flame_answer_free(&answer);
     log_line(line);
 }
