@@ -102,7 +102,7 @@ static void read_query(struct flame_slice query, struct asked *asked)
  */
 bool flame_query_mentions_us(struct flame_slice query)
 {
-    return query.length >= sizeof "flamegraph=1" - 1 &&
+    return query.data != NULL && query.length >= sizeof "flamegraph=1" - 1 &&
            (memmem(query.data, query.length, "flamegraph", 10) != NULL ||
             memchr(query.data, '%', query.length) != NULL);
 }

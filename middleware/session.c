@@ -168,7 +168,7 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "Session(*, interval=0.001, max_seconds=0)\n\n"
+    {Py_tp_doc, "Session(*, interval=0.001, max_seconds=0)\n--\n\n"
                 "One profile of one thread; interval in seconds, 0.00005 to 1."},
     {Py_tp_init, session_init},
     {Py_tp_new, PyType_GenericNew},

@@ -537,7 +537,7 @@ static PyMemberDef middleware_members[] = {
 
 static PyType_Slot middleware_slots[] = {
     {Py_tp_doc,
-     "Middleware(app, *, interval=0.001, allow=(), max_seconds=60)\n\n"
+     "Middleware(app, *, interval=0.001, allow=(), max_seconds=60)\n--\n\n"
      "A WSGI application that answers a request with ?flamegraph=1 by a flame graph\n"
      "of what app does for it, and passes every other request on untouched.\n\n"
      "interval: seconds between samples unless the request says (0.00005 to 1).\n"

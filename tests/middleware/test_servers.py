@@ -1,0 +1,115 @@
+"""The middleware behind real servers over HTTP: gunicorn (sync, gthread), wsgiref."""
+
+import http.client
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def command(server, port):
+    if server == "wsgiref":
+        return [sys.executable, "-B", os.path.join(HERE, "server_app.py"), str(port)]
+    workers = ["-k", server] + (["--threads", "4"] if server == "gthread" else [])
+    return [sys.executable, "-B", "-m", "gunicorn", "-b", "127.0.0.1:%d" % port] + [
+        *workers, "-w", "1", "--chdir", HERE, "server_app:application",
+    ]  # fmt: skip
+
+
+class Server:
+    def __init__(self, kind):
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            command(kind, self.port), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    self.process.kill()
+                    raise AssertionError(self.process.stderr.read().decode())
+                time.sleep(0.05)
+
+    def get(self, path, method="GET", headers=()):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, headers=dict(headers))
+            response = connection.getresponse()
+            return response, response.read()
+        finally:
+            connection.close()
+
+    def stop(self):
+        self.process.terminate()
+        return self.process.communicate(timeout=20)[1].decode()
+
+
+class Servers(unittest.TestCase):
+    def through(self, kind):
+        server = Server(kind)
+        try:
+            plain, plain_body = server.get("/work/")
+            picture, body = server.get("/work/?flamegraph=1&interval=0.0005")
+            head, head_body = server.get("/work/?flamegraph=1", "HEAD")
+            folded, stacks = server.get("/work/?flamegraph=1&flamegraph_format=folded")
+            bad, sentence = server.get("/work/?flamegraph=1&interval=9")
+            proxied, proxied_body = server.get(
+                "/work/?flamegraph=1", headers={"X-Forwarded-For": "10.0.0.1"}
+            )
+        finally:
+            log = server.stop()
+        self.assertEqual((plain.status, plain_body), (200, b"<h1>done</h1>"))
+        self.assertEqual(picture.status, 200)
+        self.assertEqual(picture.getheader("Content-Type"), "image/svg+xml")
+        self.assertEqual(picture.getheader("Set-Cookie"), "session=1")
+        self.assertEqual(picture.getheader("X-Flameprof-Status"), "200 OK")
+        self.assertIn(b"slow_helper", body)
+        self.assertEqual((head.status, head_body), (200, b""))
+        shares = {}
+        for line in stacks.decode().splitlines():
+            stack, weight = line.rsplit(" ", 1)
+            for name in {frame.split(" (")[0] for frame in stack.split(";")}:
+                shares[name] = shares.get(name, 0) + int(weight)
+        # The server's own frames and its other threads are not the request's.
+        self.assertEqual(
+            {"application", "slow_helper", "quick_helper"} - set(shares), set()
+        )
+        self.assertNotIn("handle_request", shares)
+        total = shares["slow_helper"] + shares["quick_helper"]
+        self.assertAlmostEqual(shares["slow_helper"] / total, 0.75, delta=0.06)
+        self.assertEqual(bad.status, 400)
+        self.assertIn(b"interval", sentence)
+        self.assertEqual(proxied_body, plain_body)
+        self.assertIn("samples", log)
+
+    def test_wsgiref(self):
+        self.through("wsgiref")
+
+    def gunicorn(self, kind):
+        if importlib.util.find_spec("gunicorn") is None:
+            self.skipTest("gunicorn is not installed for this Python")
+        self.through(kind)
+
+    def test_gunicorn_sync(self):
+        self.gunicorn("sync")
+
+    def test_gunicorn_gthread(self):
+        self.gunicorn("gthread")
+
+
+if __name__ == "__main__":
+    unittest.main()

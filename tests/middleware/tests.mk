@@ -1,0 +1,23 @@
+# The request part as a C unit under sanitizers; the WSGI door in real Python.
+
+REQUEST_TEST := $(BUILD)/tests/middleware/test_request
+SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+$(REQUEST_TEST): tests/middleware/test_request.c \
+		$(MIDDLEWARE_OBJS:$(MIDDLEWARE_OBJ)/%.o=middleware/%.c) $(RENDERER_SOURCES:%=renderer/%.c) \
+		| $(RENDERER_OBJ)/assets.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -DFLAME_VERSION='"$(VERSION)"' -I. \
+		-I$(RENDERER_OBJ) -o $@ $^ -lcmocka -ldl
+
+.PHONY: test-request test-wsgi
+test-request: $(REQUEST_TEST) ## what is asked, by whom: tables under sanitizers
+	$(REQUEST_TEST)
+
+test-wsgi: $(BUILD)/python ## the WSGI door: every response shape
+	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning \
+		-m unittest -v tests/middleware/test_wsgi.py
+
+.PHONY: test-servers
+test-servers: $(BUILD)/python ## the middleware behind gunicorn and wsgiref
+	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -m unittest -v tests/middleware/test_servers.py
