@@ -129,7 +129,8 @@ static int parse(struct command *command, int argc, char **argv)
     return 0;
 }
 
-/* ---- reading and writing ----------------------------------------------------------- */
+/* ---- reading and writing -----------------------------------------------------------
+ */
 
 static int read_all(int descriptor, struct flame_writer *writer)
 {
@@ -194,7 +195,8 @@ static int write_output(const char *path, const struct flame_writer *writer)
     return error;
 }
 
-/* ---- render ------------------------------------------------------------------------- */
+/* ---- render -------------------------------------------------------------------------
+ */
 
 static void describe_ignored(uint64_t ignored, struct flame_writer *warning)
 {

@@ -62,13 +62,13 @@ class Servers(unittest.TestCase):
     def through(self, kind):
         server = Server(kind)
         try:
-            plain, plain_body = server.get("/work/")
-            picture, body = server.get("/work/?flamegraph=1&interval=0.0005")
-            head, head_body = server.get("/work/?flamegraph=1", "HEAD")
-            folded, stacks = server.get("/work/?flamegraph=1&flamegraph_format=folded")
-            bad, sentence = server.get("/work/?flamegraph=1&interval=9")
+            plain, plain_body = server.get("/page/")
+            picture, body = server.get("/page/?flamegraph=1&interval=0.0005")
+            head, head_body = server.get("/page/?flamegraph=1", "HEAD")
+            folded, stacks = server.get("/page/?flamegraph=1&flamegraph_format=folded")
+            bad, sentence = server.get("/page/?flamegraph=1&interval=9")
             proxied, proxied_body = server.get(
-                "/work/?flamegraph=1", headers={"X-Forwarded-For": "10.0.0.1"}
+                "/page/?flamegraph=1", headers={"X-Forwarded-For": "10.0.0.1"}
             )
         finally:
             log = server.stop()
