@@ -1,0 +1,253 @@
+"""The picture in a browser, served as the doors serve it: under its own
+Content-Security-Policy. FLAME_SHOTS=folder keeps screenshots."""
+import http.server
+import os
+import re
+import subprocess
+import sys
+import threading
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from webdriver import Browser  # noqa: E402
+
+FLAMEPROF = os.environ["FLAMEPROF"]
+SHOTS = os.environ.get("FLAME_SHOTS")
+ESCAPE = "\ue00c"
+
+
+def example():
+    """1 s: half of it in `fast`, the rest in 4,000 leaves that are too narrow to
+    draw, one in ten of which is called needle. Deep, hostile and odd names too."""
+    lines = ["main (/srv/app.py:1);fast (/srv/app.py:5) 500000"]
+    for i in range(4000):
+        name = "needle" if i % 10 == 0 else "straw"
+        lines.append("main (/srv/app.py:1);slow (/srv/app.py:9);%s%d 100" % (name, i))
+    lines.append(
+        "main (/srv/app.py:1);needle (/srv/app.py:20);"
+        "<img src=x onerror=alert(1)>;needle_inner;__proto__;</script> 100000"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def policy():
+    """The constant, from the program itself."""
+    with open(FLAMEPROF, "rb") as file:
+        found = re.search(rb"default-src 'none'; [ -~]*allow-scripts", file.read())
+    return found.group().decode()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def __init__(self, pages):
+        self.pages = pages
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.url = "http://127.0.0.1:%d" % self.server_address[1]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        page = self.server.pages.get(self.path)
+        self.send_response(200 if page else 404)
+        self.send_header("Content-Type", "image/svg+xml")
+        self.send_header("Content-Security-Policy", policy())
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.end_headers()
+        self.wfile.write(page or b"")
+
+    def log_message(self, *arguments):
+        pass
+
+
+def render(folded, *arguments):
+    return subprocess.run(
+        (FLAMEPROF, "render", "-t", "GET /<b>shop</b>/?page=2") + arguments,
+        input=folded.encode(),
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+
+
+class Picture(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        deep = ";".join("f%d" % (i % 7) for i in range(100000)) + " 5\n"
+        cls.server = Server({"/a.svg": render(example()), "/deep.svg": render(deep)})
+        cls.addClassCleanup(cls.server.server_close)
+        cls.addClassCleanup(cls.server.shutdown)
+        cls.browser = Browser()
+        cls.addClassCleanup(cls.browser.close)
+
+    def setUp(self):
+        self.browser.resize(1280, 720)
+        self.open("/a.svg")
+
+    def tearDown(self):
+        errors = [e for e in self.browser.log() if "favicon" not in e["message"]]
+        self.assertEqual(errors, [])
+
+    def open(self, path):
+        self.browser.go("about:blank")
+        self.browser.go(self.server.url + path)
+
+    def shoot(self, name):
+        if SHOTS:
+            self.browser.screenshot(os.path.join(SHOTS, name + ".png"))
+
+    def frames(self):
+        """{label: [x, y, width] on the screen} of what is drawn."""
+        return self.browser.script(
+            """Object.fromEntries([...document.querySelectorAll('#flame-graph g')]
+            .filter(g => g.style.display !== 'none' && g.querySelector('text'))
+            .map(g => { const r = g.querySelector('rect').getBoundingClientRect();
+              return [g.querySelector('text').textContent,
+                      [r.left, r.top, r.width]]; }))"""
+        )
+
+    def point(self, label, click=False):
+        x, y, width = self.frames()[label]
+        self.browser.mouse(x + width / 2, y + 8, click)
+
+    def share(self):
+        return self.browser.script(
+            "document.querySelector('#flame-share').textContent"
+        )
+
+    def test_first_view_is_the_static_one(self):
+        frames = self.frames()
+        self.shoot("first")
+        self.assertAlmostEqual(frames["fast"][2] / frames["[all]"][2], 0.5, delta=0.002)
+        self.assertEqual(frames["[all]"][0], 16)
+        self.assertGreater(frames["[all]"][1], frames["main"][1])
+        self.assertNotIn("needle0", frames)
+        foot = self.browser.script("document.querySelector('#flame-foot').textContent")
+        self.assertIn("4,000 frames narrower than half a pixel", foot)
+        self.assertIn("40.00 %", foot)
+
+    def test_zoom_and_reset(self):
+        wide = self.frames()["[all]"][2]
+        before = self.frames()["slow"][1]
+        self.point("slow", click=True)
+        self.shoot("zoomed")
+        frames = self.frames()
+        self.assertAlmostEqual(frames["slow"][2], wide, delta=0.1)
+        self.assertAlmostEqual(frames["main"][2], wide, delta=0.1)
+        self.assertAlmostEqual(frames["slow"][1], before, delta=1)
+        self.assertNotIn("fast", frames)
+        self.assertIn("zoom=", self.browser.script("location.hash"))
+        self.browser.click("#flame-reset")
+        self.assertIn("fast", self.frames())
+        self.assertEqual(self.browser.script("location.hash"), "")
+        self.point("slow", click=True)
+        self.browser.script("history.back()")
+        for _ in range(50):
+            if "fast" in self.frames():
+                break
+        self.assertIn("fast", self.frames())
+
+    def test_breadcrumb(self):
+        self.point("needle", click=True)
+        crumbs = self.browser.script("document.querySelector('.crumbs').textContent")
+        self.assertEqual(crumbs, "[all] › main › needle")
+        self.browser.click(".crumbs button:nth-of-type(2)")
+        self.assertIn("fast", self.frames())
+        self.browser.key(ESCAPE)
+        self.assertEqual(self.browser.script("location.hash"), "")
+
+    def test_search_counts_what_is_not_drawn(self):
+        self.browser.key("/")
+        self.browser.type(".tools input", "NEEDLE")
+        self.shoot("searched")
+        # 400 leaves of 100 µs and the one of 100 ms; the inner one is inside it.
+        self.assertEqual(self.share(), "14.00 % matched")
+        self.point("slow", click=True)
+        self.assertEqual(self.share(), "14.00 % matched, 10.00 % of zoom")
+        self.browser.key(ESCAPE)
+        self.assertEqual(self.share(), "")
+
+    def test_search_is_literal(self):
+        for text in ("(", "[", ".*", "__proto__", "constructor"):
+            self.browser.script("document.querySelector('.tools input').select()")
+            self.browser.type(".tools input", text)
+            expected = {"(": "100.00 %", "[": "100.00 %", "__proto__": "10.00 %"}
+            self.assertEqual(self.share(), expected.get(text, "0.00 %") + " matched")
+
+    def test_tooltip(self):
+        self.point("fast")
+        self.shoot("tooltip")
+        tip = self.browser.script("document.querySelector('.tip').innerText")
+        for part in ("fast", "/srv/app.py:5", "total", "500.0 ms", "50.00 %", "self"):
+            self.assertIn(part, tip)
+        box = self.browser.script(
+            "(r => [r.left, r.top, r.right, r.bottom])"
+            "(document.querySelector('.tip').getBoundingClientRect())"
+        )
+        self.assertTrue(box[0] >= 0 and box[1] >= 0 and box[2] <= 1280)
+
+    def test_every_width(self):
+        for width in (2000, 900, 500):
+            self.browser.resize(width, 700)
+            inner = self.browser.script("innerWidth")
+            self.shoot("width-%d" % width)
+            self.assertAlmostEqual(self.frames()["[all]"][2], inner - 32, delta=1.1)
+            over = self.browser.script(
+                """[...document.querySelectorAll('#flame-graph g')].filter(g =>
+                g.style.display !== 'none' && g.querySelector('text') &&
+                g.querySelector('text').textContent).filter(g =>
+                g.querySelector('text').getBoundingClientRect().right >
+                g.querySelector('rect').getBoundingClientRect().right + 0.5).length"""
+            )
+            self.assertEqual(over, 0)
+            right = self.browser.script(
+                "Math.max(...[...document.querySelectorAll('.ui *, #flame-foot text')]"
+                ".map(e => e.getBoundingClientRect().right))"
+            )
+            self.assertLessEqual(right, inner)
+
+    def test_names_are_text(self):
+        self.point("needle", click=True)
+        self.point("<img src=x onerror=alert(1)>")
+        self.assertEqual(
+            self.browser.script("document.querySelectorAll('img, b + script').length"), 0
+        )
+        self.assertIn("</script>", self.frames())
+        self.assertEqual(
+            self.browser.script("document.querySelector('h1').textContent"),
+            "GET /<b>shop</b>/?page=2",
+        )
+
+    def test_state_from_the_address(self):
+        self.point("slow", click=True)
+        address = self.browser.script("location.hash")
+        self.open("/a.svg" + address + "&search=needle")
+        self.assertNotIn("fast", self.frames())
+        self.assertEqual(self.share(), "14.00 % matched, 10.00 % of zoom")
+        self.open("/a.svg#zoom=99999999&search=")
+        self.assertIn("fast", self.frames())
+
+    def test_deep_stack(self):
+        self.open("/deep.svg")
+        foot = self.browser.script("document.querySelector('#flame-foot').textContent")
+        self.assertIn("98,501 frames deeper than the 1,500 rows drawn", foot)
+        for row in (0, 600):  # the top row leads on, and so does any other
+            self.browser.script("window.scrollTo(0, %d)" % row)
+            self.browser.script(
+                "document.elementFromPoint(640, 400).dispatchEvent("
+                "new MouseEvent('click', {bubbles: true}))"
+            )
+        self.browser.script("location.hash = 'zoom=99990'")
+        for _ in range(50):
+            count = self.browser.script(
+                "[...document.querySelectorAll('#flame-graph g')]"
+                ".filter(g => g.style.display !== 'none').length"
+            )
+            foot = self.browser.script(
+                "document.querySelector('#flame-foot').textContent"
+            )
+            if not foot:
+                break
+        self.assertEqual((count, foot), (1500, ""))
+
+
+if __name__ == "__main__":
+    unittest.main()

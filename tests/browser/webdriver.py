@@ -1,0 +1,139 @@
+"""A browser, driven through plain WebDriver: Debian's chromium and chromedriver."""
+import base64
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+ARGUMENTS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync "
+    "--disable-dev-shm-usage --hide-scrollbars --force-device-scale-factor=1"
+).split()
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Browser:
+    def __init__(self, width=1280, height=720, arguments=()):
+        for needed in ("chromium", "chromedriver"):
+            if shutil.which(needed) is None:
+                raise RuntimeError("%s is needed: apt install chromium-driver" % needed)
+        self.profile = tempfile.mkdtemp(prefix="flameprof-browser-")
+        port = free_port()
+        self.base = "http://127.0.0.1:%d" % port
+        self.driver = subprocess.Popen(
+            ("chromedriver", "--port=%d" % port),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.session = None
+        try:
+            self._open(width, height, arguments)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, width, height, arguments):
+        options = {
+            "binary": shutil.which("chromium"),
+            "args": ARGUMENTS
+            + ["--window-size=%d,%d" % (width, height), "--user-data-dir=" + self.profile]
+            + list(arguments),
+        }
+        wanted = {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }
+        for attempt in range(100):
+            try:
+                answer = self._send(
+                    "POST", "/session", {"capabilities": {"alwaysMatch": wanted}}
+                )
+                break
+            except (ConnectionError, urllib.error.URLError) as error:
+                if isinstance(error, urllib.error.HTTPError) or attempt == 99:
+                    raise
+                time.sleep(0.1)
+        self.session = "/session/" + answer["sessionId"]
+
+    def _send(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.base + path, data, method=method)
+        request.add_header("Content-Type", "application/json")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=60) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(error.read().decode()[:500]) from error
+
+    def close(self):
+        try:
+            if self.session:
+                self._send("DELETE", self.session)
+        finally:
+            self.driver.terminate()
+            self.driver.wait(10)
+            shutil.rmtree(self.profile, ignore_errors=True)
+
+    def go(self, url):
+        self._send("POST", self.session + "/url", {"url": url})
+
+    def script(self, text, *arguments):
+        """Runs `return` of an expression in the page."""
+        body = {"script": "return " + text, "args": list(arguments)}
+        return self._send("POST", self.session + "/execute/sync", body)
+
+    def find(self, selector):
+        body = {"using": "css selector", "value": selector}
+        return self._send("POST", self.session + "/element", body)[ELEMENT]
+
+    def type(self, selector, text):
+        path = "%s/element/%s/value" % (self.session, self.find(selector))
+        self._send("POST", path, {"text": text})
+
+    def click(self, selector):
+        self._send(
+            "POST", "%s/element/%s/click" % (self.session, self.find(selector)), {}
+        )
+
+    def mouse(self, x, y, click=False):
+        actions = [{"type": "pointerMove", "duration": 0, "x": int(x), "y": int(y)}]
+        if click:
+            actions += [{"type": "pointerDown", "button": 0}]
+            actions += [{"type": "pointerUp", "button": 0}]
+        source = {"type": "pointer", "id": "mouse", "actions": actions}
+        self._send("POST", self.session + "/actions", {"actions": [source]})
+
+    def key(self, value):
+        actions = [{"type": "keyDown", "value": value}, {"type": "keyUp", "value": value}]
+        source = {"type": "key", "id": "keys", "actions": actions}
+        self._send("POST", self.session + "/actions", {"actions": [source]})
+
+    def resize(self, width, height):
+        self._send(
+            "POST", self.session + "/window/rect", {"width": width, "height": height}
+        )
+
+    def log(self):
+        """What the console said since the last call."""
+        return self._send("POST", self.session + "/se/log", {"type": "browser"})
+
+    def screenshot(self, path):
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(
+                base64.b64decode(self._send("GET", self.session + "/screenshot"))
+            )

@@ -1,0 +1,210 @@
+"""The program build/flameprof as a person runs it: exit codes, files, formats."""
+import os
+import re
+import struct
+import subprocess
+import tempfile
+import unittest
+import xml.etree.ElementTree
+import zlib
+
+FLAMEPROF = os.environ["FLAMEPROF"]
+SVG = "{http://www.w3.org/2000/svg}"
+FOLDED = (
+    "main (/srv/app.py:1);work (/srv/app.py:5) 750000\n"
+    "main (/srv/app.py:1);sleep (/srv/app.py:9) 250000\n"
+)
+
+
+def run(*arguments, stdin=b"", env=None):
+    if isinstance(stdin, str):
+        stdin = stdin.encode()
+    return subprocess.run(
+        (FLAMEPROF,) + arguments, input=stdin, capture_output=True, env=env, timeout=120
+    )
+
+
+def png_pixels(data):
+    """Width, height and the set of colours of a true-colour PNG."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n", data[:16]
+    width, height, depth, kind = struct.unpack(">IIBB", data[16:26])
+    assert depth == 8 and kind in (2, 6), (depth, kind)
+    size = 4 if kind == 6 else 3
+    at, packed = 8, b""
+    while at < len(data):
+        length, name = struct.unpack(">I4s", data[at : at + 8])
+        if name == b"IDAT":
+            packed += data[at + 8 : at + 8 + length]
+        at += 12 + length
+    raw = zlib.decompress(packed)
+    stride = width * size
+    colours, above = set(), bytearray(stride)
+    for row in range(height):
+        kind, line = raw[row * (stride + 1)], bytearray(
+            raw[row * (stride + 1) + 1 : (row + 1) * (stride + 1)]
+        )
+        unfilter(kind, line, above, size)
+        colours.update(bytes(line[x : x + 3]) for x in range(0, stride, size))
+        above = line
+    return width, height, colours
+
+
+def unfilter(kind, line, above, size):
+    for i in range(len(line)):
+        left = line[i - size] if i >= size else 0
+        corner = above[i - size] if i >= size else 0
+        if kind == 1:
+            line[i] = (line[i] + left) & 255
+        elif kind == 2:
+            line[i] = (line[i] + above[i]) & 255
+        elif kind == 3:
+            line[i] = (line[i] + (left + above[i]) // 2) & 255
+        elif kind == 4:
+            guess = left + above[i] - corner
+            near = min((left, above[i], corner), key=lambda c: abs(guess - c))
+            line[i] = (line[i] + near) & 255
+
+
+class Command(unittest.TestCase):
+    def test_help_and_version(self):
+        for arguments in (("--help",), ("render", "--help")):
+            result = run(*arguments)
+            self.assertEqual(result.returncode, 0)
+            self.assertIn(b"usage: flameprof render", result.stdout)
+        with open("VERSION") as file:
+            version = file.read().strip()
+        self.assertEqual(run("--version").stdout.decode(), "flameprof %s\n" % version)
+
+    def test_wrong_command_lines(self):
+        for arguments in (
+            (),
+            ("draw",),
+            ("render", "--colour"),
+            ("render", "-f", "pdf"),
+            ("render", "-u", "hours"),
+            ("render", "a", "b"),
+        ):
+            result = run(*arguments)
+            self.assertEqual(result.returncode, 2, arguments)
+            self.assertEqual(result.stdout, b"")
+            self.assertIn(b"Try: flameprof --help", result.stderr)
+
+    def test_files_that_fail(self):
+        result = run("render", "/nonexistent.folded")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b"/nonexistent.folded: No such file", result.stderr)
+        result = run("render", "-o", "/nonexistent/x.svg", stdin=FOLDED)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b"/nonexistent/x.svg: No such file", result.stderr)
+
+    def test_full_disk(self):
+        with open("/dev/full", "wb") as full:
+            result = subprocess.run(
+                (FLAMEPROF, "render"), input=FOLDED.encode(), stdout=full,
+                stderr=subprocess.PIPE,
+            )
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b"No space left", result.stderr)
+
+    def test_nothing_to_draw(self):
+        result = run("render", stdin="\n")
+        self.assertEqual(result.returncode, 3)
+        self.assertIn(b"no samples", result.stderr)
+        text = "".join(xml.etree.ElementTree.fromstring(result.stdout).itertext())
+        self.assertIn("There is nothing to draw", text)
+
+    def test_folded_stays_what_it_is(self):
+        result = run("render", "-f", "folded", stdin=FOLDED)
+        self.assertEqual(result.returncode, 0)
+        self.assertEqual(
+            sorted(result.stdout.decode().splitlines()), sorted(FOLDED.splitlines())
+        )
+
+    def test_svg_of_a_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            source = os.path.join(folder, "my app.folded")
+            target = os.path.join(folder, "out.svg")
+            with open(source, "w") as file:
+                file.write(FOLDED + "what?\n")
+            result = run("render", source, "-o", target)
+            self.assertEqual((result.returncode, result.stdout), (0, b""))
+            self.assertIn(b"1 line of the input made no sense", result.stderr)
+            tree = xml.etree.ElementTree.parse(target)
+        texts = [text.text for text in tree.iter(SVG + "text")]
+        self.assertIn("my app.folded", texts)
+        self.assertIn("1 line of the input made no sense and was ignored.", texts)
+        titles = [title.text for title in tree.iter(SVG + "title")]
+        self.assertIn(
+            "work (/srv/app.py:5)\n750.0 ms, 75.00 %; self 750.0 ms, 75.00 %", titles
+        )
+
+    def test_samples(self):
+        result = run("render", "-u", "samples", stdin=FOLDED)
+        self.assertIn(b"750,000, 75.00 %; self", result.stdout)
+
+    def test_hostile_input_is_well_formed(self):
+        """Random bytes as names: the result is XML, and says each name once."""
+        import random
+
+        generator = random.Random(1)
+        for _ in range(20):
+            lines = []
+            for _ in range(50):
+                name = bytes(generator.randrange(256) for _ in range(12))
+                lines.append(name.replace(b"\n", b"") + b" 5")
+            result = run("render", stdin=b"\n".join(lines))
+            self.assertEqual(result.returncode, 0)
+            xml.etree.ElementTree.fromstring(result.stdout)
+            result.stdout.decode("utf-8")
+
+    def test_deterministic(self):
+        lines = FOLDED.splitlines(keepends=True)
+        one = run("render", stdin="".join(lines)).stdout
+        two = run("render", stdin="".join(reversed(lines))).stdout
+        self.assertEqual(one, two)
+
+
+class Png(unittest.TestCase):
+    def test_png(self):
+        result = run("render", "-f", "png", stdin=FOLDED)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        width, height, colours = png_pixels(result.stdout)
+        self.assertEqual(width, 2400)
+        self.assertGreater(height, 150)
+        svg = run("render", stdin=FOLDED).stdout.decode()
+        for fill in re.findall(r'<rect class="c\d+"[^>]*fill="#(\w+)"', svg):
+            self.assertIn(bytes.fromhex(fill), colours)
+        # Anti-aliased text: many shades, not only the fills.
+        self.assertGreater(len(colours), 30)
+
+    def test_no_font_is_an_error(self):
+        with tempfile.TemporaryDirectory() as folder:
+            empty = os.path.join(folder, "fonts.conf")
+            with open(empty, "w") as file:
+                file.write("<fontconfig></fontconfig>")
+            env = dict(os.environ, FONTCONFIG_FILE=empty, XDG_CACHE_HOME=folder)
+            result = run("render", "-f", "png", stdin=FOLDED, env=env)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b"needs a font", result.stderr)
+        self.assertEqual(result.stdout, b"")
+
+    def test_no_library_is_an_error(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "librsvg-2.so.2"), "w") as file:
+                file.write("no library")
+            env = dict(os.environ, LD_LIBRARY_PATH=folder)
+            result = run("render", "-f", "png", stdin=FOLDED, env=env)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(b"needs librsvg and cairo", result.stderr)
+            self.assertEqual(run("render", stdin=FOLDED, env=env).returncode, 0)
+
+    def test_nothing_is_linked(self):
+        listing = subprocess.run(
+            ("readelf", "-d", FLAMEPROF), capture_output=True, text=True, check=True
+        ).stdout
+        needed = set(re.findall(r"NEEDED.*\[(.*?)\]", listing))
+        self.assertLessEqual(needed, {"libc.so.6", "libdl.so.2"})
+
+
+if __name__ == "__main__":
+    unittest.main()
