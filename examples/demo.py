@@ -3,7 +3,7 @@
     demo.py once    profile one real request, write its picture twice, stop
     demo.py serve   keep serving until Ctrl-C
 
-PYTHON, UWSGI and BUILD come from the Makefile.
+UWSGI and BUILD come from the Makefile; OUTPUT is where the pictures go.
 """
 
 import os
@@ -18,7 +18,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = ROOT / os.environ.get("BUILD", "build")
-OUTPUT = ROOT / "build" / "demo"
+OUTPUT = pathlib.Path(os.environ.get("OUTPUT", ROOT / "build" / "demo"))
 QUERY = "/?flamegraph=1&interval=0.0005"
 START_SECONDS = 30
 ANSWER_SECONDS = 60
@@ -86,7 +86,7 @@ def picture(url, content_type, magic, path):
         text = body[:300].decode("utf-8", "backslashreplace")
         raise Failed(f"{url} answered {status} with {got}, not a flame graph: {text!r}")
     path.write_bytes(body)
-    return f"  {path.relative_to(ROOT)}  ({len(body) / 1024:.0f} kB)"
+    return f"  {os.path.relpath(path)}  ({len(body) / 1024:.0f} kB)"
 
 
 def once(base):

@@ -28,7 +28,7 @@ def packed(numbers):
 
 
 def application(environ, start_response):
-    numbers = primes(2500)
+    numbers = primes(20000)
     wait_for_a_friend()
     size = len(packed(numbers))
     start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
