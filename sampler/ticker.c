@@ -19,12 +19,12 @@
 #include "sampler/session.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed; /* CLOCK_MONOTONIC; made with the thread */
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct flame_session *served[FLAME_SESSIONS_MAX];
 static size_t served_count;
 static pthread_t thread;
 static bool running;
-static bool ending;
+static uintptr_t generation; /* of the thread that serves; an older one ends */
 static struct flame_guard own_guard;
 
 struct flame_guard *flame_ticker_guard(void)
@@ -147,23 +147,23 @@ static void ask_for_punctuality(void)
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 }
 
-static void *ticker_main(void *unused)
+static void *ticker_main(void *own_generation)
 {
     ask_for_punctuality();
     prctl(PR_SET_NAME, "flameprof", 0UL, 0UL, 0UL);
     pthread_mutex_lock(&lock);
-    while (!ending) {
+    while (generation == (uintptr_t)own_generation) {
         uint64_t next = tick_all();
         if (next == UINT64_MAX) {
             pthread_cond_wait(&changed, &lock);
         } else {
             struct timespec until = {.tv_sec = (time_t)(next / UINT64_C(1000000000)),
                                      .tv_nsec = (long)(next % UINT64_C(1000000000))};
-            pthread_cond_timedwait(&changed, &lock, &until);
+            pthread_cond_clockwait(&changed, &lock, CLOCK_MONOTONIC, &until);
         }
     }
     pthread_mutex_unlock(&lock);
-    return unused;
+    return NULL;
 }
 
 /* With every signal blocked but those its guarded reads may raise. */
@@ -171,18 +171,12 @@ static int start_thread(void)
 {
     sigset_t others;
     sigset_t before;
-    pthread_condattr_t attributes;
 
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&changed, &attributes);
-    pthread_condattr_destroy(&attributes);
     sigfillset(&others);
     sigdelset(&others, SIGSEGV);
     sigdelset(&others, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &others, &before);
-    ending = false;
-    int error = pthread_create(&thread, NULL, ticker_main, NULL);
+    int error = pthread_create(&thread, NULL, ticker_main, (void *)generation);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     running = error == 0;
     return error == 0 ? 0 : -EAGAIN;
@@ -199,7 +193,7 @@ int flame_ticker_add(struct flame_session *session)
     if (result == 0) {
         session->due_ns = flame_now_sigsafe() + jittered(session);
         served[served_count++] = session;
-        pthread_cond_signal(&changed);
+        pthread_cond_broadcast(&changed);
     }
     pthread_mutex_unlock(&lock);
     return result;
@@ -225,9 +219,9 @@ void flame_ticker_remove(struct flame_session *session)
         return;
     }
     pthread_t last = thread;
-    ending = true;
+    generation++;
     running = false;
-    pthread_cond_signal(&changed);
+    pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
     pthread_join(last, NULL);
 }
@@ -249,7 +243,7 @@ void flame_ticker_resume(struct flame_session *session)
     session->last_ns += away;
     session->due_ns = now + jittered(session);
     session->paused = false;
-    pthread_cond_signal(&changed);
+    pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
 }
 
@@ -328,5 +322,7 @@ void flame_ticker_after_fork_in_child(void)
     }
     served_count = 0;
     running = false;
+    generation++;
+    changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER; /* its waiter is gone */
     pthread_mutex_unlock(&lock);
 }
