@@ -136,16 +136,18 @@ let height = 0; // of the graph at its highest, in rows
 /* ---- drawing: a pool of <g><rect/><text/></g>, first filled by the static view */
 
 const pool = [];
+const itemOf = new Map(); // by group
+
+function take(group, rect, text) {
+  const item = {group, rect, text, box: null};
+  pool.push(item);
+  itemOf.set(group, item);
+}
 
 function adopt() {
   for (const group of graph.querySelectorAll('g')) {
-    const title = group.querySelector('title');
-    if (title) title.remove(); // there will be a better one
-    pool.push({
-      group,
-      rect: group.querySelector('rect'),
-      text: group.querySelector('text'),
-    });
+    group.querySelector('title').remove(); // there will be a better one
+    take(group, group.querySelector('rect'), group.querySelector('text'));
   }
   const deep = root.querySelector('#flame-deep');
   if (deep) deep.remove();
@@ -157,7 +159,7 @@ function pooled(index) {
     const rect = element(SVG, 'rect', {height: data.row - 1});
     const group = element(SVG, 'g', {}, rect);
     graph.append(group);
-    pool.push({group, rect, text: null});
+    take(group, rect, null);
   }
   return pool[index];
 }
@@ -174,35 +176,45 @@ function label(item, text, x, y) {
   item.text.setAttribute('y', y);
 }
 
-/* Ancestors first, as wide as all; then the subtree, without what is too narrow. */
+/*
+ * What is drawn: ancestors first, as wide as all; then the subtree. A box of
+ * `narrow` frames marks neighbours that only together are wide enough.
+ */
 function visible(base) {
-  const seen = {places: [], x: [], width: [], above: 0, rows: 0, narrow: 0,
-    narrowWeight: 0, deep: 0};
-  const add = (place, x, w) => {
-    seen.places.push(place);
-    seen.x.push(x);
-    seen.width.push(w);
-    seen.rows = Math.max(seen.rows, tree.depth[place] - base + 1);
+  const seen = {boxes: [], rows: 0, narrow: 0, narrowWeight: 0, deep: 0};
+  const add = (box) => {
+    seen.boxes.push(box);
+    seen.rows = Math.max(seen.rows, tree.depth[box.place] - base + 1);
   };
   for (let at = tree.parent[zoomed]; at >= 0 && tree.depth[at] >= base;
-    at = tree.parent[at]) add(at, 0, width);
-  seen.above = seen.places.length;
+    at = tree.parent[at]) {
+    add({place: at, x: 0, width, narrow: 0, weight: tree.total[at], above: true});
+  }
   const scale = width / tree.total[zoomed];
-  for (let at = zoomed; at < tree.end[zoomed];) {
-    const w = tree.total[at] * scale;
-    const deep = tree.depth[at] - base >= data.rows;
-    if (!deep && w >= LEAST) {
-      add(at, (tree.start[at] - tree.start[zoomed]) * scale, w);
+  const boxFrom = (place, sum, narrow) => ({place, narrow, weight: sum, above: false,
+    x: (tree.start[place] - tree.start[zoomed]) * scale, width: sum * scale});
+  const end = tree.end[zoomed];
+  for (let at = zoomed; at < end;) {
+    const first = at;
+    const depth = tree.depth[at];
+    if (depth - base >= data.rows) {
+      at = tree.end[at];
+      seen.deep += at - first;
+      continue;
+    }
+    if (tree.total[at] * scale >= LEAST) {
+      add(boxFrom(at, tree.total[at], 0));
       at++;
       continue;
     }
-    if (deep) {
-      seen.deep += tree.end[at] - at;
-    } else {
-      seen.narrow += tree.end[at] - at;
-      seen.narrowWeight += tree.total[at];
+    let sum = 0;
+    while (at < end && tree.depth[at] === depth && tree.total[at] * scale < LEAST) {
+      sum += tree.total[at];
+      at = tree.end[at];
     }
-    at = tree.end[at];
+    seen.narrow += at - first;
+    seen.narrowWeight += sum;
+    if (sum * scale >= LEAST) add(boxFrom(first, sum, at - first));
   }
   return seen;
 }
@@ -219,21 +231,21 @@ function baseOf(place) {
   return Math.min(tree.depth[place], Math.max(0, deepest + 1 - data.rows));
 }
 
-function drawFrame(item, place, x, w, y, above) {
-  const drawn = w > 4 ? w - 1 : w * 0.75;
-  const colour = colourOf(place);
-  const hit = matches !== null && matches[tree.name[place]] === 1;
-  item.group.setAttribute('data-i', place);
-  item.group.setAttribute('class', (above ? 'above ' : '') + (hit ? 'hit' : ''));
+function drawBox(item, box, y) {
+  const colour = colourOf(box.place);
+  const hit = !box.narrow && matches !== null && matches[tree.name[box.place]] === 1;
+  const drawn = box.width > 4 ? box.width - 1 : box.width * 0.75;
+  const space = box.width - 2 * PADDING;
+  item.box = box;
+  item.group.setAttribute('class', (box.above ? 'above ' : '') + (hit ? 'hit' : ''));
   item.group.style.display = '';
-  item.rect.setAttribute('class', 'c' + colour);
-  item.rect.setAttribute('fill', data.palette[colour]);
-  item.rect.setAttribute('x', x.toFixed(2));
+  item.rect.setAttribute('class', box.narrow ? 'narrow' : 'c' + colour);
+  item.rect.setAttribute('fill', box.narrow ? '#eee9e4' : data.palette[colour]);
+  item.rect.setAttribute('x', box.x.toFixed(2));
   item.rect.setAttribute('y', y);
   item.rect.setAttribute('width', drawn.toFixed(2));
-  const space = w - 2 * PADDING;
-  label(item, space > 0 ? fit(nameOf(place), space) : '', (x + PADDING).toFixed(2),
-    y + 12.5);
+  label(item, space > 0 && !box.narrow ? fit(nameOf(box.place), space) : '',
+    (box.x + PADDING).toFixed(2), y + 12.5);
 }
 
 function drawFoot(seen, top) {
@@ -243,7 +255,7 @@ function drawFoot(seen, top) {
       ' rows drawn: zoom in to reach them');
   }
   if (seen.narrow) {
-    notes.push(frames(seen.narrow) + ' narrower than half a pixel not drawn, ' +
+    notes.push(frames(seen.narrow) + ' too narrow to draw (pale), ' +
       percent(seen.narrowWeight, tree.total[zoomed]) + ' of the width');
   }
   foot.replaceChildren(...notes.map((note, line) => element(SVG, 'text', {
@@ -260,17 +272,17 @@ function draw() {
   height = Math.max(height, seen.rows);
   graph.setAttribute('transform', 'translate(' + data.margin + ' ' + top + ')');
   graph.classList.toggle('searching', matches !== null);
-  for (let i = 0; i < seen.places.length; i++) {
-    const place = seen.places[i];
-    const y = (height - 1 - tree.depth[place] + base) * data.row;
-    drawFrame(pooled(i), place, seen.x[i], seen.width[i], y, i < seen.above);
-  }
-  for (let i = seen.places.length; i < pool.length; i++) {
-    pool[i].group.style.display = 'none';
+  seen.boxes.forEach((box, i) => drawBox(pooled(i), box,
+    (height - 1 - tree.depth[box.place] + base) * data.row));
+  for (const item of pool.slice(seen.boxes.length)) {
+    item.group.style.display = 'none';
+    item.box = null;
   }
   const bottom = top + height * data.row;
   const lines = drawFoot(seen, bottom);
-  root.setAttribute('height', bottom + lines * 19 + data.margin);
+  // At least the window, or a short graph would cut its tooltips off.
+  root.setAttribute('height',
+    Math.max(bottom + lines * 19 + data.margin, window.innerHeight));
 }
 
 /* ---- the title block, with controls ---------------------------------------------- */
@@ -343,14 +355,15 @@ function drawCrumbs() {
 
 const tip = {
   box: element(HTML, 'div', {class: 'tip'}),
-  place: -1,
+  shown: null,
   build() {
     this.frame = element(SVG, 'foreignObject', {id: 'flame-tip', x: 0, y: 0, height: 1},
       this.box);
     this.frame.style.display = 'none';
     root.append(this.frame);
   },
-  fill(place) {
+  fill(box) {
+    const place = box.place;
     const row = (name, value, amount) => {
       const cells = [name, value, amount === undefined ? '' :
         percent(amount, tree.total[0])];
@@ -360,26 +373,31 @@ const tip = {
       }
       return element(HTML, 'tr', {}, ...cells.map((c) => element(HTML, 'td', {}, c)));
     };
-    const total = tree.total[place];
     const self = tree.self[place];
-    const table = element(HTML, 'table', {}, row('total', weight(total), total),
-      row('self', weight(self), self));
+    const table = element(HTML, 'table', {},
+      row('total', weight(box.weight), box.weight));
+    if (box.narrow) {
+      this.box.replaceChildren(
+        element(HTML, 'h2', {}, frames(box.narrow) + ' too narrow to draw'), table);
+      return;
+    }
+    table.append(row('self', weight(self), self));
     if (data.samples && data.time) {
       table.append(row('samples', grouped(tree.samples[place])));
     }
     this.box.replaceChildren(element(HTML, 'h2', {}, nameOf(place).slice(0, 400)));
-    if (fileOf(place)) {
+    if (fileOf(place) !== '') {
       this.box.append(element(HTML, 'p', {},
         fileOf(place).slice(-400) + ':' + lineOf(place)));
     }
     this.box.append(table);
   },
-  show(place, event) {
+  show(box, event) {
     const room = width + 2 * data.margin - 16;
     this.frame.style.display = '';
     this.frame.setAttribute('width', Math.min(room, 620));
-    if (place !== this.place) this.fill(place);
-    this.place = place;
+    if (box !== this.shown) this.fill(box);
+    this.shown = box;
     const w = this.box.offsetWidth;
     const h = this.box.offsetHeight;
     const below = event.clientY + 18 + h <= window.innerHeight;
@@ -391,7 +409,7 @@ const tip = {
   },
   hide() {
     this.frame.style.display = 'none';
-    this.place = -1;
+    this.shown = null;
   },
 };
 
@@ -424,8 +442,7 @@ function zoom(place) {
 
 /* Where a frame stands in the window, so that it can stay there. */
 function screenTop(place) {
-  const item = pool.find((it) => it.group.style.display !== 'none' &&
-    Number(it.group.getAttribute('data-i')) === place);
+  const item = pool.find((it) => it.box && !it.box.narrow && it.box.place === place);
   return item ? item.rect.getBoundingClientRect().top : null;
 }
 
@@ -489,17 +506,33 @@ function fromAddress() {
 
 /* ---- events ---------------------------------------------------------------------------- */
 
-function placeOf(event) {
-  const group = event.target.closest('#flame-graph g');
-  return group ? Number(group.getAttribute('data-i')) : -1;
+function boxOf(event) {
+  const group = event.target.closest('#flame-graph > g');
+  return group ? itemOf.get(group).box : null;
+}
+
+/* A mark of narrow frames leads to their parent; from there, to the widest. */
+function follow(box) {
+  const parent = tree.parent[box.place];
+  if (!box.narrow || parent !== zoomed) {
+    zoom(box.narrow ? parent : box.place);
+    return;
+  }
+  let widest = box.place;
+  for (let at = box.place; at < box.place + box.narrow; at = tree.end[at]) {
+    if (tree.total[at] > tree.total[widest]) widest = at;
+  }
+  if (tree.total[widest] > 0) zoom(widest);
 }
 
 function listen() {
   graph.addEventListener('click', (event) => {
-    if (placeOf(event) >= 0) zoom(placeOf(event));
+    const box = boxOf(event);
+    if (box) follow(box);
   });
   graph.addEventListener('mousemove', (event) => {
-    if (placeOf(event) >= 0) tip.show(placeOf(event), event);
+    const box = boxOf(event);
+    if (box) tip.show(box, event);
   });
   graph.addEventListener('mouseleave', () => tip.hide());
   ui.reset.addEventListener('click', () => zoom(0));
@@ -523,9 +556,8 @@ function listen() {
 }
 
 function resize() {
-  const window_width = Math.floor(root.getBoundingClientRect().width);
-  if (window_width - 2 * data.margin === width) return;
-  width = Math.max(100, window_width - 2 * data.margin);
+  const whole = Math.floor(root.getBoundingClientRect().width);
+  width = Math.max(100, whole - 2 * data.margin);
   drawCrumbs();
   draw();
   ui.stick();

@@ -15,6 +15,7 @@
 /* A tooltip is no place for a name of a megabyte: about 400 characters. */
 #define TOOLTIP_WIDTH 300000
 #define GAP 100
+#define NARROW_COLOUR "#eee9e4"
 
 struct picture {
     struct flame_writer *writer;
@@ -119,7 +120,7 @@ static void write_foot(struct picture *picture, struct flame_writer *sentence)
     if (view->narrow != 0) {
         flame_write_grouped(sentence, view->narrow);
         flame_write_text(sentence, view->narrow == 1 ? " frame" : " frames");
-        flame_write_text(sentence, " narrower than half a pixel not drawn, ");
+        flame_write_text(sentence, " too narrow to draw (pale), ");
         flame_write_percent(sentence, view->narrow_weight,
                             picture->tree->places[0].total);
         flame_write_text(sentence, " of the width");
@@ -190,28 +191,56 @@ static void write_label(struct picture *picture, const struct flame_box *box,
     flame_write_text(writer, "</text>");
 }
 
+static uint64_t row_of(const struct picture *picture, const struct flame_box *box)
+{
+    uint32_t depth = picture->tree->places[box->place].depth;
+
+    return (uint64_t)(picture->rows - 1 - depth) * FLAME_SVG_ROW * 100;
+}
+
+static void write_rectangle(struct picture *picture, const struct flame_box *box,
+                            uint64_t y, const char *fill)
+{
+    struct flame_writer *writer = picture->writer;
+
+    write_attribute(writer, "x", box->x);
+    write_attribute(writer, "y", y);
+    write_attribute(writer, "width", drawn_width(box->width));
+    flame_write_text(writer, " height=\"17\" fill=\"");
+    flame_write_text(writer, fill);
+    flame_write_text(writer, "\"/>");
+}
+
 static void write_frame(struct picture *picture, const struct flame_box *box)
 {
     const struct flame_place *place = &picture->tree->places[box->place];
     const struct flame_function *function = &picture->tree->functions[place->function];
     struct flame_writer *writer = picture->writer;
-    uint64_t y = (uint64_t)(picture->rows - 1 - place->depth) * FLAME_SVG_ROW * 100;
+    uint64_t y = row_of(picture, box);
     uint32_t colour = flame_svg_colour(function);
 
-    flame_write_text(writer, "<g data-i=\"");
-    flame_write_unsigned(writer, box->place);
-    flame_write_text(writer, "\">");
+    flame_write_text(writer, "<g>");
     write_tooltip(picture, place, function);
     flame_write_text(writer, "<rect class=\"c");
     flame_write_unsigned(writer, colour);
     flame_write_text(writer, "\"");
-    write_attribute(writer, "x", box->x);
-    write_attribute(writer, "y", y);
-    write_attribute(writer, "width", drawn_width(box->width));
-    flame_write_text(writer, " height=\"17\" fill=\"");
-    flame_write_text(writer, flame_svg_colour_value(colour));
-    flame_write_text(writer, "\"/>");
+    write_rectangle(picture, box, y, flame_svg_colour_value(colour));
     write_label(picture, box, function->name, y);
+    flame_write_text(writer, "</g>\n");
+}
+
+/* Where frames are, but none of them can be seen: this is not self time. */
+static void write_narrow(struct picture *picture, const struct flame_box *box)
+{
+    struct flame_writer *writer = picture->writer;
+
+    flame_write_text(writer, "<g><title>");
+    flame_write_grouped(writer, box->narrow);
+    flame_write_text(writer, box->narrow == 1 ? " frame" : " frames");
+    flame_write_text(writer, " too narrow to draw\n");
+    write_weight(picture, box->weight);
+    flame_write_text(writer, "</title><rect class=\"narrow\"");
+    write_rectangle(picture, box, row_of(picture, box), NARROW_COLOUR);
     flame_write_text(writer, "</g>\n");
 }
 
@@ -245,7 +274,7 @@ static void write_graph(struct picture *picture)
     flame_write_text(writer, "\" fill=\"#33261c\">\n");
     flame_view_start(&picture->view, picture->tree, picture->width * 100);
     while (writer->error == 0 && flame_view_next(&picture->view, &box))
-        write_frame(picture, &box);
+        (box.narrow != 0 ? write_narrow : write_frame)(picture, &box);
     write_deep(picture, deep);
     flame_write_text(writer, "</g>\n");
 }

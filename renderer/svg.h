@@ -37,7 +37,10 @@ size_t flame_text_line(struct flame_slice text, uint32_t font_size, uint64_t wid
 void flame_text_write_cut(struct flame_writer *writer, struct flame_slice text,
                           uint32_t font_size, uint64_t width);
 
-/* A walk over the places that are wide enough to draw, in preorder. */
+/*
+ * A walk over what is drawn, in preorder: the places that are wide enough, and
+ * a mark wherever neighbours that are not, together are.
+ */
 struct flame_view {
     const struct flame_tree *tree;
     uint64_t width; /* of the root, 1/100 px */
@@ -50,6 +53,8 @@ struct flame_view {
 
 struct flame_box {
     uint32_t place;
+    uint32_t narrow; /* 0; or the box marks so many frames, from place on */
+    uint64_t weight;
     uint64_t x, width; /* 1/100 px */
 };
 

@@ -3,8 +3,6 @@
  */
 #include "renderer/svg.h"
 
-#include <string.h>
-
 /* Least width drawn: half a pixel. */
 #define LEAST 50
 
@@ -27,33 +25,61 @@ static uint64_t scale(const struct flame_view *view, uint64_t weight)
     return (uint64_t)(((unsigned __int128)weight * view->width + total / 2) / total);
 }
 
+static bool is_narrow(const struct flame_view *view, uint64_t weight)
+{
+    return (unsigned __int128)weight * view->width <
+           (unsigned __int128)view->tree->places[0].total * LEAST;
+}
+
+/* Takes `weight` of the row at `depth`; what is below begins where it does. */
+static void place_box(struct flame_view *view, struct flame_box *box, uint32_t depth)
+{
+    uint64_t start = view->edges[depth];
+
+    view->edges[depth] += box->weight;
+    view->edges[depth + 1] = start;
+    box->x = scale(view, start);
+    box->width = scale(view, start + box->weight) - box->x;
+}
+
+/* From view->next on, all neighbours that are too narrow, as one box. */
+static void skip_narrow(struct flame_view *view, struct flame_box *box)
+{
+    const struct flame_tree *tree = view->tree;
+    uint32_t depth = tree->places[view->next].depth;
+
+    *box = (struct flame_box){.place = view->next};
+    while (view->next < tree->place_count) {
+        const struct flame_place *place = &tree->places[view->next];
+        if (place->depth != depth || !is_narrow(view, place->total))
+            break;
+        box->weight += place->total;
+        box->narrow += place->end - view->next;
+        view->next = place->end;
+    }
+    view->narrow += box->narrow;
+    view->narrow_weight += box->weight;
+    place_box(view, box, depth);
+}
+
 bool flame_view_next(struct flame_view *view, struct flame_box *box)
 {
-    uint64_t total = view->tree->places[0].total;
-
     while (view->next < view->tree->place_count) {
         uint32_t at = view->next;
         const struct flame_place *place = &view->tree->places[at];
         if (place->depth >= FLAME_SVG_ROWS) {
             view->deep += place->end - at;
             view->next = place->end;
-            continue;
+        } else if (is_narrow(view, place->total)) {
+            skip_narrow(view, box);
+            if (!is_narrow(view, box->weight))
+                return true;
+        } else {
+            *box = (struct flame_box){.place = at, .weight = place->total};
+            place_box(view, box, place->depth);
+            view->next = at + 1;
+            return true;
         }
-        uint64_t start = view->edges[place->depth];
-        view->edges[place->depth] += place->total;
-        if ((unsigned __int128)place->total * view->width <
-            (unsigned __int128)total * LEAST) {
-            view->narrow += place->end - at;
-            view->narrow_weight += place->total;
-            view->next = place->end;
-            continue;
-        }
-        view->edges[place->depth + 1] = start;
-        view->next = at + 1;
-        box->place = at;
-        box->x = scale(view, start);
-        box->width = scale(view, start + place->total) - box->x;
-        return true;
     }
     return false;
 }

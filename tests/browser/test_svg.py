@@ -121,7 +121,7 @@ class Picture(unittest.TestCase):
         self.assertGreater(frames["[all]"][1], frames["main"][1])
         self.assertNotIn("needle0", frames)
         foot = self.browser.script("document.querySelector('#flame-foot').textContent")
-        self.assertIn("4,000 frames narrower than half a pixel", foot)
+        self.assertIn("4,000 frames too narrow to draw", foot)
         self.assertIn("40.00 %", foot)
 
     def test_zoom_and_reset(self):
@@ -183,6 +183,24 @@ class Picture(unittest.TestCase):
             "(document.querySelector('.tip').getBoundingClientRect())"
         )
         self.assertTrue(box[0] >= 0 and box[1] >= 0 and box[2] <= 1280)
+
+    def test_narrow_frames_are_marked(self):
+        mark = """[...document.querySelectorAll('#flame-graph .narrow')].map(r =>
+            r.getBoundingClientRect()).filter(r => r.width).map(r =>
+            [r.left, r.top, r.width])"""
+        (x, y, width), = self.browser.script(mark)
+        slow = self.frames()["slow"]
+        self.assertAlmostEqual(x, slow[0], delta=0.1)
+        self.assertAlmostEqual(width, slow[2], delta=0.1)
+        self.browser.mouse(x + 5, y + 8)
+        tip = self.browser.script("document.querySelector('.tip').innerText")
+        self.assertIn("4,000 frames too narrow to draw", tip)
+        self.assertIn("400.0 ms", tip)
+        self.browser.mouse(x + 5, y + 8, click=True)
+        (x, y, width), = self.browser.script(mark)
+        self.shoot("narrow")
+        self.browser.mouse(x + 5, y + 8, click=True)
+        self.assertIn("needle0", self.frames())
 
     def test_every_width(self):
         for width in (2000, 900, 500):
