@@ -115,7 +115,7 @@ PyType_Spec flame_response_spec = {.name = "_flameprof.StartResponse",
                                    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
                                    .slots = response_slots};
 
-/* ---- the environ --------------------------------------------------------------- */
+/* ---- the environ ----------------------------------------------------------- */
 
 /* WSGI's strings hold bytes as Latin-1; anything wider is nobody's header. */
 static struct flame_slice bytes_of(PyObject *text)
@@ -128,9 +128,9 @@ static struct flame_slice bytes_of(PyObject *text)
                                 (size_t)PyUnicode_GET_LENGTH(text)};
 }
 
-static struct flame_slice lookup(void *environ, const char *name)
+static struct flame_slice lookup(void *env, const char *name)
 {
-    return bytes_of(PyDict_GetItemString(environ, name));
+    return bytes_of(PyDict_GetItemString(env, name));
 }
 
 static void log_to_stderr(const char *line)
@@ -138,9 +138,9 @@ static void log_to_stderr(const char *line)
     PySys_WriteStderr("%s\n", line);
 }
 
-static void log_to_server(PyObject *environ, const char *line)
+static void log_to_server(PyObject *env, const char *line)
 {
-    PyObject *stream = PyDict_GetItemString(environ, "wsgi.errors");
+    PyObject *stream = PyDict_GetItemString(env, "wsgi.errors");
     PyObject *result = stream == NULL
                            ? NULL
                            : PyObject_CallMethod(stream, "write", "N",
@@ -178,9 +178,9 @@ static void close_body(PyObject *body)
 
 /* All of what a server does with an application. On return an exception is set
  * if anything raised. */
-static void run_application(PyObject *app, PyObject *environ, PyObject *response)
+static void run_application(PyObject *app, PyObject *env, PyObject *response)
 {
-    PyObject *body = PyObject_CallFunctionObjArgs(app, environ, response, NULL);
+    PyObject *body = PyObject_CallFunctionObjArgs(app, env, response, NULL);
 
     if (body == NULL) {
         return;
@@ -310,11 +310,11 @@ static PyObject *send_sentence(PyObject *start_response, int status, const char 
 }
 
 /* "/shop/?page=2", as the person typed it, bounded. */
-static void write_path(PyObject *environ, char *out, size_t size)
+static void write_path(PyObject *env, char *out, size_t size)
 {
-    struct flame_slice script = lookup(environ, "SCRIPT_NAME");
-    struct flame_slice path = lookup(environ, "PATH_INFO");
-    struct flame_slice query = lookup(environ, "QUERY_STRING");
+    struct flame_slice script = lookup(env, "SCRIPT_NAME");
+    struct flame_slice path = lookup(env, "PATH_INFO");
+    struct flame_slice query = lookup(env, "QUERY_STRING");
 
     PyOS_snprintf(
         out, size, "%.*s%.*s?%.*s", (int)(script.length < 200 ? script.length : 200),
@@ -323,9 +323,9 @@ static void write_path(PyObject *environ, char *out, size_t size)
         query.data ? query.data : "");
 }
 
-static void write_server(PyObject *environ, char *out, size_t size)
+static void write_server(PyObject *env, char *out, size_t size)
 {
-    struct flame_slice software = lookup(environ, "SERVER_SOFTWARE");
+    struct flame_slice software = lookup(env, "SERVER_SOFTWARE");
     size_t length = software.length < 100 ? software.length : 100;
 
     PyOS_snprintf(out, size, "%.*s%sPython %d.%d.%d", (int)length,
@@ -338,7 +338,7 @@ static struct flame_slice slice(const char *text)
     return (struct flame_slice){text, strlen(text)};
 }
 
-static PyObject *answer_profile(PyObject *environ, PyObject *start_response,
+static PyObject *answer_profile(PyObject *env, PyObject *start_response,
                                 const struct flame_profile *profile,
                                 const struct flame_params *params,
                                 struct response_object *response, const char *raised)
@@ -349,9 +349,9 @@ static PyObject *answer_profile(PyObject *environ, PyObject *start_response,
     struct flame_answer answer;
     struct flame_slice status = bytes_of(response->status);
 
-    write_path(environ, path, sizeof path);
-    write_server(environ, server, sizeof server);
-    struct flame_outcome outcome = {.method = lookup(environ, "REQUEST_METHOD"),
+    write_path(env, path, sizeof path);
+    write_server(env, server, sizeof server);
+    struct flame_outcome outcome = {.method = lookup(env, "REQUEST_METHOD"),
                                     .path = slice(path),
                                     .status = status,
                                     .raised = slice(raised),
@@ -359,12 +359,12 @@ static PyObject *answer_profile(PyObject *environ, PyObject *start_response,
     Py_BEGIN_ALLOW_THREADS flame_answer_make(profile, params, &outcome, &answer);
     Py_END_ALLOW_THREADS flame_answer_log(profile, &outcome, &answer, line,
                                           sizeof line);
-    log_to_server(environ, line);
+    log_to_server(env, line);
     return send_answer(start_response, &answer, params->head, response->headers,
                        response->status);
 }
 
-static PyObject *profile_call(struct middleware_object *self, PyObject *environ,
+static PyObject *profile_call(struct middleware_object *self, PyObject *env,
                               PyObject *start_response,
                               const struct flame_params *params)
 {
@@ -384,10 +384,10 @@ static PyObject *profile_call(struct middleware_object *self, PyObject *environ,
         return send_sentence(start_response, 503, "Service Unavailable",
                              flame_start_error_sentence(error), params->head);
     }
-    run_application(self->app, environ, response);
+    run_application(self->app, env, response);
     flame_session_stop(session);
     if (take_exception(raised, sizeof raised) == 0) {
-        result = answer_profile(environ, start_response, flame_session_profile(session),
+        result = answer_profile(env, start_response, flame_session_profile(session),
                                 params, response_of(response), raised);
     }
     flame_session_free(session);
@@ -398,9 +398,9 @@ static PyObject *profile_call(struct middleware_object *self, PyObject *environ,
 /* ---- Middleware --------------------------------------------------------------- */
 
 /* True if the query string is worth a closer look. */
-static bool mentioned(struct middleware_object *self, PyObject *environ)
+static bool mentioned(struct middleware_object *self, PyObject *env)
 {
-    PyObject *query = PyDict_GetItemWithError(environ, self->query_key);
+    PyObject *query = PyDict_GetItemWithError(env, self->query_key);
 
     return query != NULL && flame_query_mentions_us(bytes_of(query));
 }
