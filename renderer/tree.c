@@ -375,35 +375,38 @@ static void lay_out(const struct builder *builder, const struct links *links,
     }
 }
 
-/*
- * Backwards, the children of a place are summed before it is met. `open` holds,
- * per depth, what stands there and still waits for its parent.
- */
+/* Closes the open places from `depth` down: each ends at `end`, its parent grows. */
+static void close_places(struct flame_place *places, const uint32_t *open,
+                         uint32_t open_count, uint32_t depth, uint32_t end)
+{
+    for (; open_count > depth; open_count--) {
+        struct flame_place *place = &places[open[open_count - 1]];
+        place->end = end;
+        if (open_count > 1) {
+            struct flame_place *parent = &places[open[open_count - 2]];
+            parent->total += place->total;
+            parent->samples += place->samples;
+        }
+    }
+}
+
+/* Totals and ends. `open` holds, per depth, the place whose subtree goes on. */
 static bool sum_up(struct flame_tree *tree)
 {
-    struct waiting {
-        uint64_t total, samples;
-        uint32_t end;
-    };
-    uint32_t deepest = 0;
+    uint32_t *open = malloc(tree->place_count * sizeof *open);
+    uint32_t open_count = 0;
 
-    for (uint32_t i = 0; i < tree->place_count; i++)
-        deepest = tree->places[i].depth > deepest ? tree->places[i].depth : deepest;
-    struct waiting *open = calloc((size_t)deepest + 2, sizeof *open);
     if (open == NULL)
         return false;
-    for (uint32_t i = tree->place_count; i-- > 0;) {
+    for (uint32_t i = 0; i < tree->place_count; i++) {
         struct flame_place *place = &tree->places[i];
-        struct waiting *below = &open[place->depth + 1];
-        struct waiting *here = &open[place->depth];
-        place->total = place->self + below->total;
-        place->samples = place->self_samples + below->samples;
-        place->end = below->end != 0 ? below->end : i + 1;
-        *below = (struct waiting){0};
-        here->total += place->total;
-        here->samples += place->samples;
-        here->end = here->end != 0 ? here->end : place->end;
+        place->total = place->self;
+        place->samples = place->self_samples;
+        close_places(tree->places, open, open_count, place->depth, i);
+        open[place->depth] = i;
+        open_count = place->depth + 1;
     }
+    close_places(tree->places, open, open_count, 0, tree->place_count);
     free(open);
     return true;
 }

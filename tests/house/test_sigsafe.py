@@ -17,6 +17,7 @@ ALLOWED = {
     "__sigsetjmp",
     "__stack_chk_fail",
     "_GLOBAL_OFFSET_TABLE_",
+    "bcmp",
     "clock_gettime",
     "gettid",
     "madvise",

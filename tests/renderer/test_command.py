@@ -1,5 +1,6 @@
 """The program build/flameprof as a person runs it: exit codes, files, formats."""
 import os
+import random
 import re
 import struct
 import subprocess
@@ -66,6 +67,19 @@ def unfilter(kind, line, above, size):
 
 
 class Command(unittest.TestCase):
+    def test_sums_of_many_stacks(self):
+        """As compiled for users: an optimiser's mistake is theirs as well."""
+        rng = random.Random(1)
+        weights, lines = [], []
+        for _ in range(3000):
+            weights.append(rng.randrange(1, 1000))
+            frames = ["f%d" % rng.randrange(9) for _ in range(rng.randrange(1, 12))]
+            lines.append("%s %d" % (";".join(frames), weights[-1]))
+        result = run("render", "--unit", "samples", stdin="\n".join(lines))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        root = re.search(rb"<title>\[all\]\n([\d,]+) ", result.stdout).group(1)
+        self.assertEqual(int(root.replace(b",", b"")), sum(weights))
+
     def test_help_and_version(self):
         for arguments in (("--help",), ("render", "--help")):
             result = run(*arguments)

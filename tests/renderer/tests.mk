@@ -19,10 +19,12 @@ $(RENDERER_TESTS:%=$(BUILD)/tests/renderer/%): $(BUILD)/tests/renderer/%: \
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(RENDERER_SANITIZE) -o $@ $^ -lcmocka -ldl
 
-.PHONY: test-renderer test-renderer-c bless-renderer
-test-renderer: test-renderer-c $(BUILD)/flameprof
-	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/renderer/test_command.py
+.PHONY: test-renderer test-renderer-c test-command bless-renderer
+test-renderer: test-renderer-c test-command ## the tree and the formats, the command, the picture in a browser
 	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/browser/test_svg.py
+
+test-command: $(BUILD)/flameprof
+	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/renderer/test_command.py
 
 test-renderer-c: $(RENDERER_TESTS:%=$(BUILD)/tests/renderer/%)
 	set -e; for test in $^; do $$test; done
