@@ -157,6 +157,50 @@ static void queries_that_are_ours(void **state)
     }
 }
 
+static void seconds_are_exact(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t ns;
+    } cases[] = {
+        {"0", 0},
+        {"1", 1000000000},
+        {"1.", 1000000000},
+        {".5", 500000000},
+        {"0.000000001", 1},
+        {"0.0000000004", 0},
+        {"0.0000000005", 1},
+        {"1e-3", 1000000},
+        {"10E2", 1000000000000},
+        {"1e+2", 100000000000},
+        {"0e99", 0},
+        {"1e-99", 0},
+        {"00000000000000000000000000000000000000001", 1000000000},
+        {"0.00000000000000000000000000000000000000001", 0},
+        {"0.10000000000000000000000000000000000000001", 100000000},
+        {"0.123456789123456789123456789", 123456789},
+        {"86400", UINT64_C(86400000000000)},
+    };
+    static const char *const refused[] = {
+        "",      ".",    "e1",      "1e",  "1e+",   "1e-",  "+1",
+        "-1",    " 1",   "1 ",      "1,5", "1.2.3", "1e1.", "1e99",
+        "1e100", "1e+-", "1e99999", "0x1", "nan",   "inf",  "99999999999999999999",
+        "1e-100"};
+    uint64_t ns;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (flame_parse_seconds(text(cases[i].text), &ns) != 0 || ns != cases[i].ns) {
+            fail_msg("%s", cases[i].text);
+        }
+    }
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        if (flame_parse_seconds(text(refused[i]), &ns) == 0) {
+            fail_msg("%s was accepted", refused[i]);
+        }
+    }
+}
+
 static void nonsense_gets_one_sentence(void **state)
 {
     static const struct {
@@ -355,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queries_that_are_not_ours),
         cmocka_unit_test(queries_that_are_ours),
+        cmocka_unit_test(seconds_are_exact),
         cmocka_unit_test(nonsense_gets_one_sentence),
         cmocka_unit_test(long_values_are_bounded),
         cmocka_unit_test(who_may),
