@@ -1,7 +1,10 @@
+#include "sampler/sampler.h"
 #include "sampler/session.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /*
  * SIGURG: its default is to be ignored, so one that is still on its way when
@@ -11,8 +14,16 @@
  */
 #define SAMPLE_SIGNAL SIGURG
 
+/* Whose turn it is to sample a session. */
+enum turn {
+    TURN_TICKER, /* no signal is on its way, or its answer is not wanted any more */
+    TURN_ASKED,  /* the thread, as soon as the signal reaches it */
+    TURN_THREAD, /* the thread, now */
+};
+
+/* By slot and close together: each signal looks through all of them. */
+static _Atomic unsigned char turns[FLAME_SESSIONS_MAX];
 static struct flame_session *sessions_known;
-static size_t sessions_count;
 static struct sigaction handler_before;
 
 int flame_handler_signal(void)
@@ -34,6 +45,22 @@ static void take_own_sample(struct flame_session *session)
     session->quality.sampling_ns += flame_now_sigsafe() - begun;
 }
 
+static _Atomic unsigned char *turn_of(const struct flame_session *session)
+{
+    return &turns[session - sessions_known];
+}
+
+static bool pass_turn(_Atomic unsigned char *turn, unsigned char from, unsigned char to)
+{
+    return atomic_compare_exchange_strong(turn, &from, to);
+}
+
+/* True if the signal is one that flame_handler_ask() sent. */
+static bool is_ours(const siginfo_t *info)
+{
+    return info->si_code == SI_QUEUE && info->si_value.sival_ptr == turns;
+}
+
 /*
  * Several sessions may watch one thread (a profile inside another), and a
  * signal of somebody else's may have swallowed ours on its way: so whoever
@@ -43,23 +70,22 @@ static void on_signal(int number, siginfo_t *info, void *context)
 {
     int saved = errno;
     pthread_t self = pthread_self();
-    bool ours = false;
 
-    for (size_t i = 0; i < sessions_count; i++) {
+    for (size_t i = 0; i < FLAME_SESSIONS_MAX; i++) {
         struct flame_session *session = &sessions_known[i];
-        if (!atomic_load_explicit(&session->signalled, memory_order_acquire) ||
-            !pthread_equal(session->thread, self)) {
+        if (atomic_load_explicit(&turns[i], memory_order_acquire) != TURN_ASKED ||
+            !pthread_equal(session->thread, self) ||
+            !pass_turn(&turns[i], TURN_ASKED, TURN_THREAD)) {
             continue;
         }
-        ours = true;
         if (atomic_load_explicit(&session->active, memory_order_acquire) &&
             !atomic_load_explicit(&session->parked, memory_order_acquire)) {
             take_own_sample(session);
         }
-        atomic_store_explicit(&session->signalled, false, memory_order_release);
+        atomic_store_explicit(&turns[i], TURN_TICKER, memory_order_release);
     }
     errno = saved;
-    if (ours && info->si_code == SI_TKILL) {
+    if (is_ours(info)) {
         return;
     }
     if (handler_before.sa_flags & SA_SIGINFO) {
@@ -70,7 +96,43 @@ static void on_signal(int number, siginfo_t *info, void *context)
     }
 }
 
-int flame_handler_install(struct flame_session *sessions, size_t count)
+bool flame_handler_ask(const struct flame_session *session)
+{
+    pid_t process = getpid();
+    siginfo_t info = {.si_signo = SAMPLE_SIGNAL, .si_code = SI_QUEUE};
+
+    info.si_pid = process;
+    info.si_uid = getuid();
+    info.si_value.sival_ptr = turns;
+    atomic_store_explicit(turn_of(session), TURN_ASKED, memory_order_release);
+    if (syscall(SYS_rt_tgsigqueueinfo, process, session->tid, SAMPLE_SIGNAL, &info) ==
+        0) {
+        return true;
+    }
+    atomic_store(turn_of(session), TURN_TICKER);
+    return false;
+}
+
+enum flame_answered flame_handler_take_back(const struct flame_session *session)
+{
+    _Atomic unsigned char *turn = turn_of(session);
+
+    if (pass_turn(turn, TURN_ASKED, TURN_TICKER)) {
+        return FLAME_NOT_YET;
+    }
+    return atomic_load_explicit(turn, memory_order_acquire) == TURN_TICKER
+               ? FLAME_ANSWERED
+               : FLAME_ANSWERING;
+}
+
+void flame_handler_forget_all(void)
+{
+    for (size_t i = 0; i < FLAME_SESSIONS_MAX; i++) {
+        atomic_store(&turns[i], TURN_TICKER);
+    }
+}
+
+int flame_handler_install(struct flame_session *sessions)
 {
     struct sigaction ours = {.sa_sigaction = on_signal,
                              .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
@@ -78,7 +140,6 @@ int flame_handler_install(struct flame_session *sessions, size_t count)
 
     sigemptyset(&ours.sa_mask);
     sessions_known = sessions;
-    sessions_count = count;
     if (sigaction(SAMPLE_SIGNAL, NULL, &now) != 0) {
         return -errno;
     }

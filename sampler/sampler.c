@@ -72,7 +72,7 @@ static int prepare_process(void)
         }
         fork_known = true;
     }
-    int error = flame_handler_install(slots, FLAME_SESSIONS_MAX);
+    int error = flame_handler_install(slots);
     return error != 0 ? error : flame_guard_install(guards, FLAME_SESSIONS_MAX + 1);
 }
 
@@ -211,16 +211,6 @@ void flame_session_resume(struct flame_session *session)
     flame_ticker_resume(session);
 }
 
-/* A signal sent before the ticker let go arrives at our next system call. */
-static void wait_for_last_signal(struct flame_session *session)
-{
-    for (int i = 0; i < 1000 && atomic_load(&session->signalled); i++) {
-        sched_yield();
-    }
-    /* Swallowed: somebody replaced the handler or blocked the signal. */
-    atomic_store(&session->signalled, false);
-}
-
 /* The time after the last sample belongs to where that sample was. */
 static void complete(struct flame_session *session)
 {
@@ -253,9 +243,11 @@ static void complete(struct flame_session *session)
 void flame_session_stop(struct flame_session *session)
 {
     flame_ticker_remove(session);
+    while (flame_handler_take_back(session) == FLAME_ANSWERING) {
+        sched_yield(); /* only if this is not the watched thread; microseconds */
+    }
     flame_greenlet_detach(session);
     if (pthread_equal(session->thread, pthread_self())) {
-        wait_for_last_signal(session);
         reblock_signals(session);
     }
     complete(session);

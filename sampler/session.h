@@ -4,8 +4,9 @@
  *
  * Who writes when. The owner (the watched thread) sets everything up before
  * `active` and reads it after. In between, the fields under "samples" belong
- * to whoever takes the sample: the signal handler while `signalled` is true,
- * the ticker while it is false. The ticker acts under the sampler's lock.
+ * to whoever's turn it is to take the sample: the signal handler's after
+ * flame_handler_ask(), until it has answered or the ticker takes the turn back.
+ * The ticker acts under its lock.
  */
 #ifndef FLAME_SAMPLER_SESSION_H
 #define FLAME_SAMPLER_SESSION_H
@@ -30,10 +31,9 @@
 #define FLAME_FILE_MAX 4000u
 
 struct flame_session {
-    atomic_bool taken;     /* the slot is somebody's */
-    atomic_bool active;    /* may be sampled */
-    atomic_bool signalled; /* a signal of ours is on its way or being handled */
-    atomic_bool parked;    /* the watched greenlet is switched out */
+    atomic_bool taken;  /* the slot is somebody's */
+    atomic_bool active; /* may be sampled */
+    atomic_bool parked; /* the watched greenlet is switched out */
     bool paused;
 
     /* The watched thread; constant while active. */
@@ -108,8 +108,23 @@ void flame_charge_again_sigsafe(struct flame_session *session, uint64_t now_ns);
 
 /* The signal with which the ticker asks a running thread to sample itself. */
 int flame_handler_signal(void);
-/* Installs the handler for good; it is inert while no session asks. */
-int flame_handler_install(struct flame_session *sessions, size_t count);
+/*
+ * Installs the handler for good, for FLAME_SESSIONS_MAX slots; it is inert while
+ * nobody asks. 0 or -errno.
+ */
+int flame_handler_install(struct flame_session *sessions);
+
+/* Asks the session's thread to sample itself; false: there is no such thread. */
+bool flame_handler_ask(const struct flame_session *session);
+
+enum flame_answered {
+    FLAME_ANSWERED,  /* or never asked */
+    FLAME_ANSWERING, /* at this moment: it keeps the turn */
+    FLAME_NOT_YET,   /* nor will it: a signal still on its way finds nothing to do */
+};
+enum flame_answered flame_handler_take_back(const struct flame_session *session);
+/* In a forked child, whose parent's threads will not answer. */
+void flame_handler_forget_all(void);
 
 /* ---- greenlet.c -------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,16 +55,6 @@ static void schedule_next(struct flame_session *session, uint64_t now)
     }
 }
 
-static void ask_running_thread(struct flame_session *session)
-{
-    atomic_store_explicit(&session->signalled, true, memory_order_release);
-    if (syscall(SYS_tgkill, getpid(), session->tid, flame_handler_signal()) != 0) {
-        /* The thread is gone without having ended its session. */
-        atomic_store(&session->signalled, false);
-        atomic_store(&session->active, false);
-    }
-}
-
 /* True if the sample was had without the thread's help. */
 static bool sample_from_outside(struct flame_session *session, uint64_t now)
 {
@@ -88,19 +79,38 @@ static bool sample_from_outside(struct flame_session *session, uint64_t now)
     return true;
 }
 
+/*
+ * A thread that was asked and has not answered is often one that lost the CPU
+ * just then: if so, it can be read from here after all.
+ */
+static void sample(struct flame_session *session, uint64_t now)
+{
+    enum flame_answered answered = flame_handler_take_back(session);
+
+    if (answered == FLAME_ANSWERING) {
+        session->quality.missed++;
+        return;
+    }
+    bool had = sample_from_outside(session, now);
+    session->quality.sampling_ns += flame_now_sigsafe() - now;
+    if (had) {
+        return;
+    }
+    session->quality.missed += answered == FLAME_NOT_YET;
+    if (!flame_handler_ask(session)) {
+        /* The thread is gone without having ended its session. */
+        atomic_store(&session->active, false);
+    }
+}
+
 static void tick(struct flame_session *session, uint64_t now)
 {
-    if (now >= session->ends_ns) {
-        session->quality.deadline_reached = true;
-        atomic_store(&session->active, false);
-    } else if (atomic_load_explicit(&session->signalled, memory_order_acquire)) {
-        session->quality.missed++; /* it has not run yet to answer the last one */
-    } else if (!sample_from_outside(session, now)) {
-        session->quality.sampling_ns += flame_now_sigsafe() - now;
-        ask_running_thread(session);
-    } else {
-        session->quality.sampling_ns += flame_now_sigsafe() - now;
+    if (now < session->ends_ns) {
+        sample(session, now);
+        return;
     }
+    session->quality.deadline_reached = true;
+    atomic_store(&session->active, false);
 }
 
 /* Ticks whoever is due; returns when the next one is, or UINT64_MAX. */
@@ -128,7 +138,8 @@ static uint64_t tick_all(void)
 /*
  * To be woken when due, not when convenient: without this, bursts shorter than
  * a scheduler tick are under-counted. Both are wishes; refused (old kernels,
- * containers), sampling is coarser and the achieved interval says so.
+ * containers), sampling is coarser and the achieved interval says so. A higher
+ * priority is no wish of ours: nobody else shall wait for a profile.
  */
 static void ask_for_punctuality(void)
 {
@@ -141,7 +152,10 @@ static void ask_for_punctuality(void)
         uint64_t runtime; /* ns; the slice of an ordinary thread since 6.12 */
         uint64_t deadline;
         uint64_t period;
-    } wish = {.size = sizeof wish, .flags = 0x08 /* KEEP_POLICY */, .runtime = 100000};
+    } wish = {.size = sizeof wish,
+              .flags = 0x08 /* KEEP_POLICY */,
+              .nice = getpriority(PRIO_PROCESS, 0),
+              .runtime = 100000};
 
     (void)syscall(SYS_sched_setattr, 0, &wish, 0);
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
@@ -318,8 +332,8 @@ void flame_ticker_after_fork_in_child(void)
 {
     for (size_t i = 0; i < served_count; i++) {
         atomic_store(&served[i]->active, false);
-        atomic_store(&served[i]->signalled, false);
     }
+    flame_handler_forget_all();
     served_count = 0;
     running = false;
     generation++;
