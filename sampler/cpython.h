@@ -143,6 +143,17 @@ static inline bool flame_cpython_text(const PyObject *object, struct flame_text 
     return text->width == 1 || text->width == 2 || text->width == 4;
 }
 
+/* True if the calling thread holds the GIL; safe to ask from any thread. */
+static inline bool flame_cpython_holds_gil(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    const PyThreadState *thread = PyThreadState_GetUnchecked();
+#else
+    const PyThreadState *thread = _PyThreadState_UncheckedGet();
+#endif
+    return thread != NULL && thread->thread_id == PyThread_get_thread_ident();
+}
+
 /* The hash a str carries, or -1 where it was never asked for one. */
 static inline Py_hash_t flame_cpython_text_hash(const PyObject *object)
 {

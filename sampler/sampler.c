@@ -212,9 +212,8 @@ void flame_session_resume(struct flame_session *session)
 }
 
 /* The time after the last sample belongs to where that sample was. */
-static void complete(struct flame_session *session)
+static void complete(struct flame_session *session, uint64_t end)
 {
-    uint64_t end = flame_now_sigsafe();
     struct flame_quality *quality = &session->quality;
 
     if (end > session->ends_ns) {
@@ -240,17 +239,30 @@ static void complete(struct flame_session *session)
     flame_store_read(session->store, &session->profile);
 }
 
-void flame_session_stop(struct flame_session *session)
+/* Waits for the ticker to let go, or to end: no other request waits with us. */
+static void leave_ticker(struct flame_session *session)
 {
+    PyThreadState *held = flame_cpython_holds_gil() ? PyEval_SaveThread() : NULL;
+
     flame_ticker_remove(session);
     while (flame_handler_take_back(session) == FLAME_ANSWERING) {
         sched_yield(); /* only if this is not the watched thread; microseconds */
     }
+    if (held != NULL) {
+        PyEval_RestoreThread(held);
+    }
+}
+
+void flame_session_stop(struct flame_session *session)
+{
+    uint64_t end = flame_now_sigsafe();
+
+    leave_ticker(session);
     flame_greenlet_detach(session);
     if (pthread_equal(session->thread, pthread_self())) {
         reblock_signals(session);
     }
-    complete(session);
+    complete(session, end);
     pthread_mutex_lock(&lock);
     if (--users == 0) {
         flame_guard_remove();
