@@ -12,7 +12,8 @@ import resource
 import tempfile
 import time
 
-FILE = tempfile.NamedTemporaryFile(prefix="flameprof-shape-")
+FILE = tempfile.TemporaryFile()  # without a name, so that no kill leaves it behind
+FILE_PATH = "/proc/self/fd/%d" % FILE.fileno()
 FILE.write(b"line of a file\n" * 4096)
 FILE.flush()
 
@@ -71,10 +72,10 @@ def echo(environ, start_response):
 def real_file(environ, start_response):
     work()
     start_response("200 OK", [("Content-Type", "application/octet-stream"),
-                              ("Content-Length", str(os.stat(FILE.name).st_size)),
+                              ("Content-Length", str(os.stat(FILE_PATH).st_size)),
                               ("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT"),
                               ("Accept-Ranges", "bytes")])
-    return environ["wsgi.file_wrapper"](open(FILE.name, "rb"), 1024)
+    return environ["wsgi.file_wrapper"](open(FILE_PATH, "rb"), 1024)
 
 
 def memory_file(environ, start_response):
@@ -87,7 +88,7 @@ def sendfile(environ, start_response):
     import uwsgi
     work()
     start_response("200 OK", PLAIN)
-    return uwsgi.sendfile(open(FILE.name, "rb"))
+    return uwsgi.sendfile(open(FILE_PATH, "rb"))
 
 
 def no_content(environ, start_response):
