@@ -124,8 +124,13 @@ class Modes(Checks):
         self.check_shapes(*self.both(*args, before=("--plugin", "python3,gevent_python3")), self.FEW)
 
     def test_greenlet(self):
-        self.check_shapes(*self.both("--async", "4", "--greenlet", before=(
-            "--plugin", "python3,greenlet_python3")), self.FEW)
+        server, plain = self.both("--async", "4", "--greenlet", before=(
+            "--plugin", "python3,greenlet_python3"))
+        for _ in range(2):  # the second is answered after what the first one did
+            plain.get("/plain")
+        if "Segmentation Fault" in plain.log():
+            self.skipTest("this uWSGI's greenlet plugin crashes without us")
+        self.check_shapes(server, plain, self.FEW)
 
     def test_threads_on_core_1_and_above(self):
         server, plain = self.both("--threads", "4")

@@ -211,7 +211,7 @@ class WhatItLeavesAlone(unittest.TestCase):
                 os._exit(len(os.listdir("/proc/self/task")))
             status = os.waitpid(child, 0)[1]
             self.assertEqual(os.waitstatus_to_exitcode(status), 1)
-            busy(0.1)
+            busy(0.6)
 
         self.assertGreater(share(profiled(work), "busy"), 0.5)
 
