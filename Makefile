@@ -70,7 +70,7 @@ serve: all ## keep the example running on 127.0.0.1 until Ctrl-C
 
 test: all $(TESTS) ## build and run every test
 
-matrix: ## demo and test from a fresh clone in fresh Debian 12, 13 and forky
+matrix: ## demo and test in fresh Debian 12, 13 and forky, and on other Pythons
 	tests/matrix/run
 
 install: ## install what was built (DESTDIR, PREFIX, UWSGI_PLUGIN_DIR)
