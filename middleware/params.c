@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WORD "flamegraph"
+#define WORD_LENGTH (sizeof WORD - 1)
 #define VALUE_MAX 64u /* bytes of a decoded key or value that matter */
 
 struct text {
@@ -69,7 +71,7 @@ static void read_pair(struct asked *asked, const char *from, const char *end)
     struct text key;
 
     decode(from, equals == NULL ? end : equals, &key);
-    if (text_is(&key, "flamegraph")) {
+    if (text_is(&key, WORD)) {
         keep_first(&asked->flamegraph, value, end);
     } else if (text_is(&key, "interval")) {
         keep_first(&asked->interval, value, end);
@@ -97,14 +99,44 @@ static void read_query(struct flame_slice query, struct asked *asked)
 }
 
 /*
- * Every way to ask holds one of these: the word itself, or an escape in which a
- * part of it could hide.
+ * The path of every request: memchr() for its first letter costs a third of what
+ * memmem() does to search a string as short as this.
  */
+static bool holds_the_word(const char *at, const char *end)
+{
+    while ((size_t)(end - at) >= WORD_LENGTH) {
+        at = memchr(at, WORD[0], (size_t)(end - at) - WORD_LENGTH + 1);
+        if (at == NULL) {
+            return false;
+        }
+        if (memcmp(at, WORD, WORD_LENGTH) == 0) {
+            return true;
+        }
+        at++;
+    }
+    return false;
+}
+
+/* An escape in which a letter of the word could hide: they are %61 to %72. */
+static bool holds_an_escaped_letter(const char *at, const char *end)
+{
+    while ((at = memchr(at, '%', (size_t)(end - at))) != NULL) {
+        at++;
+        if (at < end && (*at == '6' || *at == '7')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Every way to ask holds the word itself, or an escape for a part of it. */
 bool flame_query_mentions_us(struct flame_slice query)
 {
-    return query.data != NULL && query.length >= sizeof "flamegraph=1" - 1 &&
-           (memmem(query.data, query.length, "flamegraph", 10) != NULL ||
-            memchr(query.data, '%', query.length) != NULL);
+    if (query.data == NULL || query.length < sizeof WORD "=1" - 1) {
+        return false;
+    }
+    const char *end = query.data + query.length;
+    return holds_the_word(query.data, end) || holds_an_escaped_letter(query.data, end);
 }
 
 bool flame_params_asked(struct flame_slice query)
