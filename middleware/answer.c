@@ -56,7 +56,7 @@ bool flame_header_is_dropped(struct flame_slice name)
     return false;
 }
 
-static uint64_t now_ns(void)
+uint64_t flame_now_ns(void)
 {
     struct timespec now;
 
@@ -123,7 +123,7 @@ void flame_answer_make(const struct flame_profile *profile,
                        const struct flame_params *params,
                        const struct flame_outcome *outcome, struct flame_answer *answer)
 {
-    uint64_t begun = now_ns();
+    uint64_t begun = flame_now_ns();
     struct flame_writer body = {0};
     int error = draw(profile, params, outcome, &body);
 
@@ -141,7 +141,7 @@ void flame_answer_make(const struct flame_profile *profile,
         flame_answer_text(500, "Internal Server Error", flame_render_error(error),
                           answer);
     }
-    answer->drawing_ns = now_ns() - begun;
+    answer->drawing_ns = flame_now_ns() - begun;
 }
 
 void flame_answer_free(struct flame_answer *answer)

@@ -30,6 +30,9 @@ void flame_config_free(struct flame_config *config);
 /* Seconds as decimal text ("0.0005", "1e-3"; no nan, no hex) to ns. */
 int flame_parse_seconds(struct flame_slice text, uint64_t *ns);
 
+/* Now, on the clock a profile's longest time is measured by. */
+uint64_t flame_now_ns(void);
+
 /* ---- what was asked ---------------------------------------------------------- */
 
 /*

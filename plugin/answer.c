@@ -206,6 +206,12 @@ static int send_head(struct wsgi_request *wsgi_req, const struct flame_answer *a
 int flame_send(struct wsgi_request *wsgi_req, const struct flame_answer *answer,
                bool head, struct flame_slice status)
 {
+    /* uwsgi.disconnect(): the descriptor can be another client's by now. The
+     * core would still send the headers that were collected. */
+    if (wsgi_req->fd_closed) {
+        wsgi_req->headers_sent = 1;
+        return -ENOTCONN;
+    }
     if (wsgi_req->headers_sent || wsgi_req->headers_size || wsgi_req->response_size)
         return -EALREADY;
     if (wsgi_req->transformations) {

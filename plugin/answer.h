@@ -24,7 +24,8 @@ struct flame_slice flame_application_status(struct wsgi_request *wsgi_req);
 /*
  * Sends the answer; the GIL need not be held. `head`: headers only.
  * `status`: of the application, for X-Flameprof-Status; data == NULL: none.
- * 0, or -EALREADY: the application sent headers by itself, nothing was done.
+ * 0; -EALREADY: the application sent headers by itself; -ENOTCONN: it closed the
+ * connection. Nothing is sent then, now or later.
  */
 int flame_send(struct wsgi_request *wsgi_req, const struct flame_answer *answer,
                bool head, struct flame_slice status);

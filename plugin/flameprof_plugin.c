@@ -174,12 +174,6 @@ static void post_fork(void)
         flame_trampoline_post_fork();
 }
 
-static void at_exit(void)
-{
-    if (plugin.installed)
-        flame_trampoline_atexit();
-}
-
 __attribute__((visibility("default"))) struct uwsgi_plugin flameprof_plugin = {
     .name = "flameprof",
     .options = options,
@@ -187,5 +181,4 @@ __attribute__((visibility("default"))) struct uwsgi_plugin flameprof_plugin = {
     .init = init,
     .post_init = post_init,
     .post_fork = post_fork,
-    .atexit = at_exit,
 };

@@ -19,6 +19,7 @@ static struct {
     flame_request_hook *request;
     flame_exception_hook *exception;
     flame_enter_hook *enter;
+    flame_request_hook *next_part;
     /* places inside `up`: other plugins (gevent) change what stands there */
     void (**gil_get)(void);
     void (**gil_release)(void);
@@ -66,7 +67,9 @@ static bool find_slots(void *object)
             python.gil_release = (void (**)(void))(uintptr_t)&up[i + 1];
         }
     }
-    return python.enter_slot && python.gil_get;
+    python.next_part =
+        (flame_request_hook *)(word)dlsym(object, "uwsgi_response_subhandler_wsgi");
+    return python.enter_slot && python.gil_get && python.next_part;
 }
 
 bool flame_python_find(char *why, size_t size)
@@ -107,6 +110,12 @@ void flame_python_hook_enter(flame_enter_hook *enter)
     *python.enter_slot = enter;
 }
 
+void flame_python_hook_next_part(struct uwsgi_app *app, flame_request_hook *next_part)
+{
+    if (app->response_subhandler == python.next_part)
+        app->response_subhandler = next_part;
+}
+
 int flame_python_request(struct wsgi_request *wsgi_req)
 {
     return python.request(wsgi_req);
@@ -120,6 +129,11 @@ void flame_python_exception_log(struct wsgi_request *wsgi_req)
 void flame_python_enter(struct wsgi_request *wsgi_req, struct uwsgi_app *app)
 {
     python.enter(wsgi_req, app);
+}
+
+int flame_python_next_part(struct wsgi_request *wsgi_req)
+{
+    return python.next_part(wsgi_req);
 }
 
 struct uwsgi_buffer *flame_python_exception_class(struct wsgi_request *wsgi_req)

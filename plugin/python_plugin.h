@@ -35,10 +35,18 @@ bool flame_python_find(char *why, size_t size);
 void flame_python_hook(flame_request_hook *request, flame_exception_hook *exception);
 void flame_python_hook_enter(flame_enter_hook *enter);
 
+/*
+ * Puts ours in the place of what sends the next part of a WSGI body. Kept by the
+ * application, in memory all workers share: it stays once it is there. Not
+ * called for a request that comes back after UWSGI_AGAIN. GIL held.
+ */
+void flame_python_hook_next_part(struct uwsgi_app *app, flame_request_hook *next_part);
+
 /* The originals. */
 int flame_python_request(struct wsgi_request *wsgi_req);
 void flame_python_exception_log(struct wsgi_request *wsgi_req);
 void flame_python_enter(struct wsgi_request *wsgi_req, struct uwsgi_app *app);
+int flame_python_next_part(struct wsgi_request *wsgi_req);
 
 /*
  * The type name of the exception being handled. The caller frees it with

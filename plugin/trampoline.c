@@ -3,25 +3,15 @@
 #include "plugin/answer.h"
 #include "plugin/host.h"
 #include "plugin/python_plugin.h"
+#include "plugin/watch.h"
 
-#include <Python.h>
 #include <uwsgi.h>
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 extern struct uwsgi_server uwsgi;
-
-/* A request being profiled. Only the thread that runs the request touches it. */
-struct watch {
-    struct flame_session *session;
-    struct flame_params params;
-    pthread_t thread;
-    char raised[128]; /* the exception's type; empty: none */
-};
 
 static struct {
     const struct flame_config *config;
@@ -30,7 +20,7 @@ static struct {
      * One per core, by async_id: a request that returns UWSGI_AGAIN comes back
      * under the same one. Private to the worker; NULL: nothing is watched.
      */
-    struct watch **watches;
+    struct flame_watch **watches;
 } trampoline;
 
 /* Drawing, and what sampling costs, on top of what harakiri allows. */
@@ -70,7 +60,7 @@ static void extend_harakiri(void)
 }
 
 static struct flame_outcome outcome_of(const struct wsgi_request *wsgi_req,
-                                       const struct watch *watch,
+                                       const struct flame_watch *watch,
                                        struct flame_slice status)
 {
     const char *host = flame_host_name();
@@ -83,7 +73,8 @@ static struct flame_outcome outcome_of(const struct wsgi_request *wsgi_req,
     };
 }
 
-static void answer_profile(struct wsgi_request *wsgi_req, const struct watch *watch)
+static void answer_profile(struct wsgi_request *wsgi_req,
+                           const struct flame_watch *watch)
 {
     const struct flame_profile *profile = flame_session_profile(watch->session);
     struct flame_slice status = flame_application_status(wsgi_req);
@@ -95,49 +86,27 @@ static void answer_profile(struct wsgi_request *wsgi_req, const struct watch *wa
     /* Without a status uWSGI answers nothing and counts the request as a 500. */
     if (!status.data)
         status = (struct flame_slice){"500", 3};
-    if (flame_send(wsgi_req, &answer, watch->params.head, status))
-        log_line("[flameprof] the application sent its headers by itself: no picture "
-                 "for it");
+    int error = flame_send(wsgi_req, &answer, watch->params.head, status);
+    if (error)
+        uwsgi_log("[flameprof] the application %s by itself: no picture for it\n",
+                  error == -ENOTCONN ? "closed the connection" : "sent its headers");
     flame_answer_free(&answer);
     log_line(line);
 }
 
-static void stop_session(struct wsgi_request *wsgi_req, struct watch *watch)
-{
-    trampoline.watches[wsgi_req->async_id] = NULL;
-    flame_python_gil_get();
-    flame_session_stop(watch->session);
-    flame_python_gil_release();
-}
-
 /* Runs the application, or the next stretch of it, and answers at its end. */
-static int run(struct wsgi_request *wsgi_req, struct watch *watch)
+static int run(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 {
     int ret = flame_python_request(wsgi_req);
     if (ret == UWSGI_AGAIN) {
-        flame_python_gil_get();
-        flame_session_pause(watch->session);
-        flame_python_gil_release();
+        flame_watch_pause(watch);
         return ret;
     }
-    stop_session(wsgi_req, watch);
+    trampoline.watches[wsgi_req->async_id] = NULL;
+    flame_watch_stop(watch);
     answer_profile(wsgi_req, watch);
-    flame_session_free(watch->session);
-    free(watch);
+    flame_watch_free(watch);
     return UWSGI_OK;
-}
-
-static int start_session(struct watch *watch)
-{
-    struct flame_session_options options = {
-        .interval_ns = watch->params.interval_ns,
-        .max_ns = trampoline.config->max_ns,
-    };
-    watch->thread = pthread_self();
-    flame_python_gil_get();
-    int error = flame_session_start(&options, &watch->session);
-    flame_python_gil_release();
-    return error;
 }
 
 static const char *session_error(int error)
@@ -157,17 +126,11 @@ static int profile(struct wsgi_request *wsgi_req, const struct flame_params *par
     if (trampoline.refusal)
         return answer_sentence(wsgi_req, 503, "Service Unavailable",
                                trampoline.refusal);
-    struct watch *watch = calloc(1, sizeof(*watch));
-    int error = -ENOMEM;
-    if (watch) {
-        watch->params = *params;
-        error = start_session(watch);
-    }
-    if (error) {
-        free(watch);
+    struct flame_watch *watch;
+    int error = flame_watch_start(params, trampoline.config->max_ns, &watch);
+    if (error)
         return answer_sentence(wsgi_req, 503, "Service Unavailable",
                                session_error(error));
-    }
     flame_divert(wsgi_req);
     extend_harakiri();
     trampoline.watches[wsgi_req->async_id] = watch;
@@ -191,25 +154,27 @@ static int consider(struct wsgi_request *wsgi_req)
 }
 
 /* A request that returned UWSGI_AGAIN has come back. */
-static int resume(struct wsgi_request *wsgi_req, struct watch *watch)
+static int resume(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 {
+    flame_watch_resume(watch);
+    /* From here on the python plugin asks for the parts by itself. */
     flame_python_gil_get();
-    flame_session_resume(watch->session);
+    flame_watch_next_part(watch, wsgi_req);
     flame_python_gil_release();
     return run(wsgi_req, watch);
 }
 
 /* The engine gave a paused request up without telling anybody. */
-static void abandon(struct wsgi_request *wsgi_req, struct watch *watch)
+static void abandon(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 {
-    stop_session(wsgi_req, watch);
-    flame_session_free(watch->session);
-    free(watch);
+    trampoline.watches[wsgi_req->async_id] = NULL;
+    flame_watch_stop(watch);
+    flame_watch_free(watch);
 }
 
 static int trampoline_request(struct wsgi_request *wsgi_req)
 {
-    struct watch *watch = trampoline.watches[wsgi_req->async_id];
+    struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
     if (watch && wsgi_req->async_force_again)
         return resume(wsgi_req, watch);
     if (watch)
@@ -226,39 +191,34 @@ static int trampoline_request(struct wsgi_request *wsgi_req)
     return consider(wsgi_req);
 }
 
-static void note_exception(struct wsgi_request *wsgi_req, struct watch *watch)
-{
-    static const char module[] = "builtins.";
-    struct uwsgi_buffer *found = flame_python_exception_class(wsgi_req);
-    const char *name = found ? found->buf : "exception";
-    size_t length = found ? found->pos : strlen(name);
-    if (length > sizeof(module) - 1 && !memcmp(name, module, sizeof(module) - 1)) {
-        name += sizeof(module) - 1;
-        length -= sizeof(module) - 1;
-    }
-    snprintf(watch->raised, sizeof(watch->raised), "%.*s", (int)length, name);
-    if (found)
-        uwsgi_buffer_destroy(found);
-}
-
 /* Called with the GIL, for each exception the application let through. */
 static void exception_log(struct wsgi_request *wsgi_req)
 {
-    struct watch *watch = trampoline.watches[wsgi_req->async_id];
-    if (watch && !watch->raised[0])
-        note_exception(wsgi_req, watch);
+    struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
+    if (watch)
+        flame_watch_raised(watch, wsgi_req);
     flame_python_exception_log(wsgi_req);
 }
 
-/* The application's own interpreter has become current: look at that one. */
+/* Called with the GIL, for each part of a body of the applications below. */
+static int next_part(struct wsgi_request *wsgi_req)
+{
+    const struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
+    if (watch)
+        flame_watch_next_part(watch, wsgi_req);
+    return flame_python_next_part(wsgi_req);
+}
+
+/* The application's own interpreter has become current. */
 static void enter(struct wsgi_request *wsgi_req, struct uwsgi_app *app)
 {
     flame_python_enter(wsgi_req, app);
-    struct watch *watch = trampoline.watches[wsgi_req->async_id];
+    struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
     if (!watch)
         return;
     flame_python_gil_get();
-    flame_session_use_thread_state(watch->session, PyThreadState_Get());
+    flame_python_hook_next_part(app, next_part);
+    flame_watch_entered(watch);
     flame_python_gil_release();
 }
 
@@ -276,15 +236,4 @@ int flame_trampoline_install(const struct flame_config *config, const char *refu
 void flame_trampoline_post_fork(void)
 {
     flame_python_hook_enter(enter);
-}
-
-void flame_trampoline_atexit(void)
-{
-    for (int core = 0; core < uwsgi.cores; core++) {
-        struct watch *watch = trampoline.watches[core];
-        if (!watch || !pthread_equal(watch->thread, pthread_self()))
-            continue;
-        trampoline.watches[core] = NULL;
-        flame_session_stop(watch->session);
-    }
 }

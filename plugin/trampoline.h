@@ -20,7 +20,4 @@ int flame_trampoline_install(const struct flame_config *config, const char *refu
 /* In each worker after its fork, when it was installed. */
 void flame_trampoline_post_fork(void);
 
-/* Ends the sessions of the calling thread: the process is about to exit. */
-void flame_trampoline_atexit(void);
-
 #endif

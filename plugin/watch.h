@@ -1,0 +1,48 @@
+/*
+ * One request under its profile: the session, and what has to be remembered of
+ * the request until its answer.
+ *
+ * Only the thread that runs the request touches it. Each function but the one
+ * that allocates may be called in any order and again: a stopped watch stays
+ * stopped.
+ */
+#ifndef FLAME_PLUGIN_WATCH_H
+#define FLAME_PLUGIN_WATCH_H
+
+#include "middleware/request.h"
+
+struct wsgi_request;
+
+struct flame_watch {
+    struct flame_session *session;
+    struct flame_params params;
+    uint64_t ends_ns; /* when max_ns will be over, by flame_now_ns() */
+    bool stopped;
+    char raised[128]; /* the exception's type; empty: none */
+};
+
+/* Starts to watch the calling thread; GIL not held. 0, or an error of
+ * flame_session_start(). The owner frees with flame_watch_free(). */
+int flame_watch_start(const struct flame_params *params, uint64_t max_ns,
+                      struct flame_watch **out);
+/* GIL not held. */
+void flame_watch_pause(struct flame_watch *watch);
+void flame_watch_resume(struct flame_watch *watch);
+void flame_watch_stop(struct flame_watch *watch);
+void flame_watch_free(struct flame_watch *watch); /* a stopped one */
+
+/* ---- called with the GIL ---------------------------------------------------- */
+
+/* The application's own interpreter has become current: look at that one. */
+void flame_watch_entered(struct flame_watch *watch);
+/* An exception is set that the application let through; it stays set. */
+void flame_watch_raised(struct flame_watch *watch, struct wsgi_request *wsgi_req);
+/*
+ * Before each part of the body: once the profile's time is over the body ends,
+ * and is closed, as if it had no more parts. A stream without an end would hold
+ * the worker for ever: as nothing is written, nobody sees its client leave.
+ */
+void flame_watch_next_part(const struct flame_watch *watch,
+                           struct wsgi_request *wsgi_req);
+
+#endif
