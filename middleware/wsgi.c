@@ -176,9 +176,13 @@ static void close_body(PyObject *body)
     }
 }
 
-/* All of what a server does with an application. On return an exception is set
- * if anything raised. */
-static void run_application(PyObject *app, PyObject *env, PyObject *response)
+/*
+ * All of what a server does with an application. On return an exception is set
+ * if anything raised. A body that still comes at `ends_ns` is closed, as if its
+ * client had left: one without an end would hold its worker for ever.
+ */
+static void run_application(PyObject *app, PyObject *env, PyObject *response,
+                            uint64_t ends_ns)
 {
     PyObject *body = PyObject_CallFunctionObjArgs(app, env, response, NULL);
 
@@ -188,9 +192,10 @@ static void run_application(PyObject *app, PyObject *env, PyObject *response)
     PyObject *iterator = PyObject_GetIter(body);
     if (iterator != NULL) {
         PyObject *part;
-        while ((part = PyIter_Next(iterator)) != NULL) {
-            Py_DECREF(part);
-        }
+        do {
+            part = PyIter_Next(iterator);
+            Py_XDECREF(part);
+        } while (part != NULL && flame_now_ns() < ends_ns);
         Py_DECREF(iterator);
     }
     close_body(body);
@@ -384,7 +389,7 @@ static PyObject *profile_call(struct middleware_object *self, PyObject *env,
         return send_sentence(start_response, 503, "Service Unavailable",
                              flame_start_error_sentence(error), params->head);
     }
-    run_application(self->app, env, response);
+    run_application(self->app, env, response, flame_now_ns() + self->config.max_ns);
     flame_session_stop(session);
     if (take_exception(raised, sizeof raised) == 0) {
         result = answer_profile(env, start_response, flame_session_profile(session),
@@ -542,7 +547,8 @@ static PyType_Slot middleware_slots[] = {
      "of what app does for it, and passes every other request on untouched.\n\n"
      "interval: seconds between samples unless the request says (0.00005 to 1).\n"
      "allow: networks (\"10.0.0.0/8\") that may ask besides this host itself.\n"
-     "max_seconds: the longest profile; the request itself runs on.\n"
+     "max_seconds: the longest profile; the request runs on, but a body that still\n"
+     "comes then is closed.\n"
      "Raises TypeError if app is no callable, ValueError for a bad option."},
     {Py_tp_init, middleware_init},
     {Py_tp_new, PyType_GenericNew},

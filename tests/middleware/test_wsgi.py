@@ -4,6 +4,8 @@ import gc
 import io
 import os
 import re
+import threading
+import time
 import unittest
 import wsgiref.util
 import wsgiref.validate
@@ -303,8 +305,6 @@ class Details(unittest.TestCase):
         self.assertEqual((status, body), ("400 Bad Request", b""))
 
     def test_folded_sums_to_the_duration(self):
-        import time
-
         def app(environ, start_response):
             begun = time.perf_counter()
             time.sleep(0.2)
@@ -324,8 +324,6 @@ class Details(unittest.TestCase):
 
     def test_interval_is_obeyed(self):
         def app(environ, start_response):
-            import time
-
             end = time.perf_counter() + 0.3
             while time.perf_counter() < end:
                 pass
@@ -405,8 +403,6 @@ class Details(unittest.TestCase):
         self.assertIn(("Content-Type", "image/svg+xml"), headers)
 
     def test_max_seconds_ends_the_profile_not_the_request(self):
-        import time
-
         def app(environ, start_response):
             time.sleep(0.4)
             start_response("200 OK", [])
@@ -416,6 +412,24 @@ class Details(unittest.TestCase):
         body = call(flameprof.Middleware(app, max_seconds=0.1), environ)[2]
         total = sum(int(line.rsplit(b" ", 1)[1]) for line in body.splitlines())
         self.assertAlmostEqual(total / 1e6, 0.1, delta=0.02)
+
+    def test_a_body_without_an_end_is_closed_with_the_profile(self):
+        closed = []
+
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            try:
+                while not closed:
+                    time.sleep(0.01)
+                    yield b"tick"
+            finally:
+                closed.append(True)
+
+        giving_up = threading.Timer(5, closed.append, ["too late"])
+        giving_up.start()
+        call(flameprof.Middleware(app, max_seconds=0.1), environ_for())
+        giving_up.cancel()
+        self.assertEqual(closed, [True])
 
 
 if __name__ == "__main__":
