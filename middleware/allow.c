@@ -26,7 +26,8 @@ static bool read_address(struct flame_slice text, unsigned char out[16], bool *v
     static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
     char copy[ADDRESS_MAX];
 
-    if (text.length == 0 || text.length >= sizeof copy) {
+    if (text.length == 0 || text.length >= sizeof copy ||
+        memchr(text.data, '\0', text.length) != NULL) {
         return false;
     }
     memcpy(copy, text.data, text.length);
@@ -113,43 +114,57 @@ static bool is_loopback(const unsigned char address[16])
     return in_network(&v4, address) || in_network(&v6, address);
 }
 
+static struct flame_slice without_port(struct flame_slice host)
+{
+    size_t end = host.length;
+
+    while (end > 0 && host.data[end - 1] >= '0' && host.data[end - 1] <= '9') {
+        end--;
+    }
+    if (end > 0 && host.data[end - 1] == ':') {
+        host.length = end - 1;
+    }
+    return host;
+}
+
 /* "localhost", "127.0.0.1", "[::1]", each with or without a port. */
 static bool host_is_loopback(struct flame_slice host)
 {
+    struct flame_slice name = without_port(host);
     unsigned char address[16];
     bool v4;
 
-    if (host.data == NULL || host.length == 0) {
-        return false;
+    if (name.length > 2 && name.data[0] == '[' && name.data[name.length - 1] == ']') {
+        name = (struct flame_slice){name.data + 1, name.length - 2};
     }
-    if (host.data[0] == '[') {
-        const char *end = memchr(host.data, ']', host.length);
-        if (end == NULL) {
-            return false;
-        }
-        host = (struct flame_slice){host.data + 1, (size_t)(end - host.data - 1)};
-    } else {
-        const char *colon = memchr(host.data, ':', host.length);
-        host.length = colon == NULL ? host.length : (size_t)(colon - host.data);
-    }
-    return slice_is(host, "localhost") ||
-           (read_address(host, address, &v4) && is_loopback(address));
+    return slice_is(name, "localhost") ||
+           (read_address(name, address, &v4) && is_loopback(address));
 }
 
 /*
  * A proxy on this host makes everybody look local. These are the marks the
- * common ones leave: a forwarding header, HTTP/1.0 (nginx's default), or the
- * public name in Host.
+ * common ones leave: a header that tells of the client or of the address it
+ * asked for, HTTP/1.0 (nginx's default), or the public name in Host.
  */
 static bool looks_proxied(flame_lookup *lookup, void *door_request)
 {
     static const char *const marks[] = {
-        "HTTP_FORWARDED",         "HTTP_X_FORWARDED_FOR",
-        "HTTP_X_FORWARDED_HOST",  "HTTP_X_FORWARDED_PROTO",
-        "HTTP_X_FORWARDED_PORT",  "HTTP_X_FORWARDED_SERVER",
-        "HTTP_X_FORWARDED",       "HTTP_X_CLUSTER_CLIENT_IP",
-        "HTTP_X_REAL_IP",         "HTTP_VIA",
-        "HTTP_X_FORWARDED_PREFIX"};
+        "HTTP_FORWARDED",           "HTTP_VIA",
+        "HTTP_X_FORWARDED",         "HTTP_X_FORWARDED_FOR",
+        "HTTP_X_FORWARDED_HOST",    "HTTP_X_FORWARDED_PROTO",
+        "HTTP_X_FORWARDED_PORT",    "HTTP_X_FORWARDED_SERVER",
+        "HTTP_X_FORWARDED_PREFIX",  "HTTP_X_FORWARDED_PROTOCOL",
+        "HTTP_X_FORWARDED_SCHEME",  "HTTP_X_FORWARDED_SSL",
+        "HTTP_X_FORWARDED_BY",      "HTTP_X_FORWARDED_URI",
+        "HTTP_X_FORWARDED_PATH",    "HTTP_X_FORWARDED_METHOD",
+        "HTTP_X_FORWARDED_USER",    "HTTP_X_FORWARDED_CLIENT_CERT",
+        "HTTP_X_ORIGINAL_FOR",      "HTTP_X_ORIGINAL_FORWARDED_FOR",
+        "HTTP_X_ORIGINAL_HOST",     "HTTP_X_ORIGINAL_URI",
+        "HTTP_X_REAL_IP",           "HTTP_X_CLIENT_IP",
+        "HTTP_CLIENT_IP",           "HTTP_TRUE_CLIENT_IP",
+        "HTTP_X_CLUSTER_CLIENT_IP", "HTTP_X_ENVOY_EXTERNAL_ADDRESS",
+        "HTTP_CF_CONNECTING_IP",    "HTTP_CDN_LOOP",
+    };
 
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
         if (lookup(door_request, marks[i]).data != NULL) {

@@ -15,7 +15,7 @@ static void count_refusal(struct flame_slice remote, void (*log)(const char *lin
     static time_t quiet_until;
     struct timespec now;
     unsigned long count = 0;
-    char line[320];
+    char line[400];
     char from[64];
     size_t length = remote.length < sizeof from - 1 ? remote.length : sizeof from - 1;
 
@@ -39,7 +39,8 @@ static void count_refusal(struct flame_slice remote, void (*log)(const char *lin
     snprintf(
         line, sizeof line,
         "[flameprof] %lu request%s for a flame graph refused, the last from %s: only "
-        "direct requests from this host may ask; allow=CIDR widens that",
+        "direct requests from this host may ask; --flameprof-allow NETWORK (uWSGI) or "
+        "allow=[NETWORK] (Middleware) widens that",
         count, count == 1 ? "" : "s", length == 0 ? "(no address)" : from);
     log(line);
 }
