@@ -1,5 +1,6 @@
 /*
- * The extension module's own parts: what module.c, wsgi.c and session.c share.
+ * The extension module's own parts: what module.c, wsgi.c, response.c, reply.c
+ * and session.c share.
  * All of it: GIL held, Python's error conventions.
  */
 #ifndef FLAME_MIDDLEWARE_PYTHON_H
@@ -11,12 +12,39 @@
 #include "middleware/request.h"
 
 extern PyType_Spec flame_middleware_spec; /* wsgi.c: Middleware */
-extern PyType_Spec flame_response_spec;   /* wsgi.c: what the app is handed */
+extern PyType_Spec flame_response_spec;   /* response.c: what the app is handed */
 extern PyType_Spec flame_session_spec;    /* session.c: Session */
 
 struct flame_module_state {
     PyTypeObject *response_type;
 };
+
+/* WSGI's strings hold bytes as Latin-1. data == NULL: this is none such. The slice
+ * is valid while the string is. */
+struct flame_slice flame_bytes_of(PyObject *text);
+
+/* What an application told start_response; owned; NULL: it was not called. */
+struct flame_said {
+    PyObject *status;  /* str */
+    PyObject *headers; /* list, the application's own */
+};
+
+/* Of the type of flame_response_spec; a new reference, or NULL. */
+PyObject *flame_response_new(PyTypeObject *type);
+/* What was said so far; what is said from now on is not heard. The caller ends
+ * it with flame_said_clear(). */
+struct flame_said flame_response_take(PyObject *response);
+void flame_said_clear(struct flame_said *said);
+
+/*
+ * Our answer as a WSGI application's, with the headers of the other's that go
+ * with it: start_response is called, the body returned. Frees the answer.
+ */
+PyObject *flame_reply(PyObject *start_response, struct flame_answer *answer, bool head,
+                      const struct flame_said *said);
+/* The same with a text/plain answer of one sentence. */
+PyObject *flame_reply_sentence(PyObject *start_response, int status, const char *reason,
+                               const char *sentence, bool head);
 
 /* Seconds of a Python number as ns; -1 and ValueError naming `what` if it is
  * not from `least` to `most` ns. */

@@ -18,119 +18,16 @@ struct middleware_object {
     struct flame_config config;
 };
 
-/* What the application gets as start_response; write() is its method. */
-struct response_object {
-    PyObject_HEAD PyObject *status; /* str, or NULL: not called yet */
-    PyObject *headers;              /* list */
-};
-
 static struct middleware_object *middleware_of(PyObject *object)
 {
     return (struct middleware_object *)object;
 }
 
-static struct response_object *response_of(PyObject *object)
-{
-    return (struct response_object *)object;
-}
-
-/* ---- start_response ---------------------------------------------------------- */
-
-static PyObject *response_call(PyObject *object, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"status", "headers", "exc_info", NULL};
-    struct response_object *self = response_of(object);
-    PyObject *status;
-    PyObject *headers;
-    PyObject *exc_info = Py_None;
-
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "UO!|O:start_response", names,
-                                     &status, &PyList_Type, &headers, &exc_info)) {
-        return NULL;
-    }
-    /* Nothing is ever sent before the end, so exc_info may always replace. */
-    if (self->status != NULL && exc_info == Py_None) {
-        PyErr_SetString(PyExc_AssertionError,
-                        "start_response() called twice without exc_info");
-        return NULL;
-    }
-    Py_INCREF(status);
-    Py_XSETREF(self->status, status);
-    Py_INCREF(headers);
-    Py_XSETREF(self->headers, headers);
-    return PyObject_GetAttrString(object, "write");
-}
-
-static PyObject *response_write(PyObject *object, PyObject *data)
-{
-    (void)object;
-    if (!PyBytes_Check(data)) {
-        PyErr_SetString(PyExc_TypeError, "write() takes bytes");
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-static int response_traverse(PyObject *object, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(object));
-    Py_VISIT(response_of(object)->headers);
-    return 0;
-}
-
-static int response_clear(PyObject *object)
-{
-    Py_CLEAR(response_of(object)->status);
-    Py_CLEAR(response_of(object)->headers);
-    return 0;
-}
-
-static void response_dealloc(PyObject *object)
-{
-    PyTypeObject *type = Py_TYPE(object);
-
-    PyObject_GC_UnTrack(object);
-    response_clear(object);
-    type->tp_free(object);
-    Py_DECREF(type);
-}
-
-static PyMethodDef response_methods[] = {
-    {"write", response_write, METH_O, "Take a part of the body; it is discarded."},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyType_Slot response_slots[] = {
-    {Py_tp_doc, "start_response of a profiled request."},
-    {Py_tp_call, response_call},
-    {Py_tp_methods, response_methods},
-    {Py_tp_traverse, response_traverse},
-    {Py_tp_clear, response_clear},
-    {Py_tp_dealloc, response_dealloc},
-    {0, NULL},
-};
-
-PyType_Spec flame_response_spec = {.name = "_flameprof.StartResponse",
-                                   .basicsize = sizeof(struct response_object),
-                                   .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-                                   .slots = response_slots};
-
 /* ---- the environ ----------------------------------------------------------- */
-
-/* WSGI's strings hold bytes as Latin-1; anything wider is nobody's header. */
-static struct flame_slice bytes_of(PyObject *text)
-{
-    if (text == NULL || !PyUnicode_Check(text) || PyUnicode_READY(text) != 0 ||
-        PyUnicode_KIND(text) != PyUnicode_1BYTE_KIND) {
-        return (struct flame_slice){NULL, 0};
-    }
-    return (struct flame_slice){(const char *)PyUnicode_1BYTE_DATA(text),
-                                (size_t)PyUnicode_GET_LENGTH(text)};
-}
 
 static struct flame_slice lookup(void *env, const char *name)
 {
-    return bytes_of(PyDict_GetItemString(env, name));
+    return flame_bytes_of(PyDict_GetItemString(env, name));
 }
 
 static void log_to_stderr(const char *line)
@@ -227,93 +124,6 @@ static int take_exception(char *name, size_t size)
 
 /* ---- the answer ------------------------------------------------------------------ */
 
-static int add_header(PyObject *headers, const char *name, PyObject *value)
-{
-    PyObject *pair = value == NULL ? NULL : Py_BuildValue("(sN)", name, value);
-    int result = pair == NULL ? -1 : PyList_Append(headers, pair);
-
-    Py_XDECREF(pair);
-    return result;
-}
-
-static int keep_headers(PyObject *headers, PyObject *applications)
-{
-    Py_ssize_t count = applications == NULL ? 0 : PyList_GET_SIZE(applications);
-
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *pair = PyList_GET_ITEM(applications, i);
-        struct flame_slice name = {NULL, 0};
-        if (PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2) {
-            name = bytes_of(PyTuple_GET_ITEM(pair, 0));
-        }
-        if (name.data != NULL && !flame_header_is_dropped(name) &&
-            PyList_Append(headers, pair) != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static int own_headers(PyObject *headers, const struct flame_answer *answer,
-                       PyObject *status)
-{
-    if (status != NULL) {
-        Py_INCREF(status);
-        if (add_header(headers, "X-Flameprof-Status", status) != 0) {
-            return -1;
-        }
-    }
-    if (answer->security_policy != NULL &&
-        add_header(headers, "Content-Security-Policy",
-                   PyUnicode_FromString(answer->security_policy)) != 0) {
-        return -1;
-    }
-    return add_header(headers, "Content-Type",
-                      PyUnicode_FromString(answer->content_type)) != 0 ||
-                   add_header(headers, "Content-Length",
-                              PyUnicode_FromFormat("%zu", answer->body.length)) != 0 ||
-                   add_header(headers, "Cache-Control",
-                              PyUnicode_FromString("no-store")) != 0 ||
-                   add_header(headers, "X-Content-Type-Options",
-                              PyUnicode_FromString("nosniff")) != 0
-               ? -1
-               : 0;
-}
-
-/* The body as WSGI wants it, after start_response; the answer is freed. */
-static PyObject *send_answer(PyObject *start_response, struct flame_answer *answer,
-                             bool head, PyObject *applications, PyObject *status)
-{
-    PyObject *headers = PyList_New(0);
-    PyObject *write = NULL;
-    PyObject *result = NULL;
-
-    if (headers != NULL && keep_headers(headers, applications) == 0 &&
-        own_headers(headers, answer, status) == 0) {
-        write = PyObject_CallFunction(
-            start_response, "NO",
-            PyUnicode_FromFormat("%d %s", answer->status, answer->reason), headers);
-    }
-    if (write != NULL) {
-        result = head ? PyList_New(0)
-                      : Py_BuildValue("[y#]", answer->body.data,
-                                      (Py_ssize_t)answer->body.length);
-    }
-    Py_XDECREF(write);
-    Py_XDECREF(headers);
-    flame_answer_free(answer);
-    return result;
-}
-
-static PyObject *send_sentence(PyObject *start_response, int status, const char *reason,
-                               const char *sentence, bool head)
-{
-    struct flame_answer answer;
-
-    flame_answer_text(status, reason, sentence, &answer);
-    return send_answer(start_response, &answer, head, NULL, NULL);
-}
-
 /* "/shop/?page=2", as the person typed it, bounded. */
 static void write_path(PyObject *env, char *out, size_t size)
 {
@@ -346,27 +156,25 @@ static struct flame_slice slice(const char *text)
 static PyObject *answer_profile(PyObject *env, PyObject *start_response,
                                 const struct flame_profile *profile,
                                 const struct flame_params *params,
-                                struct response_object *response, const char *raised)
+                                const struct flame_said *said, const char *raised)
 {
     char path[1000];
     char server[200];
     char line[600];
     struct flame_answer answer;
-    struct flame_slice status = bytes_of(response->status);
 
     write_path(env, path, sizeof path);
     write_server(env, server, sizeof server);
-    struct flame_outcome outcome = {.method = lookup(env, "REQUEST_METHOD"),
+    struct flame_outcome outcome = {.method = slice(params->head ? "HEAD" : "GET"),
                                     .path = slice(path),
-                                    .status = status,
+                                    .status = flame_bytes_of(said->status),
                                     .raised = slice(raised),
                                     .server = slice(server)};
     Py_BEGIN_ALLOW_THREADS flame_answer_make(profile, params, &outcome, &answer);
     Py_END_ALLOW_THREADS flame_answer_log(profile, &outcome, &answer, line,
                                           sizeof line);
     log_to_server(env, line);
-    return send_answer(start_response, &answer, params->head, response->headers,
-                       response->status);
+    return flame_reply(start_response, &answer, params->head, said);
 }
 
 static PyObject *profile_call(struct middleware_object *self, PyObject *env,
@@ -378,7 +186,7 @@ static PyObject *profile_call(struct middleware_object *self, PyObject *env,
     struct flame_session *session;
     char raised[200];
     PyObject *result = NULL;
-    PyObject *response = self->response_type->tp_alloc(self->response_type, 0);
+    PyObject *response = flame_response_new(self->response_type);
 
     if (response == NULL) {
         return NULL;
@@ -386,16 +194,18 @@ static PyObject *profile_call(struct middleware_object *self, PyObject *env,
     int error = flame_session_start(&options, &session);
     if (error != 0) {
         Py_DECREF(response);
-        return send_sentence(start_response, 503, "Service Unavailable",
-                             flame_start_error_sentence(error), params->head);
+        return flame_reply_sentence(start_response, 503, "Service Unavailable",
+                                    flame_start_error_sentence(error), params->head);
     }
     run_application(self->app, env, response, flame_now_ns() + self->config.max_ns);
     flame_session_stop(session);
+    struct flame_said said = flame_response_take(response);
     if (take_exception(raised, sizeof raised) == 0) {
         result = answer_profile(env, start_response, flame_session_profile(session),
-                                params, response_of(response), raised);
+                                params, &said, raised);
     }
     flame_session_free(session);
+    flame_said_clear(&said);
     Py_DECREF(response);
     return result;
 }
@@ -407,7 +217,7 @@ static bool mentioned(struct middleware_object *self, PyObject *env)
 {
     PyObject *query = PyDict_GetItemWithError(env, self->query_key);
 
-    return query != NULL && flame_query_mentions_us(bytes_of(query));
+    return query != NULL && flame_query_mentions_us(flame_bytes_of(query));
 }
 
 static PyObject *middleware_vectorcall(PyObject *object, PyObject *const *args,
@@ -426,7 +236,7 @@ static PyObject *middleware_vectorcall(PyObject *object, PyObject *const *args,
     case FLAME_PROFILE:
         return profile_call(self, args[0], args[1], &params);
     case FLAME_MALFORMED:
-        return send_sentence(args[1], 400, "Bad Request", sentence, params.head);
+        return flame_reply_sentence(args[1], 400, "Bad Request", sentence, params.head);
     case FLAME_ORDINARY:
         break;
     }
@@ -435,14 +245,18 @@ static PyObject *middleware_vectorcall(PyObject *object, PyObject *const *args,
 
 static int allow_all(struct flame_config *config, PyObject *allow)
 {
-    PyObject *iterator = PyObject_GetIter(allow);
     PyObject *item;
 
+    if (PyUnicode_Check(allow)) {
+        PyErr_Format(PyExc_ValueError, "allow takes a list of networks, not %R", allow);
+        return -1;
+    }
+    PyObject *iterator = PyObject_GetIter(allow);
     if (iterator == NULL) {
         return -1;
     }
     while ((item = PyIter_Next(iterator)) != NULL) {
-        struct flame_slice cidr = bytes_of(item);
+        struct flame_slice cidr = flame_bytes_of(item);
         if (cidr.data == NULL || flame_config_allow(config, cidr) != 0) {
             PyErr_Format(PyExc_ValueError,
                          "allow takes networks such as \"10.0.0.0/8\", not %R", item);
@@ -484,6 +298,11 @@ static int middleware_init(PyObject *object, PyObject *args, PyObject *kwargs)
                                      &interval, &allow, &max_seconds)) {
         return -1;
     }
+    if (self->app != NULL) {
+        /* A call that runs needs what another one would free. */
+        PyErr_SetString(PyExc_RuntimeError, "a Middleware is made once");
+        return -1;
+    }
     if (!PyCallable_Check(app)) {
         PyErr_SetString(PyExc_TypeError, "app must be a WSGI application (a callable)");
         return -1;
@@ -514,6 +333,7 @@ static int middleware_traverse(PyObject *object, visitproc visit, void *arg)
 
 static int middleware_clear(PyObject *object)
 {
+    middleware_of(object)->vectorcall = NULL; /* others in the cycle may still call */
     Py_CLEAR(middleware_of(object)->app);
     return 0;
 }

@@ -2,8 +2,10 @@
 
 import gc
 import io
+import itertools
 import os
 import re
+import sys
 import threading
 import time
 import unittest
@@ -83,8 +85,6 @@ def raises_in_body(environ, start_response):
 
 
 def replaces_with_exc_info(environ, start_response):
-    import sys
-
     start_response("200 OK", list(PLAIN))
     try:
         raise ValueError("no")
@@ -393,6 +393,9 @@ class Details(unittest.TestCase):
             {"max_seconds": 0},
             {"allow": ["nonsense"]},
             {"allow": [7]},
+            {"allow": ["10.0.0.0\0/8"]},
+            {"allow": "10.0.0.0/8"},
+            {"allow": ""},
         ):
             with self.assertRaises(ValueError, msg=options):
                 flameprof.Middleware(simple(), **options)
@@ -430,6 +433,52 @@ class Details(unittest.TestCase):
         call(flameprof.Middleware(app, max_seconds=0.1), environ_for())
         giving_up.cancel()
         self.assertEqual(closed, [True])
+
+    def test_what_a_server_would_not_send_costs_no_picture(self):
+        def app(environ, start_response):
+            headers = [("X-A", "b\r\nX-C: d"), ("X-Wide", "\u20ac"), ("X-Number", 5), "X",
+                       ("X-Own", "kept")]  # fmt: skip
+            start_response("200 \u20ac", headers)
+            return []
+
+        status, headers, body = call(flameprof.Middleware(app), environ_for())
+        self.assertEqual(status, "200 OK")
+        self.assertIn(("X-Own", "kept"), headers)
+        for _, value in headers:
+            self.assertNotRegex(value, r"[^\x20-\x7e]")
+
+    def test_what_a_thread_says_after_the_end_is_not_heard(self):
+        over = threading.Event()
+
+        def app(environ, start_response):
+            def go_on():
+                for count in itertools.count():
+                    if over.is_set():
+                        return
+                    start_response("200 Late %d" % count, [("X-Late", "yes")], (1, 2, 3))
+
+            start_response("200 In Time", [])
+            threading.Thread(target=go_on).start()
+            return [b""]
+
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)
+        try:
+            for _ in range(20):
+                over.clear()
+                _, headers, body = call(flameprof.Middleware(app), environ_for())
+                over.set()
+                status = dict(headers)["X-Flameprof-Status"].encode()
+                self.assertTrue(status in body, status)
+        finally:
+            over.set()
+            sys.setswitchinterval(before)
+
+    def test_a_middleware_is_made_once(self):
+        middleware = flameprof.Middleware(simple())
+        with self.assertRaises(RuntimeError):
+            middleware.__init__(simple("404 Not Found"))
+        self.assertEqual(call(middleware, environ_for(""))[0], "200 OK")
 
 
 if __name__ == "__main__":
