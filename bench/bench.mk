@@ -1,6 +1,14 @@
 # Benchmarks, each with its peers beside it; results are kept in bench/README.md.
+# BENCH= chooses among them. A missed target is said, and the next one runs all
+# the same.
+
+BENCH ?= instructions answer overhead accuracy
 
 .PHONY: bench
-bench: all ## every benchmark, about half an hour; tables as in bench/README.md
-	PYTHONPATH=$(BUILD)/python $(PYTHON) -B bench/overhead.py
-	PYTHONPATH=$(BUILD)/python $(PYTHON) -B bench/accuracy.py
+bench: all ## every benchmark, half an hour on an idle machine (BENCH=instructions: one)
+	@missed=; for bench in $(BENCH); do \
+		echo "== bench/$$bench.py"; \
+		BUILD=$(BUILD) UWSGI=$(UWSGI) PYTHONPATH=$(BUILD)/python \
+			$(PYTHON) -B bench/$$bench.py || missed="$$missed $$bench"; \
+	done; \
+	test -z "$$missed" || { echo "missed:$$missed"; exit 1; }

@@ -20,7 +20,8 @@ class Documents(unittest.TestCase):
                     self.assertTrue((path.parent / link).exists())
 
     def test_make_targets(self):
-        targets = set(TARGET.findall((tree.ROOT / "Makefile").read_text()))
+        makefiles = [tree.ROOT / "Makefile", *tree.tracked("*.mk")]
+        targets = {name for path in makefiles for name in TARGET.findall(path.read_text())}
         for path in tree.tracked("*.md"):
             code = "\n".join(re.findall(r"`[^`]+`|^    .*$", path.read_text(), re.M))
             for target in MAKE.findall(code):
