@@ -2,6 +2,7 @@
 #include "middleware/request.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,11 +150,21 @@ void flame_answer_free(struct flame_answer *answer)
     flame_writer_free(&answer->body);
 }
 
+/* "1.234" of 1234: printf's %f would obey the application's locale. */
+static const char *thousandths(uint64_t value, char text[32])
+{
+    snprintf(text, 32, "%" PRIu64 ".%03" PRIu64, value / 1000, value % 1000);
+    return text;
+}
+
 void flame_answer_log(const struct flame_profile *profile,
                       const struct flame_outcome *outcome,
                       const struct flame_answer *answer, char *line, size_t size)
 {
     char path[200];
+    char took[32];
+    char sampling[32];
+    char drawing[32];
     size_t length =
         outcome->path.length < sizeof path - 1 ? outcome->path.length : sizeof path - 1;
     const struct flame_quality *quality = &profile->quality;
@@ -163,11 +174,10 @@ void flame_answer_log(const struct flame_profile *profile,
         path[i] = c > ' ' && c < 0x7f ? c : '?';
     }
     path[length] = '\0';
-    snprintf(
-        line, size,
-        "[flameprof] %s: %.3f s, %llu samples, %llu missed, %.1f ms sampling, %.1f ms "
-        "drawing",
-        path, (double)quality->duration_ns / 1e9, (unsigned long long)quality->samples,
-        (unsigned long long)quality->missed, (double)quality->sampling_ns / 1e6,
-        (double)answer->drawing_ns / 1e6);
+    snprintf(line, size,
+             "[flameprof] %s: %s s, %" PRIu64 " samples, %" PRIu64
+             " missed, %s ms sampling, %s ms drawing",
+             path, thousandths(quality->duration_ns / 1000000, took), quality->samples,
+             quality->missed, thousandths(quality->sampling_ns / 1000, sampling),
+             thousandths(answer->drawing_ns / 1000, drawing));
 }

@@ -5,14 +5,11 @@
 #include <math.h>
 
 int flame_seconds_from_python(double seconds, const char *what, uint64_t least,
-                              uint64_t most, uint64_t *ns)
+                              uint64_t most, const char *accepted, uint64_t *ns)
 {
     if (!(seconds * 1e9 >= (double)least - 0.5 &&
           seconds * 1e9 <= (double)most + 0.5)) {
-        char message[120];
-        PyOS_snprintf(message, sizeof message, "%s takes seconds from %g to %g", what,
-                      (double)least / 1e9, (double)most / 1e9);
-        PyErr_SetString(PyExc_ValueError, message);
+        PyErr_Format(PyExc_ValueError, "%s takes %s", what, accepted);
         return -1;
     }
     *ns = (uint64_t)llround(seconds * 1e9);

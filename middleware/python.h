@@ -46,10 +46,10 @@ PyObject *flame_reply(PyObject *start_response, struct flame_answer *answer, boo
 PyObject *flame_reply_sentence(PyObject *start_response, int status, const char *reason,
                                const char *sentence, bool head);
 
-/* Seconds of a Python number as ns; -1 and ValueError naming `what` if it is
- * not from `least` to `most` ns. */
+/* Seconds of a Python number as ns; -1 and ValueError ("interval takes ...") if it
+ * is not from `least` to `most` ns. */
 int flame_seconds_from_python(double seconds, const char *what, uint64_t least,
-                              uint64_t most, uint64_t *ns);
+                              uint64_t most, const char *accepted, uint64_t *ns);
 /* An OSError or ValueError with the sentence for a negative errno of the
  * sampler; returns NULL. */
 PyObject *flame_raise_start_error(int error);

@@ -15,6 +15,12 @@
 
 struct flame_network; /* one CIDR */
 
+/* What each door accepts, and how it says so. */
+#define FLAME_INTERVAL_ACCEPTED "seconds from 0.00005 to 1"
+#define FLAME_MAX_NS_LEAST UINT64_C(1000000)
+#define FLAME_MAX_NS_MOST UINT64_C(86400000000000)
+#define FLAME_MAX_NS_ACCEPTED "seconds from 0.001 to 86400"
+
 struct flame_config {
     uint64_t interval_ns;        /* default of interval=; 1 ms */
     uint64_t max_ns;             /* longest profile; 60 s */

@@ -27,11 +27,13 @@ static int session_init(PyObject *object, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$dd:Session", names, &interval,
                                      &max_seconds) ||
         flame_seconds_from_python(interval, "interval", FLAME_INTERVAL_MIN_NS,
-                                  FLAME_INTERVAL_MAX_NS, &self->interval_ns) != 0) {
+                                  FLAME_INTERVAL_MAX_NS, FLAME_INTERVAL_ACCEPTED,
+                                  &self->interval_ns) != 0) {
         return -1;
     }
-    return flame_seconds_from_python(max_seconds, "max_seconds", 0,
-                                     UINT64_C(1000000000000000), &self->max_ns);
+    return flame_seconds_from_python(max_seconds, "max_seconds", 0, FLAME_MAX_NS_MOST,
+                                     "seconds from 0 (no limit) to 86400",
+                                     &self->max_ns);
 }
 
 static PyObject *session_start(PyObject *object, PyObject *unused)

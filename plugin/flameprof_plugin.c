@@ -17,8 +17,6 @@
 extern struct uwsgi_server uwsgi;
 extern PyObject *PyInit__flameprof(void);
 
-#define FLAME_NS_PER_S UINT64_C(1000000000)
-
 static struct {
     struct flame_config config;
     struct uwsgi_string_list *allowed; /* as given, for the line at start */
@@ -50,15 +48,14 @@ static void set_interval(char *option, char *value, void *data)
     (void)data;
     plugin.config.interval_ns =
         seconds_option(option, value, FLAME_INTERVAL_MIN_NS, FLAME_INTERVAL_MAX_NS,
-                       "a number of seconds from 0.00005 to 1");
+                       FLAME_INTERVAL_ACCEPTED);
 }
 
 static void set_max_seconds(char *option, char *value, void *data)
 {
     (void)data;
-    plugin.config.max_ns =
-        seconds_option(option, value, FLAME_INTERVAL_MAX_NS, 86400 * FLAME_NS_PER_S,
-                       "a number of seconds from 1 to 86400");
+    plugin.config.max_ns = seconds_option(option, value, FLAME_MAX_NS_LEAST,
+                                          FLAME_MAX_NS_MOST, FLAME_MAX_NS_ACCEPTED);
 }
 
 static void add_allowed(char *option, char *value, void *data)

@@ -406,6 +406,23 @@ static void headers_dropped(void **state)
     }
 }
 
+/* Digits and a point, whatever a comma means to the application. */
+static void log_lines_are_for_programs_too(void **state)
+{
+    struct flame_profile profile = {.quality = {.duration_ns = 1002003004,
+                                                .samples = 12,
+                                                .missed = 3,
+                                                .sampling_ns = 45678}};
+    struct flame_outcome outcome = {.path = text("/a b?\xc3\xa9\n")};
+    struct flame_answer answer = {.drawing_ns = 7000999};
+    char line[400];
+
+    (void)state;
+    flame_answer_log(&profile, &outcome, &answer, line, sizeof line);
+    assert_string_equal(line, "[flameprof] /a?b????: 1.002 s, 12 samples, 3 missed, "
+                              "0.045 ms sampling, 7.000 ms drawing");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +436,7 @@ int main(void)
         cmocka_unit_test(networks_that_make_no_sense),
         cmocka_unit_test(refusals_are_logged_once_a_minute),
         cmocka_unit_test(headers_dropped),
+        cmocka_unit_test(log_lines_are_for_programs_too),
     };
     return cmocka_run_group_tests_name("request", tests, NULL, NULL);
 }

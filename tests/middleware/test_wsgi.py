@@ -391,6 +391,7 @@ class Details(unittest.TestCase):
             {"interval": 2},
             {"interval": float("nan")},
             {"max_seconds": 0},
+            {"max_seconds": 86401},
             {"allow": ["nonsense"]},
             {"allow": [7]},
             {"allow": ["10.0.0.0\0/8"]},
@@ -401,6 +402,7 @@ class Details(unittest.TestCase):
                 flameprof.Middleware(simple(), **options)
         with self.assertRaises(TypeError):
             flameprof.Middleware(None)
+        flameprof.Middleware(simple(), max_seconds=86400)  # as --flameprof-max-seconds
         wide = flameprof.Middleware(simple(), allow=["10.0.0.0/8"])
         status, headers, _ = call(wide, environ_for(REMOTE_ADDR="10.9.8.7"))
         self.assertIn(("Content-Type", "image/svg+xml"), headers)
