@@ -62,7 +62,7 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
     bool head = is(method, "HEAD");
 
     if (query.data == NULL || (!head && !is(method, "GET")) ||
-        !flame_params_asked(query)) {
+        !flame_params_asked(query) || lookup(door_request, FLAME_TAKEN).data != NULL) {
         return FLAME_ORDINARY;
     }
     if (!flame_allowed(config, lookup, door_request)) {

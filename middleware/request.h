@@ -53,6 +53,12 @@ bool flame_query_mentions_us(struct flame_slice query);
  */
 typedef struct flame_slice flame_lookup(void *door_request, const char *name);
 
+/*
+ * The variable by which one door tells another behind it in the same process
+ * that the request has its session: the other leaves it alone.
+ */
+#define FLAME_TAKEN "FLAMEPROF_TAKEN"
+
 enum flame_decision {
     FLAME_ORDINARY,  /* nothing asked, or asked by somebody who may not */
     FLAME_MALFORMED, /* may ask, but asked nonsense: answer 400 */

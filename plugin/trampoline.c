@@ -121,6 +121,13 @@ static const char *session_error(int error)
     }
 }
 
+/* A Middleware in the application would answer with a picture of its own. */
+static void mark_taken(struct wsgi_request *wsgi_req)
+{
+    char name[] = FLAME_TAKEN, value[] = "1";
+    uwsgi_req_append(wsgi_req, name, sizeof(name) - 1, value, sizeof(value) - 1);
+}
+
 static int profile(struct wsgi_request *wsgi_req, const struct flame_params *params)
 {
     if (trampoline.refusal)
@@ -131,6 +138,7 @@ static int profile(struct wsgi_request *wsgi_req, const struct flame_params *par
     if (error)
         return answer_sentence(wsgi_req, 503, "Service Unavailable",
                                session_error(error));
+    mark_taken(wsgi_req);
     flame_divert(wsgi_req);
     extend_harakiri();
     trampoline.watches[wsgi_req->async_id] = watch;

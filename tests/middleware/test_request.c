@@ -289,6 +289,7 @@ static void who_may(void **state)
         {{ASKED, "HTTP_HOST=127.0.0.1:example.org"}, false},
         {{ASKED, "HTTP_HOST=127.0.0.1:"}, true},
         {{ASKED, "HTTP_HOST=localhost."}, false},
+        {{ASKED, "FLAMEPROF_TAKEN=1"}, false},
         {{ASKED, "HTTP_HOST=:80"}, false},
         {{ASKED, "HTTP_HOST=example.org"}, false},
         {{ASKED, "HTTP_HOST=localhost.example.org"}, false},

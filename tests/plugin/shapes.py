@@ -268,6 +268,11 @@ def module(environ, start_response):
     return [repr(_flameprof.__spec__.origin).encode()]
 
 
+def behind_both(environ, start_response):
+    import flameprof
+    return flameprof.Middleware(raises)(environ, start_response)
+
+
 # path: (status, function that must be on the picture, exception or None)
 SHAPES = {
     "plain": ("200 OK", "work", None),

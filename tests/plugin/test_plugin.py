@@ -15,7 +15,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from checks import ASK, FOLDED, Checks, functions  # noqa: E402
-from server import HERE, PLUGIN, UWSGI, Server  # noqa: E402
+from server import BUILD, HERE, PLUGIN, UWSGI, Server  # noqa: E402
 from shapes import SHAPES  # noqa: E402
 
 
@@ -272,6 +272,13 @@ class Configuration(Checks):
     def test_one_sampler_in_the_process(self):
         with Server() as server:
             self.assertIn("built-in", server.get("/module").body.decode())
+
+    def test_a_middleware_behind_the_plugin_leaves_the_request_to_it(self):
+        with Server("--pythonpath", str(BUILD / "python")) as server:
+            answer = server.get(f"/behind_both?{ASK}")
+            self.assert_picture(answer, "500")
+            self.assertIn(b"ValueError", answer.body)
+            self.assertEqual(server.log().count("samples"), 1)
 
 
 class Host(Checks):
