@@ -18,6 +18,7 @@ import tempfile
 import time
 
 import serving
+from conditions import Conditions
 
 TARGET_MS = 10
 QUERY = "/?flamegraph=1&interval=0.001"
@@ -105,12 +106,16 @@ def main():
     parser.add_argument("--pages", type=int, default=2, help="pages Django makes per request (2)")
     parser.add_argument("--only", choices=DOORS, help="one of the two")
     options = parser.parse_args()
-    print("| server | request | picture there after, ms (quartiles) | of it drawing, ms | size | ordinary page, ms |")
-    print("|---|---|---|---|---|---|")
     names = [name for name in DOORS if options.only in (None, name)]
-    middles = [measure(name, options.rounds, options.pages) for name in names]
+    with Conditions():
+        print(
+            "| server | request | the picture's last byte after, ms (quartiles) "
+            "| of it drawing, ms | size | the ordinary page's, ms |"
+        )
+        print("|---|---|---|---|---|---|")
+        middles = [measure(name, options.rounds, options.pages) for name in names]
     met = all(middle <= TARGET_MS for middle in middles)
-    print(f"\nTarget: a median of {TARGET_MS} ms at most: {'met' if met else 'MISSED'}.\n")
+    print(f"Target: a median of {TARGET_MS} ms at most: {'met' if met else 'MISSED'}.\n")
     sys.exit(0 if met else 1)
 
 

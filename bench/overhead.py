@@ -1,10 +1,19 @@
-"""What profiling costs CPU-bound code: time with it / time without, interleaved."""
+"""What profiling costs CPU-bound code: time with it / time without.
+
+The same work unprofiled, profiled and unprofiled again, so that a drift of the
+machine cancels out; the profilers take turns. The rate is samples taken / asked:
+who samples less often than asked is cheap for the wrong reason.
+"""
 
 import argparse
 import statistics
+import sys
 import time
 
 import peers
+from conditions import Conditions
+
+TARGETS = {0.001: 1.03, 0.0001: 1.35}
 
 
 def fib(n):
@@ -20,11 +29,11 @@ def work():
     return total
 
 
-def timed(peer=None):
+def timed(times, peer=None):
     if peer is not None:
         peer.start()
     begun = time.perf_counter()
-    for _ in range(10):
+    for _ in range(times):
         work()
     elapsed = time.perf_counter() - begun
     if peer is not None:
@@ -32,25 +41,60 @@ def timed(peer=None):
     return elapsed
 
 
+def times_for(seconds):
+    """How often to work for about so long."""
+    timed(1)
+    return max(1, round(seconds / (timed(20) / 20)))
+
+
+def compare(peer, interval, times):
+    """(time with / time without, samples taken / asked)"""
+    before = timed(times)
+    profiler = peer(interval)
+    profiled = timed(times, profiler)
+    after = timed(times)
+    return 2 * profiled / (before + after), profiler.samples * interval / profiled
+
+
+def row(peer, interval, found):
+    """Prints it; True unless flameprof misses its target."""
+    ratios, rates = zip(*found)
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    print(
+        f"| {peer.name} | {interval:g} s | {middle:.3f} | {low:.3f}–{high:.3f} "
+        f"| {statistics.median(rates):.3f} |",
+        flush=True,
+    )
+    return peer is not peers.Flameprof or middle <= TARGETS[interval]
+
+
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=15)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=15, help="per profiler and interval (15)")
+    parser.add_argument("--seconds", type=float, default=1, help="of work each time (1)")
     options = parser.parse_args()
-    print("| profiler | interval | time / unprofiled (median) | quartiles |")
-    print("|---|---|---|---|")
-    timed()
-    for interval in (0.001, 0.0001):
-        ratios = {peer.name: [] for peer in peers.PEERS}
-        for _ in range(options.rounds):
+    met = True
+    with Conditions():
+        print("| profiler | interval | time / unprofiled (median) | quartiles | rate |")
+        print("|---|---|---|---|---|")
+        times = times_for(options.seconds)
+        for interval in TARGETS:
+            found = {peer: [] for peer in peers.PEERS}
+            for _ in range(options.rounds):
+                for peer in peers.PEERS:
+                    found[peer].append(compare(peer, interval, times))
             for peer in peers.PEERS:
-                # Before and after: a drift of the machine cancels out.
-                before = timed()
-                profiled = timed(peer(interval))
-                after = timed()
-                ratios[peer.name].append(2 * profiled / (before + after))
-        for name, found in ratios.items():
-            low, middle, high = statistics.quantiles(found, n=4)
-            print("| %s | %g s | %.3f | %.3f–%.3f |" % (name, interval, middle, low, high))
+                met = row(peer, interval, found[peer]) and met
+    print(
+        "Target for flameprof: %s: %s.\n"
+        % (
+            ", ".join(f"{ratio} at {interval:g} s" for interval, ratio in TARGETS.items()),
+            "met" if met else "MISSED",
+        )
+    )
+    sys.exit(0 if met else 1)
 
 
 if __name__ == "__main__":
