@@ -125,6 +125,16 @@ static void reblock_signals(const struct flame_session *session)
     pthread_sigmask(SIG_BLOCK, &again, NULL);
 }
 
+/* From here on time counts. The ticker does not look before it is told. */
+static void begin(struct flame_session *session, uint64_t max_ns)
+{
+    session->started_ns = flame_now_sigsafe();
+    session->ends_ns = max_ns == 0 ? UINT64_MAX : session->started_ns + max_ns;
+    session->last_ns = session->started_ns;
+    session->paused_at_ns = session->started_ns;
+    session->paused_ns = 0;
+}
+
 static int set_up(struct flame_session *session,
                   const struct flame_session_options *options)
 {
@@ -142,15 +152,11 @@ static int set_up(struct flame_session *session,
         session->entry = flame_cpython_caller(session->entry);
     }
     session->interval_ns = options->interval_ns;
-    session->started_ns = flame_now_sigsafe();
-    session->ends_ns =
-        options->max_ns == 0 ? UINT64_MAX : session->started_ns + options->max_ns;
-    session->random = options->seed != 0 ? options->seed : session->started_ns | 1;
-    session->paused = false;
+    session->random = options->seed != 0 ? options->seed : flame_now_sigsafe() | 1;
+    session->paused = true;
+    begin(session, options->max_ns);
     atomic_store(&session->parked, false);
     session->greenlet = NULL;
-    session->paused_ns = 0;
-    session->last_ns = session->started_ns;
     session->last_cpu_ns = FLAME_CPU_UNKNOWN;
     session->last_node = 0;
     session->spacing_count = 0;
@@ -158,6 +164,16 @@ static int set_up(struct flame_session *session,
     session->spacing_squares = 0;
     session->quality = (struct flame_quality){.interval_ns = options->interval_ns};
     return 0;
+}
+
+/* The ticker may have to start first: no other request waits with us. */
+static int join_ticker(struct flame_session *session)
+{
+    PyThreadState *held = PyEval_SaveThread();
+    int error = flame_ticker_add(session);
+
+    PyEval_RestoreThread(held);
+    return error;
 }
 
 int flame_session_start(const struct flame_session_options *options,
@@ -184,14 +200,16 @@ int flame_session_start(const struct flame_session_options *options,
     if (error == 0) {
         unblock_signals(session);
         flame_greenlet_attach(session);
-        atomic_store(&session->active, true);
-        error = flame_ticker_add(session);
+        error = join_ticker(session);
     }
     if (error != 0) {
         flame_session_stop(session);
         flame_session_free(session);
         return error;
     }
+    begin(session, options->max_ns);
+    atomic_store(&session->active, true);
+    flame_ticker_resume(session);
     *out = session;
     return 0;
 }

@@ -142,8 +142,9 @@ void flame_greenlet_detach(struct flame_session *session);
  * The ticker serves the sessions handed to it until they are taken back; its
  * thread starts with the first and is joined with the last. Ordinary context,
  * any thread, the GIL held or not: the ticker never asks for it.
- * add: 0, or -EAGAIN if no thread can be made. remove: afterwards the ticker
- * neither reads the session nor signals its thread.
+ * add: waits until the thread runs; the session is still paused. 0, or -EAGAIN if no
+ * thread can be made. remove: afterwards the ticker neither reads the session nor
+ * signals its thread.
  */
 int flame_ticker_add(struct flame_session *session);
 void flame_ticker_remove(struct flame_session *session);

@@ -24,7 +24,8 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct flame_session *served[FLAME_SESSIONS_MAX];
 static size_t served_count;
 static pthread_t thread;
-static bool running;
+static bool running;         /* a thread has been made */
+static bool there;           /* and has got the CPU for the first time */
 static uintptr_t generation; /* of the thread that serves; an older one ends */
 static struct flame_guard own_guard;
 
@@ -45,13 +46,28 @@ static uint64_t jittered(struct flame_session *session)
     return session->interval_ns / 2 + x % (session->interval_ns + 1);
 }
 
-/* The next tick after now; ticks slept through are counted, not made up for. */
-static void schedule_next(struct flame_session *session, uint64_t now)
+/* Ticks slept through are counted, not made up for. */
+static void count_overdue(struct flame_session *session, uint64_t now)
 {
-    session->due_ns += jittered(session);
     while (session->due_ns + session->interval_ns < now) {
         session->due_ns += jittered(session);
         session->quality.missed++;
+    }
+}
+
+static void schedule_next(struct flame_session *session, uint64_t now)
+{
+    session->due_ns += jittered(session);
+    count_overdue(session, now);
+}
+
+/* Before a session's ticks end for now: those that are late will not be had. */
+static void count_last(struct flame_session *session)
+{
+    uint64_t now = flame_now_sigsafe();
+
+    if (!session->paused && atomic_load(&session->active)) {
+        count_overdue(session, now < session->ends_ns ? now : session->ends_ns);
     }
 }
 
@@ -166,6 +182,10 @@ static void *ticker_main(void *own_generation)
     ask_for_punctuality();
     prctl(PR_SET_NAME, "flameprof", 0UL, 0UL, 0UL);
     pthread_mutex_lock(&lock);
+    if (generation == (uintptr_t)own_generation) {
+        there = true;
+        pthread_cond_broadcast(&changed);
+    }
     while (generation == (uintptr_t)own_generation) {
         uint64_t next = tick_all();
         if (next == UINT64_MAX) {
@@ -193,9 +213,14 @@ static int start_thread(void)
     int error = pthread_create(&thread, NULL, ticker_main, (void *)generation);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     running = error == 0;
+    there = false;
     return error == 0 ? 0 : -EAGAIN;
 }
 
+/*
+ * A new thread may wait long for its first turn on a busy machine, longer than
+ * many a request lasts: what is profiled waits for it.
+ */
 int flame_ticker_add(struct flame_session *session)
 {
     int result = 0;
@@ -205,9 +230,10 @@ int flame_ticker_add(struct flame_session *session)
         result = start_thread();
     }
     if (result == 0) {
-        session->due_ns = flame_now_sigsafe() + jittered(session);
         served[served_count++] = session;
-        pthread_cond_broadcast(&changed);
+        while (!there) {
+            pthread_cond_wait(&changed, &lock);
+        }
     }
     pthread_mutex_unlock(&lock);
     return result;
@@ -226,6 +252,7 @@ static void forget(const struct flame_session *session)
 void flame_ticker_remove(struct flame_session *session)
 {
     pthread_mutex_lock(&lock);
+    count_last(session);
     atomic_store(&session->active, false);
     forget(session);
     if (served_count > 0 || !running) {
@@ -243,6 +270,7 @@ void flame_ticker_remove(struct flame_session *session)
 void flame_ticker_pause(struct flame_session *session)
 {
     pthread_mutex_lock(&lock);
+    count_last(session);
     session->paused = true;
     session->paused_at_ns = flame_now_sigsafe();
     pthread_mutex_unlock(&lock);

@@ -157,6 +157,24 @@ class WhatItSees(unittest.TestCase):
 
         self.assertAlmostEqual(due(0.0005) / due(0.002), 4, delta=0.6)
 
+    def test_samples_that_were_not_had_are_counted(self):
+        processors = os.sched_getaffinity(0)
+
+        def work():  # the ticker does not get the processor again before the end
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+            busy(0.2)
+
+        os.sched_setaffinity(0, {min(processors)})
+        try:
+            quality = profiled(work).quality()
+        except PermissionError:
+            self.skipTest("only root may take the processor away from the ticker")
+        finally:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+            os.sched_setaffinity(0, processors)
+        self.assertGreater(quality["missed"], 50)
+        self.assertAlmostEqual(quality["samples"] + quality["missed"], 200, delta=20)
+
     def test_recursion_deeper_than_the_cap_keeps_its_root(self):
         import sys
 
