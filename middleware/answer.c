@@ -111,7 +111,7 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
                           width(outcome->raised), outcome->raised.data);
         options.warning = (struct flame_slice){warning, (size_t)length};
     }
-    struct flame_tree *tree = flame_tree_from_profile(profile);
+    struct flame_tree *tree = flame_tree_from_profile(profile, params->clock);
     if (tree == NULL) {
         return -ENOMEM;
     }

@@ -54,7 +54,7 @@ static bool text_is(const struct text *text, const char *expected)
 }
 
 struct asked {
-    struct text flamegraph, interval, prefixed_interval, format, unknown;
+    struct text flamegraph, interval, prefixed_interval, format, clock, unknown;
 };
 
 static void keep_first(struct text *slot, const char *from, const char *end)
@@ -79,6 +79,8 @@ static void read_pair(struct asked *asked, const char *from, const char *end)
         keep_first(&asked->prefixed_interval, value, end);
     } else if (text_is(&key, "flamegraph_format")) {
         keep_first(&asked->format, value, end);
+    } else if (text_is(&key, "flamegraph_clock")) {
+        keep_first(&asked->clock, value, end);
     } else if (strncmp(key.data, "flamegraph_", 11) == 0 && !asked->unknown.present) {
         asked->unknown = key;
     }
@@ -280,11 +282,10 @@ int flame_params_read(struct flame_slice query, struct flame_params *params,
     if (asked.unknown.present) {
         char shown[VALUE_MAX * 4 + 8];
         escape(&asked.unknown, shown, sizeof shown);
-        snprintf(
-            sentence, FLAME_SENTENCE_SIZE,
-            "\"%s\" is no parameter of flameprof: it knows flamegraph_interval and "
-            "flamegraph_format.",
-            shown);
+        snprintf(sentence, FLAME_SENTENCE_SIZE,
+                 "\"%s\" is no parameter of flameprof: it knows flamegraph_interval, "
+                 "flamegraph_format and flamegraph_clock.",
+                 shown);
         return -EINVAL;
     }
     if (read_interval(prefixed ? &asked.prefixed_interval : &asked.interval,
@@ -299,6 +300,14 @@ int flame_params_read(struct flame_slice query, struct flame_params *params,
              &params->format) != 0)) {
         return complain(sentence, "flamegraph_format", &asked.format,
                         "it takes svg, folded or png");
+    }
+    if (asked.clock.present &&
+        (asked.clock.length > VALUE_MAX ||
+         flame_clock_from_name(
+             (struct flame_slice){asked.clock.data, asked.clock.length},
+             &params->clock) != 0)) {
+        return complain(sentence, "flamegraph_clock", &asked.clock,
+                        "it takes wall, cpu, offcpu or gil");
     }
     return 0;
 }

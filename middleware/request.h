@@ -68,6 +68,7 @@ enum flame_decision {
 struct flame_params {
     uint64_t interval_ns;
     enum flame_format format;
+    enum flame_clock clock; /* of folded, and of the picture */
     bool head; /* HEAD: headers only */
 };
 

@@ -85,44 +85,64 @@ static const struct flame_profile *finished(struct session_object *self)
     return flame_session_profile(self->session);
 }
 
-static PyObject *rendered(struct session_object *self, enum flame_format format)
+/* The one keyword of folded() and svg(). */
+static int read_clock(PyObject *args, PyObject *kwargs, enum flame_clock *clock)
+{
+    static char *names[] = {"clock", NULL};
+    struct flame_slice name = {"wall", 4};
+    Py_ssize_t length = 4;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$s#", names, &name.data,
+                                     &length)) {
+        return -1;
+    }
+    name.length = (size_t)length;
+    if (flame_clock_from_name(name, clock) != 0) {
+        PyErr_Format(PyExc_ValueError,
+                     "clock='%.20s': it is one of wall, cpu, offcpu and gil",
+                     name.data);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *rendered(struct session_object *self, enum flame_format format,
+                          PyObject *args, PyObject *kwargs)
 {
     const struct flame_profile *profile = finished(self);
+    enum flame_clock clock;
     struct flame_picture_options options = {0};
     struct flame_writer writer = {0};
     PyObject *result = NULL;
     int error = 0;
 
-    if (profile == NULL) {
+    if (profile == NULL || read_clock(args, kwargs, &clock) != 0) {
         return NULL;
     }
     options.quality = &profile->quality;
-    Py_BEGIN_ALLOW_THREADS struct flame_tree *tree = flame_tree_from_profile(profile);
+    Py_BEGIN_ALLOW_THREADS
+    struct flame_tree *tree = flame_tree_from_profile(profile, clock);
     error = tree == NULL ? -ENOMEM : flame_render(format, tree, &options, &writer);
     flame_tree_free(tree);
-    Py_END_ALLOW_THREADS if (error == 0)
-    {
+    Py_END_ALLOW_THREADS
+    if (error == 0) {
         result =
             PyUnicode_DecodeUTF8(writer.data, (Py_ssize_t)writer.length, "replace");
-    }
-    else
-    {
+    } else {
         PyErr_SetString(PyExc_RuntimeError, flame_render_error(error));
     }
     flame_writer_free(&writer);
     return result;
 }
 
-static PyObject *session_folded(PyObject *object, PyObject *unused)
+static PyObject *session_folded(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    (void)unused;
-    return rendered(cast(object), FLAME_FORMAT_FOLDED);
+    return rendered(cast(object), FLAME_FORMAT_FOLDED, args, kwargs);
 }
 
-static PyObject *session_svg(PyObject *object, PyObject *unused)
+static PyObject *session_svg(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    (void)unused;
-    return rendered(cast(object), FLAME_FORMAT_SVG);
+    return rendered(cast(object), FLAME_FORMAT_SVG, args, kwargs);
 }
 
 static PyObject *session_quality(PyObject *object, PyObject *unused)
@@ -134,14 +154,16 @@ static PyObject *session_quality(PyObject *object, PyObject *unused)
         return NULL;
     }
     const struct flame_quality *quality = &profile->quality;
-    return Py_BuildValue("{sKsKsKsKsKsKsKsKsKsKsO}", "interval_ns",
-                         quality->interval_ns, "duration_ns", quality->duration_ns,
-                         "samples", quality->samples, "missed", quality->missed,
-                         "rejected", quality->rejected, "cut", quality->cut, "overflow",
-                         quality->overflow, "spacing_mean_ns", quality->spacing_mean_ns,
-                         "spacing_deviation_ns", quality->spacing_deviation_ns,
-                         "sampling_ns", quality->sampling_ns, "deadline_reached",
-                         quality->deadline_reached ? Py_True : Py_False);
+    return Py_BuildValue(
+        "{sKsKsKsKsKsKsKsKsKsKsKsOsOsO}", "interval_ns", quality->interval_ns,
+        "duration_ns", quality->duration_ns, "cpu_ns", quality->cpu_ns, "samples",
+        quality->samples, "missed", quality->missed, "rejected", quality->rejected,
+        "cut", quality->cut, "overflow", quality->overflow, "spacing_mean_ns",
+        quality->spacing_mean_ns, "spacing_deviation_ns", quality->spacing_deviation_ns,
+        "sampling_ns", quality->sampling_ns, "deadline_reached",
+        quality->deadline_reached ? Py_True : Py_False, "gil_wait_known",
+        quality->gil_wait_known ? Py_True : Py_False, "runnable_known",
+        quality->runnable_known ? Py_True : Py_False);
 }
 
 static void session_dealloc(PyObject *object)
@@ -161,9 +183,13 @@ static PyMethodDef methods[] = {
     {"start", session_start, METH_NOARGS,
      "Watch the calling thread from here on.\n\nRaises RuntimeError if it cannot."},
     {"stop", session_stop, METH_NOARGS, "End the profile; on the thread of start()."},
-    {"folded", session_folded, METH_NOARGS,
-     "The profile as folded stacks: root first, ';', weight in microseconds."},
-    {"svg", session_svg, METH_NOARGS, "The flame graph, as SVG text."},
+    {"folded", (PyCFunction)(void (*)(void))session_folded,
+     METH_VARARGS | METH_KEYWORDS,
+     "folded(*, clock='wall')\n--\n\n"
+     "The profile as folded stacks: root first, ';', weight in microseconds.\n\n"
+     "clock: wall, cpu, offcpu or gil."},
+    {"svg", (PyCFunction)(void (*)(void))session_svg, METH_VARARGS | METH_KEYWORDS,
+     "svg(*, clock='wall')\n--\n\nThe flame graph, as SVG text."},
     {"quality", session_quality, METH_NOARGS,
      "How the profile came about: a dict of counts, and of times in ns."},
     {NULL, NULL, 0, NULL},

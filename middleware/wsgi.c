@@ -170,9 +170,10 @@ static PyObject *answer_profile(PyObject *env, PyObject *start_response,
                                     .status = flame_bytes_of(said->status),
                                     .raised = slice(raised),
                                     .server = slice(server)};
-    Py_BEGIN_ALLOW_THREADS flame_answer_make(profile, params, &outcome, &answer);
-    Py_END_ALLOW_THREADS flame_answer_log(profile, &outcome, &answer, line,
-                                          sizeof line);
+    Py_BEGIN_ALLOW_THREADS
+    flame_answer_make(profile, params, &outcome, &answer);
+    Py_END_ALLOW_THREADS
+    flame_answer_log(profile, &outcome, &answer, line, sizeof line);
     log_to_server(env, line);
     return flame_reply(start_response, &answer, params->head, said);
 }

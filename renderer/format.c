@@ -1,5 +1,6 @@
 /*
- * What the formats are called, and the one call that writes any of them.
+ * What the formats and the clocks are called, and the one call that writes any
+ * format.
  */
 #include "renderer/renderer.h"
 
@@ -15,6 +16,18 @@ static const struct {
     [FLAME_FORMAT_PNG] = {"png", "image/png"},
 };
 
+static const char *const CLOCKS[] = {
+    [FLAME_CLOCK_WALL] = "wall",
+    [FLAME_CLOCK_CPU] = "cpu",
+    [FLAME_CLOCK_OFFCPU] = "offcpu",
+    [FLAME_CLOCK_GIL] = "gil",
+};
+
+static bool slice_is(struct flame_slice slice, const char *text)
+{
+    return slice.length == strlen(text) && memcmp(slice.data, text, slice.length) == 0;
+}
+
 const char *flame_format_content_type(enum flame_format format)
 {
     return FORMATS[format].content_type;
@@ -23,13 +36,28 @@ const char *flame_format_content_type(enum flame_format format)
 int flame_format_from_name(struct flame_slice name, enum flame_format *format)
 {
     for (size_t i = 0; i < sizeof FORMATS / sizeof *FORMATS; i++) {
-        if (name.length == strlen(FORMATS[i].name) &&
-            memcmp(name.data, FORMATS[i].name, name.length) == 0) {
+        if (slice_is(name, FORMATS[i].name)) {
             *format = (enum flame_format)i;
             return 0;
         }
     }
     return -EINVAL;
+}
+
+int flame_clock_from_name(struct flame_slice name, enum flame_clock *clock)
+{
+    for (size_t i = 0; i < sizeof CLOCKS / sizeof *CLOCKS; i++) {
+        if (slice_is(name, CLOCKS[i])) {
+            *clock = (enum flame_clock)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+const char *flame_clock_name(enum flame_clock clock)
+{
+    return CLOCKS[clock];
 }
 
 int flame_render(enum flame_format format, const struct flame_tree *tree,

@@ -37,12 +37,25 @@ struct flame_tree;
 /* What the weights of folded text count. flameprof itself writes microseconds. */
 enum flame_unit { FLAME_UNIT_MICROSECONDS, FLAME_UNIT_SAMPLES };
 
+/* Which time a tree weighs. */
+enum flame_clock {
+    FLAME_CLOCK_WALL,
+    FLAME_CLOCK_CPU,    /* CPU time used */
+    FLAME_CLOCK_OFFCPU, /* wall time off the CPU, whatever the reason */
+    FLAME_CLOCK_GIL,    /* wall time spent waiting for the GIL */
+};
+
+/* "wall", "cpu", "offcpu", "gil"; returns 0 and the clock, or -EINVAL. */
+int flame_clock_from_name(struct flame_slice name, enum flame_clock *clock);
+const char *flame_clock_name(enum flame_clock clock);
+
 /*
  * Builds a call tree: same function under same parent merged, children in a
  * deterministic order. Copies what it needs from the profile.
  * The caller frees it with flame_tree_free(). NULL: out of memory.
  */
-struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile);
+struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
+                                           enum flame_clock clock);
 
 /*
  * Reads folded stacks ("root;child;leaf 42" per line, LF or CRLF). Lines that

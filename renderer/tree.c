@@ -473,17 +473,32 @@ bool flame_function_is_synthetic(const struct flame_function *function)
 
 /* ---- from a profile ------------------------------------------------------------ */
 
+static uint64_t weigh(const struct flame_node *node, enum flame_clock clock)
+{
+    switch (clock) {
+    case FLAME_CLOCK_CPU:
+        return node->cpu_ns;
+    case FLAME_CLOCK_OFFCPU:
+        return flame_node_wall(node) - node->wall_ns[FLAME_RUNNING];
+    case FLAME_CLOCK_GIL:
+        return node->wall_ns[FLAME_GIL_WAIT];
+    default:
+        return flame_node_wall(node);
+    }
+}
+
 static bool add_nodes(struct builder *builder, const struct flame_profile *profile,
-                      const uint32_t *functions, uint32_t *places)
+                      enum flame_clock clock, const uint32_t *functions,
+                      uint32_t *places)
 {
     places[0] = 0;
-    add_weight(builder, 0, profile->nodes[0].wall_ns, profile->nodes[0].samples);
+    add_weight(builder, 0, weigh(&profile->nodes[0], clock), profile->nodes[0].samples);
     for (uint32_t i = 1; i < profile->node_count; i++) {
         const struct flame_node *node = &profile->nodes[i];
         places[i] = intern_child(builder, places[node->parent], functions[node->code]);
         if (places[i] == NONE)
             return false;
-        add_weight(builder, places[i], node->wall_ns, node->samples);
+        add_weight(builder, places[i], weigh(node, clock), node->samples);
     }
     return true;
 }
@@ -501,7 +516,8 @@ static bool add_codes(struct builder *builder, const struct flame_profile *profi
     return true;
 }
 
-struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile)
+struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
+                                           enum flame_clock clock)
 {
     struct builder builder;
     size_t text = 0;
@@ -512,7 +528,7 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile)
     uint32_t *places = malloc(profile->node_count * sizeof *places);
     bool ok = builder_start(&builder, text, "[request]") && functions != NULL &&
               places != NULL && add_codes(&builder, profile, functions) &&
-              add_nodes(&builder, profile, functions, places);
+              add_nodes(&builder, profile, clock, functions, places);
     free(functions);
     free(places);
     return builder_end(&builder, ok, true);

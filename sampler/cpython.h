@@ -29,6 +29,8 @@
 #if PY_VERSION_HEX >= 0x030E0000
 #include <internal/pycore_interpframe_structs.h>
 #endif
+#include <internal/pycore_interp.h>
+#include <internal/pycore_runtime.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -141,6 +143,18 @@ static inline bool flame_cpython_text(const PyObject *object, struct flame_text 
                      ? (const void *)(ascii + 1)
                      : (const void *)((const PyCompactUnicodeObject *)object + 1);
     return text->width == 1 || text->width == 2 || text->width == 4;
+}
+
+/* Where the GIL that a thread state waits for has its mutex and conditions. */
+static inline const void *flame_cpython_gil(const PyThreadState *thread, size_t *size)
+{
+    *size = sizeof(struct _gil_runtime_state);
+#if PY_VERSION_HEX >= 0x030C0000
+    return thread->interp->ceval.gil;
+#else
+    (void)thread;
+    return &_PyRuntime.ceval.gil;
+#endif
 }
 
 /* True if the calling thread holds the GIL; safe to ask from any thread. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -38,9 +39,12 @@ static void take_own_sample(struct flame_session *session)
 
     if (walk == FLAME_WALK_TORN) {
         session->quality.rejected++;
-        session->last_cpu_ns = FLAME_CPU_UNKNOWN;
     } else {
-        flame_charge_walked_sigsafe(session, walk, begun, FLAME_CPU_UNKNOWN);
+        struct flame_moment moment = {
+            .now_ns = begun,
+            .cpu_ns = flame_cpu_now_sigsafe(CLOCK_THREAD_CPUTIME_ID),
+            .state = FLAME_RUNNING};
+        flame_charge_walked_sigsafe(session, walk, &moment);
     }
     session->quality.sampling_ns += flame_now_sigsafe() - begun;
 }

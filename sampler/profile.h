@@ -29,23 +29,44 @@ struct flame_code {
     uint32_t first_line; /* of the definition, from 1 */
 };
 
+/* What a thread does with its wall time. */
+enum flame_state {
+    FLAME_RUNNING,  /* on a CPU */
+    FLAME_GIL_WAIT, /* wants the interpreter, which another thread holds */
+    FLAME_BLOCKED,  /* waits for anything else: I/O, a lock, a sleep */
+    FLAME_RUNNABLE, /* could run, but the machine had no CPU for it */
+    FLAME_STATES
+};
+
 /*
  * One place in the call tree: a function called from its parent's place.
  * Node 0 is the root and stands for the request itself; it has no code.
  * A parent's index is always smaller than its children's.
- * wall_ns and samples are self values: of this place as the leaf.
+ * All values are self values: of this place as the leaf.
  */
 struct flame_node {
     uint32_t parent;
-    uint32_t code; /* index into codes; meaningless for node 0 */
-    uint64_t wall_ns;
+    uint32_t code;                  /* index into codes; meaningless for node 0 */
+    uint64_t wall_ns[FLAME_STATES]; /* by state; their sum is the wall time */
+    uint64_t cpu_ns;
     uint64_t samples;
 };
+
+static inline uint64_t flame_node_wall(const struct flame_node *node)
+{
+    uint64_t sum = 0;
+
+    for (int state = 0; state < FLAME_STATES; state++) {
+        sum += node->wall_ns[state];
+    }
+    return sum;
+}
 
 /* How the profile came about and how far it can be trusted. */
 struct flame_quality {
     uint64_t interval_ns;          /* asked */
     uint64_t duration_ns;          /* wall time watched; the sum of all wall_ns */
+    uint64_t cpu_ns;               /* CPU time of the thread meanwhile, exact */
     uint64_t samples;              /* taken */
     uint64_t missed;               /* due, but not taken; their time went to the next */
     uint64_t rejected;             /* reads that faulted or contradicted themselves */
@@ -55,6 +76,8 @@ struct flame_quality {
     uint64_t spacing_deviation_ns; /* its standard deviation */
     uint64_t sampling_ns;          /* spent in the signal handler and the ticker */
     bool deadline_reached;         /* the request ran on after the profile ended */
+    bool gil_wait_known;           /* false: it stands under FLAME_BLOCKED */
+    bool runnable_known;           /* false: that does, too */
 };
 
 /* Valid as long as its owner says; pointers lead into the owner's memory. */

@@ -125,9 +125,21 @@ static void reblock_signals(const struct flame_session *session)
     pthread_sigmask(SIG_BLOCK, &again, NULL);
 }
 
+static void note_thread_state(struct flame_session *session,
+                              PyThreadState *thread_state)
+{
+    size_t size;
+
+    atomic_store(&session->gil, (uintptr_t)flame_cpython_gil(thread_state, &size));
+    session->gil_size = size;
+    atomic_store(&session->thread_state, thread_state);
+}
+
 /* From here on time counts. The ticker does not look before it is told. */
 static void begin(struct flame_session *session, uint64_t max_ns)
 {
+    session->cpu_mark_ns = flame_cpu_now_sigsafe(session->cpu_clock);
+    session->cpu_carried_ns = 0;
     session->started_ns = flame_now_sigsafe();
     session->ends_ns = max_ns == 0 ? UINT64_MAX : session->started_ns + max_ns;
     session->last_ns = session->started_ns;
@@ -138,14 +150,14 @@ static void begin(struct flame_session *session, uint64_t max_ns)
 static int set_up(struct flame_session *session,
                   const struct flame_session_options *options)
 {
-    const PyThreadState *thread_state = PyThreadState_Get();
+    PyThreadState *thread_state = PyThreadState_Get();
 
     session->thread = pthread_self();
     session->tid = (pid_t)syscall(SYS_gettid);
     if (pthread_getcpuclockid(session->thread, &session->cpu_clock) != 0) {
         return -ENOTSUP;
     }
-    atomic_store(&session->thread_state, thread_state);
+    note_thread_state(session, thread_state);
     session->code_type = &PyCode_Type;
     session->entry = flame_cpython_top(thread_state);
     while (session->entry != NULL && flame_cpython_is_shim(session->entry)) {
@@ -157,12 +169,13 @@ static int set_up(struct flame_session *session,
     begin(session, options->max_ns);
     atomic_store(&session->parked, false);
     session->greenlet = NULL;
-    session->last_cpu_ns = FLAME_CPU_UNKNOWN;
     session->last_node = 0;
+    session->last_running_node = 0;
     session->spacing_count = 0;
     session->spacing_sum_ns = 0;
     session->spacing_squares = 0;
     session->quality = (struct flame_quality){.interval_ns = options->interval_ns};
+    flame_offcpu_open(session);
     return 0;
 }
 
@@ -216,7 +229,7 @@ int flame_session_start(const struct flame_session_options *options,
 
 void flame_session_use_thread_state(struct flame_session *session, void *thread_state)
 {
-    atomic_store(&session->thread_state, thread_state);
+    note_thread_state(session, thread_state);
 }
 
 void flame_session_pause(struct flame_session *session)
@@ -230,7 +243,7 @@ void flame_session_resume(struct flame_session *session)
 }
 
 /* The time after the last sample belongs to where that sample was. */
-static void complete(struct flame_session *session, uint64_t end)
+static void complete(struct flame_session *session, uint64_t end, uint64_t cpu_end)
 {
     struct flame_quality *quality = &session->quality;
 
@@ -239,12 +252,10 @@ static void complete(struct flame_session *session, uint64_t end)
     }
     if (session->paused) {
         end = session->paused_at_ns;
+    } else if (!quality->deadline_reached) {
+        flame_charge_note_cpu_sigsafe(session, cpu_end);
     }
-    if (end > session->last_ns) {
-        flame_store_charge_sigsafe(session->store, session->last_node,
-                                   end - session->last_ns, 0);
-        session->last_ns = end;
-    }
+    flame_charge_rest_sigsafe(session, end);
     quality->duration_ns = session->last_ns - session->started_ns - session->paused_ns;
     if (session->spacing_count > 0) {
         double count = (double)session->spacing_count;
@@ -274,13 +285,15 @@ static void leave_ticker(struct flame_session *session)
 void flame_session_stop(struct flame_session *session)
 {
     uint64_t end = flame_now_sigsafe();
+    uint64_t cpu_end = flame_cpu_now_sigsafe(session->cpu_clock);
 
     leave_ticker(session);
+    flame_offcpu_close(session);
     flame_greenlet_detach(session);
     if (pthread_equal(session->thread, pthread_self())) {
         reblock_signals(session);
     }
-    complete(session, end);
+    complete(session, end, cpu_end);
     pthread_mutex_lock(&lock);
     if (--users == 0) {
         flame_guard_remove();

@@ -45,6 +45,9 @@ struct flame_session {
     const void *entry;                  /* frame at start, not of the profile */
     void *greenlet;                     /* strong; NULL: none is known */
     sigset_t blocked_before;            /* signals to block again at the end */
+    int offcpu_file;                    /* a file of /proc; -1: none */
+    _Atomic(uintptr_t) gil;             /* where the GIL's own words begin */
+    size_t gil_size;
 
     /* Time, all CLOCK_MONOTONIC ns. */
     uint64_t interval_ns;
@@ -58,8 +61,10 @@ struct flame_session {
     /* Samples. */
     struct flame_guard guard; /* of the handler */
     uint64_t last_ns;         /* when the last sample was charged */
-    uint64_t last_cpu_ns;     /* CPU clock then, if the thread was off the CPU */
+    uint64_t cpu_mark_ns;     /* the thread's CPU clock then */
+    uint64_t cpu_carried_ns;  /* CPU time not charged to any place yet */
     uint32_t last_node;
+    uint32_t last_running_node;
     uint64_t spacing_count;
     uint64_t spacing_sum_ns;
     unsigned __int128 spacing_squares;
@@ -72,12 +77,6 @@ struct flame_session {
 
     struct flame_profile profile; /* after stop */
 };
-
-#define FLAME_CPU_UNKNOWN UINT64_MAX
-
-uint64_t flame_now_sigsafe(void);
-/* 0 if the clock cannot be read (the thread is gone). */
-uint64_t flame_cpu_now_sigsafe(clockid_t clock);
 
 /* ---- walk_sigsafe.c --------------------------------------------------------- */
 
@@ -98,11 +97,44 @@ enum flame_walk flame_walk_sigsafe(struct flame_session *session,
 /* The index of a code object's function (a PyCodeObject *). */
 uint32_t flame_walk_intern_sigsafe(struct flame_session *session, const void *code);
 
+/* ---- charge_sigsafe.c -------------------------------------------------------- */
+
+uint64_t flame_now_sigsafe(void);
+/* 0 if the clock cannot be read (the thread is gone). */
+uint64_t flame_cpu_now_sigsafe(clockid_t clock);
+
+/* When a sample was taken, and of what. */
+struct flame_moment {
+    uint64_t now_ns;
+    uint64_t cpu_ns; /* the thread's CPU clock */
+    enum flame_state state;
+};
+
 /* Charges the time since the last sample to the path just walked. */
 void flame_charge_walked_sigsafe(struct flame_session *session, enum flame_walk walk,
-                                 uint64_t now_ns, uint64_t cpu_ns);
+                                 const struct flame_moment *moment);
 /* Charges it to the same place as last time. */
-void flame_charge_again_sigsafe(struct flame_session *session, uint64_t now_ns);
+void flame_charge_again_sigsafe(struct flame_session *session,
+                                const struct flame_moment *moment);
+/* Takes note of the CPU time up to now, which is returned; does not charge it to any
+ * place yet. */
+uint64_t flame_charge_note_cpu_sigsafe(struct flame_session *session, uint64_t cpu_ns);
+/* What is left at the end: wall time to the last place, CPU time to the last seen
+ * running. Not a sample. */
+void flame_charge_rest_sigsafe(struct flame_session *session, uint64_t now_ns);
+
+/* ---- offcpu.c ------------------------------------------------------------------ */
+
+/*
+ * Why a thread that is off the CPU is. open: ordinary context, on the watched
+ * thread; it costs one descriptor until close. What cannot be told (no /proc, or
+ * one that belongs to root after setuid) is FLAME_BLOCKED, and
+ * session->quality says which states are known.
+ */
+void flame_offcpu_open(struct flame_session *session);
+void flame_offcpu_close(struct flame_session *session);
+/* The ticker only. FLAME_RUNNING is never the answer. */
+enum flame_state flame_offcpu_state(const struct flame_session *session);
 
 /* ---- handler_sigsafe.c ------------------------------------------------------ */
 

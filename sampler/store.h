@@ -50,9 +50,11 @@ uint32_t flame_store_mark_sigsafe(struct flame_store *store, const char *name);
 /* The child of `parent` for `code`, made if need be; `parent` itself if full. */
 uint32_t flame_store_child_sigsafe(struct flame_store *store, uint32_t parent,
                                    uint32_t code);
-/* Adds one sample and its time to a node. */
+/* Adds time to a node: wall time spent in one state, and CPU time. */
 void flame_store_charge_sigsafe(struct flame_store *store, uint32_t node,
-                                uint64_t wall_ns, uint64_t samples);
+                                enum flame_state state, uint64_t wall_ns,
+                                uint64_t cpu_ns);
+void flame_store_count_sample_sigsafe(struct flame_store *store, uint32_t node);
 
 /* True if anything did not fit since the last call. */
 bool flame_store_overflowed_sigsafe(struct flame_store *store);

@@ -242,10 +242,16 @@ uint32_t flame_store_child_sigsafe(struct flame_store *store, uint32_t parent,
 }
 
 void flame_store_charge_sigsafe(struct flame_store *store, uint32_t node,
-                                uint64_t wall_ns, uint64_t samples)
+                                enum flame_state state, uint64_t wall_ns,
+                                uint64_t cpu_ns)
 {
-    store->nodes[node].wall_ns += wall_ns;
-    store->nodes[node].samples += samples;
+    store->nodes[node].wall_ns[state] += wall_ns;
+    store->nodes[node].cpu_ns += cpu_ns;
+}
+
+void flame_store_count_sample_sigsafe(struct flame_store *store, uint32_t node)
+{
+    store->nodes[node].samples++;
 }
 
 bool flame_store_overflowed_sigsafe(struct flame_store *store)

@@ -74,24 +74,31 @@ static void count_last(struct flame_session *session)
 /* True if the sample was had without the thread's help. */
 static bool sample_from_outside(struct flame_session *session, uint64_t now)
 {
-    uint64_t cpu = flame_cpu_now_sigsafe(session->cpu_clock);
+    struct flame_moment moment = {.now_ns = now, .state = FLAME_BLOCKED};
 
-    if (atomic_load(&session->parked) || cpu == session->last_cpu_ns) {
-        flame_charge_again_sigsafe(session, now);
+    if (atomic_load(&session->parked)) {
+        flame_charge_again_sigsafe(session, &moment);
         return true;
     }
-    if (flame_cpu_now_sigsafe(session->cpu_clock) != cpu) {
+    moment.cpu_ns = flame_cpu_now_sigsafe(session->cpu_clock);
+    if (moment.cpu_ns == session->cpu_mark_ns) {
+        moment.state = flame_offcpu_state(session);
+        flame_charge_again_sigsafe(session, &moment);
+        return true;
+    }
+    if (flame_cpu_now_sigsafe(session->cpu_clock) != moment.cpu_ns) {
         return false;
     }
     enum flame_walk walk = flame_walk_sigsafe(session, &own_guard);
-    if (flame_cpu_now_sigsafe(session->cpu_clock) != cpu) {
+    moment.state = flame_offcpu_state(session);
+    if (flame_cpu_now_sigsafe(session->cpu_clock) != moment.cpu_ns) {
         return false;
     }
     if (walk == FLAME_WALK_TORN) {
         session->quality.rejected++;
         return true;
     }
-    flame_charge_walked_sigsafe(session, walk, now, cpu);
+    flame_charge_walked_sigsafe(session, walk, &moment);
     return true;
 }
 
@@ -125,6 +132,7 @@ static void tick(struct flame_session *session, uint64_t now)
         sample(session, now);
         return;
     }
+    flame_charge_note_cpu_sigsafe(session, flame_cpu_now_sigsafe(session->cpu_clock));
     session->quality.deadline_reached = true;
     atomic_store(&session->active, false);
 }
@@ -273,6 +281,7 @@ void flame_ticker_pause(struct flame_session *session)
     count_last(session);
     session->paused = true;
     session->paused_at_ns = flame_now_sigsafe();
+    flame_charge_note_cpu_sigsafe(session, flame_cpu_now_sigsafe(session->cpu_clock));
     pthread_mutex_unlock(&lock);
 }
 
@@ -283,6 +292,7 @@ void flame_ticker_resume(struct flame_session *session)
     uint64_t away = now - session->paused_at_ns;
     session->paused_ns += away;
     session->last_ns += away;
+    session->cpu_mark_ns = flame_cpu_now_sigsafe(session->cpu_clock);
     session->due_ns = now + jittered(session);
     session->paused = false;
     pthread_cond_broadcast(&changed);
@@ -301,8 +311,11 @@ void flame_ticker_park_begin(struct flame_session *session)
 
 void flame_ticker_park_end(struct flame_session *session)
 {
-    flame_charge_walked_sigsafe(session, FLAME_WALK_WHOLE, flame_now_sigsafe(),
-                                FLAME_CPU_UNKNOWN);
+    struct flame_moment moment = {.now_ns = flame_now_sigsafe(),
+                                  .cpu_ns = flame_cpu_now_sigsafe(session->cpu_clock),
+                                  .state = FLAME_RUNNING};
+
+    flame_charge_walked_sigsafe(session, FLAME_WALK_WHOLE, &moment);
     pthread_mutex_unlock(&lock);
 }
 
@@ -310,8 +323,11 @@ void flame_ticker_unpark(struct flame_session *session)
 {
     pthread_mutex_lock(&lock);
     if (atomic_load(&session->parked)) {
-        flame_charge_again_sigsafe(session, flame_now_sigsafe());
-        session->last_cpu_ns = FLAME_CPU_UNKNOWN;
+        struct flame_moment moment = {.now_ns = flame_now_sigsafe(),
+                                      .state = FLAME_BLOCKED};
+        flame_charge_again_sigsafe(session, &moment);
+        /* What the thread did meanwhile was for others. */
+        session->cpu_mark_ns = flame_cpu_now_sigsafe(session->cpu_clock);
     }
     pthread_mutex_unlock(&lock);
     atomic_store(&session->parked, false);

@@ -1,7 +1,6 @@
 #include "sampler/cpython.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "sampler/session.h"
 
@@ -13,24 +12,6 @@
 #undef Py_NewRef
 #undef Py_XNewRef
 #pragma GCC poison Py_INCREF Py_DECREF Py_XINCREF Py_XDECREF Py_NewRef Py_XNewRef
-
-uint64_t flame_now_sigsafe(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
-uint64_t flame_cpu_now_sigsafe(clockid_t clock)
-{
-    struct timespec now;
-
-    if (clock_gettime(clock, &now) != 0) {
-        return 0;
-    }
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 static uint32_t code_point_at(const struct flame_text *text, size_t index)
 {
@@ -153,60 +134,4 @@ enum flame_walk flame_walk_sigsafe(struct flame_session *session,
         return result;
     }
     return FLAME_WALK_TORN;
-}
-
-/* One sample more, `now_ns` being its time; returns the time it stands for. */
-static uint64_t count_sample(struct flame_session *session, uint64_t now_ns)
-{
-    uint64_t elapsed = now_ns - session->last_ns;
-
-    session->last_ns = now_ns;
-    session->quality.samples++;
-    session->spacing_count++;
-    session->spacing_sum_ns += elapsed;
-    session->spacing_squares += (unsigned __int128)elapsed * elapsed;
-    return elapsed;
-}
-
-/* The node of the path just walked, made if need be. */
-static uint32_t find_node(struct flame_session *session, enum flame_walk walk)
-{
-    struct flame_store *store = session->store;
-    uint32_t depth = session->depth;
-    uint32_t kept = depth < FLAME_DEPTH_MAX ? depth : FLAME_DEPTH_MAX;
-    bool leaf_cut = depth > FLAME_DEPTH_MAX;
-    uint32_t node = 0;
-
-    if (walk == FLAME_WALK_CUT && !leaf_cut) {
-        node = flame_store_child_sigsafe(store, node,
-                                         flame_store_mark_sigsafe(store, "[cut]"));
-    }
-    for (uint32_t i = 1; i <= kept; i++) {
-        uint32_t code = session->path[(depth - i) % FLAME_DEPTH_MAX];
-        node = flame_store_child_sigsafe(store, node, code);
-    }
-    if (leaf_cut) {
-        node = flame_store_child_sigsafe(
-            store, node, flame_store_mark_sigsafe(store, "[deeper frames cut]"));
-    }
-    return node;
-}
-
-void flame_charge_walked_sigsafe(struct flame_session *session, enum flame_walk walk,
-                                 uint64_t now_ns, uint64_t cpu_ns)
-{
-    uint64_t elapsed = count_sample(session, now_ns);
-
-    session->quality.cut += walk == FLAME_WALK_CUT;
-    session->last_node = find_node(session, walk);
-    session->quality.overflow += flame_store_overflowed_sigsafe(session->store);
-    session->last_cpu_ns = cpu_ns;
-    flame_store_charge_sigsafe(session->store, session->last_node, elapsed, 1);
-}
-
-void flame_charge_again_sigsafe(struct flame_session *session, uint64_t now_ns)
-{
-    uint64_t elapsed = count_sample(session, now_ns);
-
-    flame_store_charge_sigsafe(session->store, session->last_node, elapsed, 1);
 }

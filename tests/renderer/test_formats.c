@@ -13,7 +13,8 @@
 
 static void test_folded_golden(void **state)
 {
-    struct flame_tree *tree = flame_tree_from_profile(example_profile());
+    struct flame_tree *tree =
+        flame_tree_from_profile(example_profile(), FLAME_CLOCK_WALL);
     struct flame_writer writer = {0};
     (void)state;
 
@@ -26,7 +27,8 @@ static void test_folded_golden(void **state)
 /* What is written and read again is the same tree: names, files, lines, time. */
 static void test_folded_round_trip(void **state)
 {
-    struct flame_tree *tree = flame_tree_from_profile(example_profile());
+    struct flame_tree *tree =
+        flame_tree_from_profile(example_profile(), FLAME_CLOCK_WALL);
     struct flame_writer once = {0};
     struct flame_writer twice = {0};
     uint64_t ignored;
@@ -73,7 +75,7 @@ static void test_folded_carries_remainders(void **state)
         nodes[i + 1] = (struct flame_node){.code = i, .wall_ns = 400, .samples = 1};
     }
     const struct flame_profile profile = {nodes, COUNT + 1, codes, COUNT, {0}};
-    struct flame_tree *tree = flame_tree_from_profile(&profile);
+    struct flame_tree *tree = flame_tree_from_profile(&profile, FLAME_CLOCK_WALL);
     assert_int_equal(flame_render_folded(tree, &writer), 0);
     assert_int_equal(occurrences(&writer, "\n"), COUNT);
     flame_tree_free(tree);
@@ -86,7 +88,8 @@ static void test_folded_carries_remainders(void **state)
 
 static void test_limit_is_kept(void **state)
 {
-    struct flame_tree *tree = flame_tree_from_profile(example_profile());
+    struct flame_tree *tree =
+        flame_tree_from_profile(example_profile(), FLAME_CLOCK_WALL);
     struct flame_writer writer = {.limit = 100};
     (void)state;
 
@@ -119,7 +122,8 @@ static void render_text(const char *text, enum flame_unit unit,
 
 static void test_svg_golden(void **state)
 {
-    struct flame_tree *tree = flame_tree_from_profile(example_profile());
+    struct flame_tree *tree =
+        flame_tree_from_profile(example_profile(), FLAME_CLOCK_WALL);
     struct flame_writer writer = {0};
     struct flame_writer again = {0};
     struct flame_picture_options narrow = *example_options();
@@ -146,7 +150,7 @@ static void test_svg_of_nothing_says_so(void **state)
         nodes, 1, NULL, 0, {.interval_ns = 1000000, .duration_ns = 300000}};
     const struct flame_picture_options options = {.title = {"GET /", 5},
                                                   .quality = &profile.quality};
-    struct flame_tree *tree = flame_tree_from_profile(&profile);
+    struct flame_tree *tree = flame_tree_from_profile(&profile, FLAME_CLOCK_WALL);
     struct flame_writer writer = {0};
     (void)state;
 

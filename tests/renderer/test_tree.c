@@ -46,7 +46,8 @@ static void assert_consistent(const struct flame_tree *tree)
 
 static void test_example_profile(void **state)
 {
-    struct flame_tree *tree = flame_tree_from_profile(example_profile());
+    struct flame_tree *tree =
+        flame_tree_from_profile(example_profile(), FLAME_CLOCK_WALL);
     (void)state;
 
     assert_non_null(tree);
@@ -72,7 +73,7 @@ static void test_same_function_merges(void **state)
         {1, 1, 13, 1}, {3, 1, 17, 1}, {0, 3, 19, 1},
     };
     const struct flame_profile profile = {nodes, 7, codes, 4, {0}};
-    struct flame_tree *tree = flame_tree_from_profile(&profile);
+    struct flame_tree *tree = flame_tree_from_profile(&profile, FLAME_CLOCK_WALL);
     (void)state;
 
     assert_non_null(tree);
@@ -94,8 +95,8 @@ static void test_order_of_nodes_does_not_matter(void **state)
     static const struct flame_node two[] = {{0, 0, 0, 0}, {0, 1, 2, 1}, {0, 0, 1, 1}};
     const struct flame_profile first = {one, 3, codes, 2, {0}};
     const struct flame_profile second = {two, 3, codes, 2, {0}};
-    struct flame_tree *a = flame_tree_from_profile(&first);
-    struct flame_tree *b = flame_tree_from_profile(&second);
+    struct flame_tree *a = flame_tree_from_profile(&first, FLAME_CLOCK_WALL);
+    struct flame_tree *b = flame_tree_from_profile(&second, FLAME_CLOCK_WALL);
     (void)state;
 
     assert_int_equal(a->place_count, b->place_count);
@@ -108,7 +109,7 @@ static void test_root_alone(void **state)
 {
     static const struct flame_node nodes[] = {{0, 0, 0, 0}};
     const struct flame_profile profile = {nodes, 1, NULL, 0, {0}};
-    struct flame_tree *tree = flame_tree_from_profile(&profile);
+    struct flame_tree *tree = flame_tree_from_profile(&profile, FLAME_CLOCK_WALL);
     (void)state;
 
     assert_non_null(tree);
@@ -123,7 +124,7 @@ static void test_profile_sum_is_clamped(void **state)
     static const struct flame_node nodes[] = {{0, 0, UINT64_MAX - 5, UINT64_MAX},
                                               {0, 0, 10, 10}};
     const struct flame_profile profile = {nodes, 2, codes, 1, {0}};
-    struct flame_tree *tree = flame_tree_from_profile(&profile);
+    struct flame_tree *tree = flame_tree_from_profile(&profile, FLAME_CLOCK_WALL);
     (void)state;
 
     assert_place(tree, 0, "[request]", 0, UINT64_MAX - 5, UINT64_MAX);

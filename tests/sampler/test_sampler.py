@@ -8,14 +8,9 @@ import unittest
 import zlib
 
 import _flameprof
+from watching import busy, measured, profiled, share, weights
 
 BLOCK = bytes(range(256)) * 2000
-
-
-def busy(seconds):
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        pass
 
 
 def seventy():
@@ -30,46 +25,6 @@ def compressing(seconds):
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         zlib.compress(BLOCK)
-
-
-def profiled(work, interval=0.001):
-    session = _flameprof.Session(interval=interval)
-    session.start()
-    try:
-        work()
-    finally:
-        session.stop()
-    return session
-
-
-def measured(*parts):
-    """A profile of the parts, and the share each really had: longer than it
-    wanted to be, on a busy machine."""
-    clock = []
-
-    def work():
-        clock.append(time.perf_counter())
-        for part in parts:
-            part()
-            clock.append(time.perf_counter())
-
-    session = profiled(work)
-    return session, [(b - a) / (clock[-1] - clock[0]) for a, b in zip(clock, clock[1:])]
-
-
-def weights(session):
-    """{(function names, root first): microseconds}"""
-    result = {}
-    for line in session.folded().splitlines():
-        stack, weight = line.rsplit(" ", 1)
-        names = tuple(frame.split(" (")[0] for frame in stack.split(";"))
-        result[names] = result.get(names, 0) + int(weight)
-    return result
-
-
-def share(session, name):
-    found = weights(session)
-    return sum(w for names, w in found.items() if name in names) / sum(found.values())
 
 
 class WhatItSees(unittest.TestCase):

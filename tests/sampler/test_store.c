@@ -79,12 +79,17 @@ static void tree_merges_equal_paths(void **state)
     assert_int_equal(
         flame_store_child_sigsafe(store, flame_store_child_sigsafe(store, 0, a), b),
         ab);
-    flame_store_charge_sigsafe(store, ab, 5, 1);
-    flame_store_charge_sigsafe(store, ab, 7, 1);
+    flame_store_charge_sigsafe(store, ab, FLAME_RUNNING, 5, 3);
+    flame_store_charge_sigsafe(store, ab, FLAME_BLOCKED, 7, 0);
+    flame_store_count_sample_sigsafe(store, ab);
+    flame_store_count_sample_sigsafe(store, ab);
     flame_store_read(store, &profile);
     assert_int_equal(profile.node_count, 5);
     assert_int_equal(profile.code_count, 2);
-    assert_int_equal(profile.nodes[ab].wall_ns, 12);
+    assert_int_equal(profile.nodes[ab].wall_ns[FLAME_RUNNING], 5);
+    assert_int_equal(profile.nodes[ab].wall_ns[FLAME_BLOCKED], 7);
+    assert_int_equal(flame_node_wall(&profile.nodes[ab]), 12);
+    assert_int_equal(profile.nodes[ab].cpu_ns, 3);
     assert_int_equal(profile.nodes[ab].samples, 2);
     for (uint32_t i = 1; i < profile.node_count; i++) {
         assert_true(profile.nodes[i].parent < i);
@@ -148,12 +153,12 @@ static void reset_is_as_new(void **state)
     struct flame_profile profile = {0};
 
     full_of_nodes_charges_the_parent(state);
-    flame_store_charge_sigsafe(store, 0, 3, 1);
+    flame_store_charge_sigsafe(store, 0, FLAME_RUNNING, 3, 1);
     flame_store_reset(store);
     flame_store_read(store, &profile);
     assert_int_equal(profile.node_count, 1);
     assert_int_equal(profile.code_count, 0);
-    assert_int_equal(profile.nodes[0].wall_ns, 0);
+    assert_int_equal(flame_node_wall(&profile.nodes[0]), 0);
     tree_merges_equal_paths(state);
 }
 

@@ -13,7 +13,7 @@ test-sampler: $(SAMPLER_UNITS:%=$(BUILD)/tests/sampler/test_%) $(BUILD)/python #
 	for unit in $(SAMPLER_UNITS); do \
 		ASAN_OPTIONS=handle_segv=0:handle_sigbus=0 $(BUILD)/tests/sampler/test_$$unit || exit 1; \
 	done
-	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -m unittest -v tests/sampler/test_sampler.py
+	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -m unittest discover -v -s tests/sampler
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B tests/sampler/soak.py --seconds 10
 
 soak: $(BUILD)/python ## minutes of an adversarial workload at 10 kHz

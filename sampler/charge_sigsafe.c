@@ -1,0 +1,157 @@
+/*
+ * Where a sample's time goes.
+ *
+ * Wall time since the last sample goes to this one's place, in this one's
+ * state: late and missed ticks cost resolution, not truth. CPU time cannot be
+ * dated so: it is carried until the thread is next seen running, which is where
+ * it is being spent. (Given to whatever sample comes next, a thread that mostly
+ * waits has its work charged to its waiting.)
+ */
+#include <time.h>
+
+#include "sampler/session.h"
+
+uint64_t flame_now_sigsafe(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+uint64_t flame_cpu_now_sigsafe(clockid_t clock)
+{
+    struct timespec now;
+
+    if (clock_gettime(clock, &now) != 0) {
+        return 0;
+    }
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+uint64_t flame_charge_note_cpu_sigsafe(struct flame_session *session, uint64_t cpu_ns)
+{
+    uint64_t used = cpu_ns > session->cpu_mark_ns ? cpu_ns - session->cpu_mark_ns : 0;
+
+    session->quality.cpu_ns += used;
+    session->cpu_carried_ns += used;
+    session->cpu_mark_ns += used;
+    return used;
+}
+
+/* All CPU time not charged yet, for the last node to have. */
+static uint64_t take_carried(struct flame_session *session)
+{
+    uint64_t carried = session->cpu_carried_ns;
+
+    session->cpu_carried_ns = 0;
+    session->last_running_node = session->last_node;
+    return carried;
+}
+
+/* The time since the last sample, of whatever outcome it is. */
+static uint64_t take_elapsed(struct flame_session *session, uint64_t now_ns)
+{
+    uint64_t elapsed = now_ns - session->last_ns;
+
+    session->last_ns = now_ns;
+    session->spacing_count++;
+    session->spacing_sum_ns += elapsed;
+    session->spacing_squares += (unsigned __int128)elapsed * elapsed;
+    return elapsed;
+}
+
+/*
+ * In two cases the CPU clock splits the time better than the moment does. A
+ * thread that waits for a CPU and has run for most of the time since the last
+ * sample ran until just now, at the place where it is; often it was the ticker
+ * that took its CPU. (One that ran little may have slept in between.) And where
+ * ticks were missed, the machine had no CPU for the ticker, so most likely none
+ * for the thread.
+ */
+static bool is_displaced(const struct flame_session *session,
+                         const struct flame_moment *moment, uint64_t elapsed,
+                         uint64_t cpu)
+{
+    return (moment->state == FLAME_RUNNABLE && cpu > elapsed / 2) ||
+           (moment->state == FLAME_RUNNING && elapsed > 2 * session->interval_ns);
+}
+
+static void charge_displaced(struct flame_session *session, uint64_t elapsed,
+                             uint64_t cpu)
+{
+    uint64_t ran = cpu < elapsed ? cpu : elapsed;
+
+    flame_store_charge_sigsafe(session->store, session->last_node, FLAME_RUNNING, ran,
+                               take_carried(session));
+    flame_store_charge_sigsafe(session->store, session->last_node, FLAME_RUNNABLE,
+                               elapsed - ran, 0);
+}
+
+static void charge_last_node(struct flame_session *session,
+                             const struct flame_moment *moment)
+{
+    uint64_t elapsed = take_elapsed(session, moment->now_ns);
+    uint64_t cpu = flame_charge_note_cpu_sigsafe(session, moment->cpu_ns);
+
+    session->quality.samples++;
+    flame_store_count_sample_sigsafe(session->store, session->last_node);
+    if (is_displaced(session, moment, elapsed, cpu)) {
+        charge_displaced(session, elapsed, cpu);
+        return;
+    }
+    flame_store_charge_sigsafe(
+        session->store, session->last_node, moment->state, elapsed,
+        moment->state == FLAME_RUNNING ? take_carried(session) : 0);
+}
+
+/* The node of the path just walked, made if need be. */
+static uint32_t find_node(struct flame_session *session, enum flame_walk walk)
+{
+    struct flame_store *store = session->store;
+    uint32_t depth = session->depth;
+    uint32_t kept = depth < FLAME_DEPTH_MAX ? depth : FLAME_DEPTH_MAX;
+    bool leaf_cut = depth > FLAME_DEPTH_MAX;
+    uint32_t node = 0;
+
+    if (walk == FLAME_WALK_CUT && !leaf_cut) {
+        node = flame_store_child_sigsafe(store, node,
+                                         flame_store_mark_sigsafe(store, "[cut]"));
+    }
+    for (uint32_t i = 1; i <= kept; i++) {
+        uint32_t code = session->path[(depth - i) % FLAME_DEPTH_MAX];
+        node = flame_store_child_sigsafe(store, node, code);
+    }
+    if (leaf_cut) {
+        node = flame_store_child_sigsafe(
+            store, node, flame_store_mark_sigsafe(store, "[deeper frames cut]"));
+    }
+    return node;
+}
+
+void flame_charge_walked_sigsafe(struct flame_session *session, enum flame_walk walk,
+                                 const struct flame_moment *moment)
+{
+    session->quality.cut += walk == FLAME_WALK_CUT;
+    session->last_node = find_node(session, walk);
+    session->quality.overflow += flame_store_overflowed_sigsafe(session->store);
+    charge_last_node(session, moment);
+}
+
+void flame_charge_again_sigsafe(struct flame_session *session,
+                                const struct flame_moment *moment)
+{
+    charge_last_node(session, moment);
+}
+
+void flame_charge_rest_sigsafe(struct flame_session *session, uint64_t now_ns)
+{
+    if (now_ns > session->last_ns) {
+        flame_store_charge_sigsafe(session->store, session->last_node, FLAME_RUNNING,
+                                   now_ns - session->last_ns, 0);
+        session->last_ns = now_ns;
+    }
+    flame_store_charge_sigsafe(session->store, session->last_running_node,
+                               FLAME_RUNNING, 0, session->cpu_carried_ns);
+    session->cpu_carried_ns = 0;
+}

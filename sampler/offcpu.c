@@ -1,0 +1,80 @@
+/*
+ * Why a thread that is off the CPU is: from two files of /proc.
+ *
+ * /proc/self/task/TID/syscall says "running" for one that could run, else the
+ * number and the arguments of the system call it sleeps in. A wait for the GIL is
+ * a futex inside the GIL's own structure: no other wait is. The file cannot be
+ * opened where the process may not be dumped (a server that has dropped root);
+ * then .../stat tells at least who could run.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sampler/session.h"
+
+static int open_file(const struct flame_session *session, const char *name)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/self/task/%ld/%s", (long)session->tid, name);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+void flame_offcpu_open(struct flame_session *session)
+{
+    session->offcpu_file = open_file(session, "syscall");
+    session->quality.gil_wait_known = session->offcpu_file >= 0;
+    if (session->offcpu_file < 0) {
+        session->offcpu_file = open_file(session, "stat");
+    }
+    session->quality.runnable_known = session->offcpu_file >= 0;
+}
+
+void flame_offcpu_close(struct flame_session *session)
+{
+    if (session->offcpu_file >= 0) {
+        close(session->offcpu_file);
+    }
+    session->offcpu_file = -1;
+}
+
+/* "202 0x7f01... ..." */
+static bool waits_for_gil(const struct flame_session *session, const char *line)
+{
+    char *end;
+    long number = strtol(line, &end, 10);
+    uintptr_t gil = atomic_load_explicit(&session->gil, memory_order_relaxed);
+
+    return number == SYS_futex && *end == ' ' &&
+           (uintptr_t)strtoull(end + 1, NULL, 16) - gil < session->gil_size;
+}
+
+/* "4711 (any (name)) R ..." */
+static bool stat_says_running(const char *line)
+{
+    const char *end = strrchr(line, ')');
+
+    return end != NULL && strncmp(end, ") R", 3) == 0;
+}
+
+enum flame_state flame_offcpu_state(const struct flame_session *session)
+{
+    char line[256];
+    ssize_t length = pread(session->offcpu_file, line, sizeof line - 1, 0);
+
+    if (length <= 0) {
+        return FLAME_BLOCKED;
+    }
+    line[length] = '\0';
+    if (!session->quality.gil_wait_known) {
+        return stat_says_running(line) ? FLAME_RUNNABLE : FLAME_BLOCKED;
+    }
+    if (strncmp(line, "running", 7) == 0) {
+        return FLAME_RUNNABLE;
+    }
+    return waits_for_gil(session, line) ? FLAME_GIL_WAIT : FLAME_BLOCKED;
+}

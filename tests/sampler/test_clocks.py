@@ -1,0 +1,144 @@
+"""Every clock: what the request ran, and why it did not."""
+
+import ctypes
+import os
+import threading
+import time
+import unittest
+
+from watching import busy, profiled, seconds, weights
+
+
+def burn(cpu_seconds):
+    """CPU time, however long the machine takes to give it."""
+    end = time.thread_time() + cpu_seconds
+    while time.thread_time() < end:
+        pass
+
+
+def nap(wall_seconds):
+    time.sleep(wall_seconds)
+
+
+def wait_for(lock):
+    lock.acquire(timeout=0.2)
+
+
+def all_of(session, clock):
+    return sum(weights(session, clock).values()) / 1e6
+
+
+class Clocks(unittest.TestCase):
+    def test_computing_and_waiting(self):
+        def work():
+            for _ in range(30):
+                burn(0.01)
+                nap(0.01)
+
+        session = profiled(work)
+        self.assertAlmostEqual(seconds(session, "burn", "cpu"), 0.3, delta=0.01)
+        self.assertLess(seconds(session, "nap", "cpu"), 0.01)
+        self.assertAlmostEqual(
+            seconds(session, "nap", "offcpu"), seconds(session, "nap"), delta=0.02
+        )
+
+    def test_cpu_time_is_exact_in_sum(self):
+        before = time.thread_time()
+        session = profiled(lambda: (burn(0.2), nap(0.1)))
+        after = time.thread_time()
+        used = session.quality()["cpu_ns"] / 1e9
+        self.assertAlmostEqual(used, after - before, delta=0.005)
+        self.assertAlmostEqual(all_of(session, "cpu"), used, delta=0.001)
+
+    def test_wall_is_what_runs_and_what_does_not(self):
+        session = profiled(lambda: (burn(0.3), nap(0.3)))
+        running = all_of(session, "wall") - all_of(session, "offcpu")
+        # By the state at each sample: a busy machine makes that coarse.
+        self.assertAlmostEqual(running, session.quality()["cpu_ns"] / 1e9, delta=0.12)
+
+    def test_bursts_shorter_than_the_interval(self):
+        def work():
+            for _ in range(1000):
+                burn(0.00015)
+                nap(0.0003)
+
+        session = profiled(work)
+        used = session.quality()["cpu_ns"] / 1e9
+        # sleep() itself costs some of it.
+        self.assertGreater(seconds(session, "burn", "cpu") / used, 0.6)
+        self.assertAlmostEqual(all_of(session, "cpu"), used, delta=0.001)
+
+    def test_a_lock_is_not_the_gil(self):
+        held = threading.Lock()
+        held.acquire()
+        session = profiled(lambda: wait_for(held))
+        self.assertGreater(seconds(session, "wait_for", "offcpu"), 0.18)
+        self.assertLess(all_of(session, "gil"), 0.01)
+
+    def test_waiting_for_the_gil(self):
+        stop = threading.Event()
+
+        def others():
+            while not stop.is_set():
+                busy(0.001)
+
+        threads = [threading.Thread(target=others) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            session = profiled(lambda: (burn(0.1), nap(0.1)))
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        self.assertTrue(session.quality()["gil_wait_known"])
+        waited = seconds(session, "burn", "gil")
+        self.assertGreater(waited, 0.1)
+        self.assertLessEqual(waited, seconds(session, "burn", "offcpu"))
+        self.assertAlmostEqual(seconds(session, "burn", "cpu"), 0.1, delta=0.01)
+
+    def test_unknown_clocks_are_refused(self):
+        session = profiled(lambda: None)
+        with self.assertRaisesRegex(ValueError, "wall, cpu, offcpu and gil"):
+            session.folded(clock="cpuu")
+        with self.assertRaises(TypeError):
+            session.folded("cpu")
+
+
+@unittest.skipUnless(os.getuid() == 0, "SKIPPED: only root can drop root")
+class WhoHasDroppedRoot(unittest.TestCase):
+    """As uWSGI with uid=: such a process may not read most of its own /proc."""
+
+    def run_undumpable(self, work):
+        child = os.fork()
+        if child == 0:
+            os._exit(self.in_child(work))
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    @staticmethod
+    def in_child(work):
+        try:
+            os.setgid(65534)
+            os.setuid(65534)
+            dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
+            return 0 if dumpable != 1 and work() else 1
+        except BaseException:
+            return 2
+
+    def test_waiting_and_computing_are_told_apart(self):
+        def work():
+            session = profiled(lambda: (burn(0.1), nap(0.1)))
+            quality = session.quality()
+            return (
+                not quality["gil_wait_known"]
+                and quality["runnable_known"]
+                and seconds(session, "nap", "offcpu") > 0.09
+                and abs(seconds(session, "burn", "cpu") - 0.1) < 0.01
+                and all_of(session, "gil") == 0
+            )
+
+        self.assertEqual(self.run_undumpable(work), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,57 @@
+"""What the sampler's tests share: work of known length, profiles as weights."""
+
+import time
+
+import _flameprof
+
+
+def busy(seconds):
+    """Wall time, whether the machine let us run or not."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+def profiled(work, interval=0.001):
+    session = _flameprof.Session(interval=interval)
+    session.start()
+    try:
+        work()
+    finally:
+        session.stop()
+    return session
+
+
+def measured(*parts):
+    """A profile of the parts, and the share each really had: longer than it
+    wanted to be, on a busy machine."""
+    clock = []
+
+    def work():
+        clock.append(time.perf_counter())
+        for part in parts:
+            part()
+            clock.append(time.perf_counter())
+
+    session = profiled(work)
+    return session, [(b - a) / (clock[-1] - clock[0]) for a, b in zip(clock, clock[1:])]
+
+
+def weights(session, clock="wall"):
+    """{(function names, root first): microseconds}"""
+    result = {}
+    for line in session.folded(clock=clock).splitlines():
+        stack, weight = line.rsplit(" ", 1)
+        names = tuple(frame.split(" (")[0] for frame in stack.split(";"))
+        result[names] = result.get(names, 0) + int(weight)
+    return result
+
+
+def seconds(session, name, clock="wall"):
+    """Spent under the function, however deep."""
+    found = weights(session, clock)
+    return sum(w for names, w in found.items() if name in names) / 1e6
+
+
+def share(session, name):
+    return seconds(session, name) / (sum(weights(session).values()) / 1e6)
