@@ -5,9 +5,11 @@
  *  "title", "subtitle", "quality", "warning": text of the title block,
  *  "margin", "row", "rows", "size": measures, "palette": colours,
  *  "functions": [name, file, line, colour, ...],
- *  "tree": [levels up, function, total weight, total samples, ...]}
+ *  "tree": [levels up, function, total weight, total samples, ...],
+ *  "times": [running, waiting for the GIL, blocked, without a CPU, CPU time, ...]}
  * The tree is in preorder; a place's depth is that of the one before it, plus
- * one, minus `levels up`. Samples are left out where they are not known.
+ * one, minus `levels up`. Samples and times are left out where they are not known;
+ * times are total, in nanoseconds.
  */
 #include "renderer/svg.h"
 
@@ -115,6 +117,23 @@ static void write_tree(struct flame_writer *writer, const struct flame_tree *tre
     flame_write_text(writer, "]");
 }
 
+static void write_times(struct flame_writer *writer, const struct flame_tree *tree)
+{
+    if (!tree->has_times)
+        return;
+    write_key(writer, "times");
+    for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
+        const struct flame_times *times = &tree->places[i].times;
+        flame_write_text(writer, i == 0 ? "[\n" : i % 16 == 0 ? ",\n" : ",");
+        for (int state = 0; state < FLAME_STATES; state++) {
+            write_weight(writer, times->wall[state]);
+            flame_write_text(writer, ",");
+        }
+        write_weight(writer, times->cpu);
+    }
+    flame_write_text(writer, "]");
+}
+
 void flame_write_data(struct flame_writer *writer, const struct flame_tree *tree,
                       const struct flame_picture_options *options)
 {
@@ -127,5 +146,6 @@ void flame_write_data(struct flame_writer *writer, const struct flame_tree *tree
     write_measures(writer);
     write_functions(writer, tree);
     write_tree(writer, tree);
+    write_times(writer, tree);
     flame_write_text(writer, "}</script>\n");
 }

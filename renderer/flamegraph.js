@@ -62,6 +62,9 @@ function readTree() {
 const tree = readTree();
 data.tree = null;
 
+/* What wall time went into, as in data.times. */
+const TIMES = ['running', 'waiting for the GIL', 'blocked', 'no CPU free', 'CPU time'];
+
 const nameOf = (place) => data.functions[tree.name[place] * 4];
 const fileOf = (place) => data.functions[tree.name[place] * 4 + 1];
 const lineOf = (place) => data.functions[tree.name[place] * 4 + 2];
@@ -85,6 +88,13 @@ function duration(value) {
 
 const weight = (value) => (data.time ? duration(value) : grouped(value));
 const percent = (part, whole) => (whole ? (part / whole) * 100 : 0).toFixed(2) + ' %';
+/* Half the width of the 95 % confidence interval of a share, in percent. */
+function uncertainty(part) {
+  const share = part / tree.total[0];
+  const count = tree.samples[0];
+  return (196 * Math.sqrt(share * (1 - share) / count) + 50 / count).toFixed(2) + ' %';
+}
+
 const frames = (count) => grouped(count) + (count === 1 ? ' frame' : ' frames');
 
 /* The font that is really there may be another than the one asked for. */
@@ -383,8 +393,13 @@ const tip = {
     }
     table.append(row('self', weight(self), self));
     if (data.samples && data.time) {
-      table.append(row('samples', grouped(tree.samples[place])));
+      table.append(row('samples', grouped(tree.samples[place])),
+        row('certain to', '± ' + uncertainty(tree.total[place])));
     }
+    TIMES.forEach((name, i) => {
+      const time = data.times ? Number(data.times[place * TIMES.length + i]) : 0;
+      if (time > 0) table.append(row(name, duration(time)));
+    });
     this.box.replaceChildren(element(HTML, 'h2', {}, nameOf(place).slice(0, 400)));
     if (fileOf(place) !== '') {
       this.box.append(element(HTML, 'p', {},

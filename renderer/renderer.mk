@@ -20,4 +20,4 @@ $(RENDERER_OBJ)/%.o: renderer/%.c $(RENDERER_HEADERS) VERSION
 	$(CC) $(CFLAGS) $(RENDERER_FLAGS) -c -o $@ $<
 
 $(BUILD)/flameprof: $(RENDERER_OBJ)/command.o $(RENDERER_OBJS)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ldl
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ldl -lm

@@ -3,6 +3,8 @@
  */
 #include "renderer/svg.h"
 
+#include <math.h>
+
 static void write_count(struct flame_writer *writer, uint64_t count, const char *what)
 {
     flame_write_text(writer, " · ");
@@ -17,12 +19,79 @@ static void write_count_if_any(struct flame_writer *writer, uint64_t count,
         write_count(writer, count, what);
 }
 
+void flame_write_times(struct flame_writer *writer, const struct flame_times *times)
+{
+    static const char *const names[FLAME_STATES] = {
+        [FLAME_RUNNING] = "running ",
+        [FLAME_GIL_WAIT] = "waiting for the GIL ",
+        [FLAME_BLOCKED] = "blocked ",
+        [FLAME_RUNNABLE] = "no CPU free ",
+    };
+    const char *separator = "";
+
+    for (int state = 0; state < FLAME_STATES; state++) {
+        if (times->wall[state] == 0)
+            continue;
+        flame_write_text(writer, separator);
+        flame_write_text(writer, names[state]);
+        flame_write_duration(writer, times->wall[state]);
+        separator = ", ";
+    }
+    flame_write_text(writer, separator);
+    flame_write_text(writer, "CPU time ");
+    flame_write_duration(writer, times->cpu);
+}
+
+/* The normal approximation, widened by half a sample so that 0 % is not certain. */
+void flame_write_confidence(struct flame_writer *writer, uint64_t part, uint64_t whole,
+                            uint64_t samples)
+{
+    if (samples == 0 || whole == 0)
+        return;
+    double share = (double)part / (double)whole;
+    double count = (double)samples;
+    double half = 1.96 * sqrt(share * (1 - share) / count) + 0.5 / count;
+
+    flame_write_text(writer, " ± ");
+    flame_write_percent(writer, (uint64_t)(half * 1e6), 1000000);
+}
+
+/* Below this many samples, or with more time missed, no share can be trusted. */
+#define SAMPLES_TO_TRUST 30
+#define MISSED_PERCENT_TO_TRUST 10
+
+static bool is_thin(const struct flame_quality *quality)
+{
+    uint64_t due = quality->samples + quality->missed;
+
+    return quality->samples < SAMPLES_TO_TRUST ||
+           quality->missed * 100 > due * MISSED_PERCENT_TO_TRUST;
+}
+
+static void write_thin(struct flame_writer *writer, const struct flame_quality *quality)
+{
+    if (quality->samples < SAMPLES_TO_TRUST) {
+        flame_write_text(writer, "Only ");
+        flame_write_unsigned(writer, quality->samples);
+        flame_write_text(writer, quality->samples == 1 ? " sample:" : " samples:");
+        flame_write_text(writer,
+                         " too few to trust the shares. Ask again with a shorter "
+                         "interval=.");
+        return;
+    }
+    flame_write_percent(writer, quality->missed, quality->samples + quality->missed);
+    flame_write_text(writer, " of the samples were missed: the machine is too busy for "
+                             "this interval, small shares are uncertain.");
+}
+
 void flame_write_quality(struct flame_writer *writer,
                          const struct flame_quality *quality)
 {
     if (quality == NULL)
         return;
     flame_write_duration(writer, quality->duration_ns);
+    flame_write_text(writer, ", CPU time ");
+    flame_write_duration(writer, quality->cpu_ns);
     write_count(writer, quality->samples,
                 quality->samples == 1 ? " sample" : " samples");
     flame_write_text(writer, " · interval ");
@@ -56,6 +125,11 @@ void flame_write_warnings(struct flame_writer *writer,
     flame_write_bytes(writer, options->warning.data, options->warning.length);
     if (quality == NULL)
         return;
+    if (is_thin(quality)) {
+        if (writer->length != 0)
+            flame_write_text(writer, " ");
+        write_thin(writer, quality);
+    }
     if (quality->deadline_reached)
         write_sentence(writer, "The profile reached its time limit; "
                                "the request ran on after it.");

@@ -159,11 +159,18 @@ static void write_tooltip(struct picture *picture, const struct flame_place *pla
     }
     flame_write_text(writer, "\n");
     write_weight(picture, place->total);
+    if (picture->tree->is_time)
+        flame_write_confidence(writer, place->total, picture->tree->places[0].total,
+                               picture->tree->places[0].samples);
     flame_write_text(writer, "; self ");
     write_weight(picture, place->self);
     if (picture->tree->has_samples && picture->tree->is_time) {
         flame_write_text(writer, "; samples ");
         flame_write_grouped(writer, place->samples);
+    }
+    if (picture->tree->has_times) {
+        flame_write_text(writer, "\n");
+        flame_write_times(writer, &place->times);
     }
     flame_write_text(writer, "</title>");
 }

@@ -67,6 +67,11 @@ void flame_write_quality(struct flame_writer *writer,
                          const struct flame_quality *quality);
 void flame_write_warnings(struct flame_writer *writer,
                           const struct flame_picture_options *options);
+/* "running 1.20 s, blocked 30.0 ms, CPU 1.18 s": what is not zero. */
+void flame_write_times(struct flame_writer *writer, const struct flame_times *times);
+/* " ± 1.20 %": half the width of the 95 % confidence interval of a share. */
+void flame_write_confidence(struct flame_writer *writer, uint64_t part, uint64_t whole,
+                            uint64_t samples);
 /* Why there is no graph. */
 void flame_write_nothing(struct flame_writer *writer,
                          const struct flame_picture_options *options);

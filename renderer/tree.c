@@ -15,6 +15,7 @@ struct sprout {
     uint32_t function;
     uint64_t self;
     uint64_t samples;
+    struct flame_times times; /* self */
 };
 
 /* Open addressing: indices + 1, 0 for free. Hits are verified by the caller. */
@@ -239,6 +240,13 @@ static void add_weight(struct builder *builder, uint32_t sprout, uint64_t weight
     add_clamped(&builder->sprouts[sprout].samples, &builder->samples, samples);
 }
 
+static void add_times(struct flame_times *sum, const struct flame_times *times)
+{
+    for (int state = 0; state < FLAME_STATES; state++)
+        sum->wall[state] += times->wall[state];
+    sum->cpu += times->cpu;
+}
+
 /* ---- from the builder to preorder --------------------------------------------- */
 
 static int compare_slices(struct flame_slice a, struct flame_slice b)
@@ -359,7 +367,8 @@ static void lay_out(const struct builder *builder, const struct links *links,
         places[count++] = (struct flame_place){.function = from->function,
                                                .depth = depth,
                                                .self = from->self,
-                                               .self_samples = from->samples};
+                                               .self_samples = from->samples,
+                                               .times = from->times};
         if (links->child[sprout] != NONE) {
             sprout = links->child[sprout];
             depth++;
@@ -386,6 +395,7 @@ static void close_places(struct flame_place *places, const uint32_t *open,
             struct flame_place *parent = &places[open[open_count - 2]];
             parent->total += place->total;
             parent->samples += place->samples;
+            add_times(&parent->times, &place->times);
         }
     }
 }
@@ -487,18 +497,28 @@ static uint64_t weigh(const struct flame_node *node, enum flame_clock clock)
     }
 }
 
+static void add_node(struct builder *builder, uint32_t sprout,
+                     const struct flame_node *node, enum flame_clock clock)
+{
+    struct flame_times times = {.cpu = node->cpu_ns};
+
+    memcpy(times.wall, node->wall_ns, sizeof times.wall);
+    add_weight(builder, sprout, weigh(node, clock), node->samples);
+    add_times(&builder->sprouts[sprout].times, &times);
+}
+
 static bool add_nodes(struct builder *builder, const struct flame_profile *profile,
                       enum flame_clock clock, const uint32_t *functions,
                       uint32_t *places)
 {
     places[0] = 0;
-    add_weight(builder, 0, weigh(&profile->nodes[0], clock), profile->nodes[0].samples);
+    add_node(builder, 0, &profile->nodes[0], clock);
     for (uint32_t i = 1; i < profile->node_count; i++) {
         const struct flame_node *node = &profile->nodes[i];
         places[i] = intern_child(builder, places[node->parent], functions[node->code]);
         if (places[i] == NONE)
             return false;
-        add_weight(builder, places[i], weigh(node, clock), node->samples);
+        add_node(builder, places[i], node, clock);
     }
     return true;
 }
@@ -531,7 +551,10 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
               add_nodes(&builder, profile, clock, functions, places);
     free(functions);
     free(places);
-    return builder_end(&builder, ok, true);
+    struct flame_tree *tree = builder_end(&builder, ok, true);
+    if (tree != NULL)
+        tree->has_times = true;
+    return tree;
 }
 
 /* ---- from folded text ----------------------------------------------------------- */

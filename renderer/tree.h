@@ -15,6 +15,13 @@ struct flame_function {
     uint32_t line;           /* 0: not known */
 };
 
+/* Where wall time went, and CPU time: nanoseconds. Their sum may exceed the place's
+ * weight where the tree weighs another clock than wall time. */
+struct flame_times {
+    uint64_t wall[FLAME_STATES];
+    uint64_t cpu;
+};
+
 struct flame_place {
     uint32_t function;
     uint32_t depth; /* of the root: 0 */
@@ -22,7 +29,8 @@ struct flame_place {
     uint64_t self; /* nanoseconds, or samples for FLAME_UNIT_SAMPLES */
     uint64_t total;
     uint64_t self_samples;
-    uint64_t samples; /* total */
+    uint64_t samples;         /* total */
+    struct flame_times times; /* total; all zero where they are not known */
 };
 
 /* Immutable once built: any number of threads may read it. */
@@ -33,6 +41,7 @@ struct flame_tree {
     uint32_t place_count;
     bool is_time;     /* weights are nanoseconds */
     bool has_samples; /* the sample counts are known */
+    bool has_times;   /* of each place */
     char *text;       /* what the functions' slices lead into */
 };
 

@@ -8,7 +8,7 @@ $(REQUEST_TEST): tests/middleware/test_request.c \
 		| $(RENDERER_OBJ)/assets.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -DFLAME_VERSION='"$(VERSION)"' -I. \
-		-I$(RENDERER_OBJ) -o $@ $^ -lcmocka -ldl
+		-I$(RENDERER_OBJ) -o $@ $^ -lcmocka -ldl -lm
 
 .PHONY: test-request test-wsgi
 test-request: $(REQUEST_TEST) ## what is asked, by whom: tables under sanitizers

@@ -17,7 +17,7 @@ $(RENDERER_TEST_OBJ)/%.o: tests/renderer/%.c tests/renderer/support.h $(RENDERER
 $(RENDERER_TESTS:%=$(BUILD)/tests/renderer/%): $(BUILD)/tests/renderer/%: \
     $(RENDERER_TEST_OBJ)/%.o $(RENDERER_TEST_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(RENDERER_SANITIZE) -o $@ $^ -lcmocka -ldl
+	$(CC) $(CFLAGS) $(RENDERER_SANITIZE) -o $@ $^ -lcmocka -ldl -lm
 
 .PHONY: test-renderer test-renderer-c test-command bless-renderer
 test-renderer: test-renderer-c test-command ## the tree and the formats, the command, the picture in a browser
