@@ -94,7 +94,8 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
     char title[2200];
     char subtitle[2200];
     char warning[1200];
-    struct flame_picture_options options = {.quality = &profile->quality};
+    struct flame_picture_options options = {.quality = &profile->quality,
+                                            .clock = params->clock};
     int length;
 
     length = snprintf(title, sizeof title, "%.*s %.*s", width(outcome->method),

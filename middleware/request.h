@@ -69,7 +69,7 @@ struct flame_params {
     uint64_t interval_ns;
     enum flame_format format;
     enum flame_clock clock; /* of folded, and of the picture */
-    bool head; /* HEAD: headers only */
+    bool head;              /* HEAD: headers only */
 };
 
 #define FLAME_SENTENCE_SIZE 512 /* enough for every sentence, with its NUL */

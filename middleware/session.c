@@ -120,6 +120,7 @@ static PyObject *rendered(struct session_object *self, enum flame_format format,
         return NULL;
     }
     options.quality = &profile->quality;
+    options.clock = clock;
     Py_BEGIN_ALLOW_THREADS
     struct flame_tree *tree = flame_tree_from_profile(profile, clock);
     error = tree == NULL ? -ENOMEM : flame_render(format, tree, &options, &writer);

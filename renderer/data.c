@@ -49,7 +49,7 @@ static void write_sentences(struct flame_writer *writer,
     write_key(writer, "subtitle");
     write_string(writer, options->subtitle);
     write_key(writer, "quality");
-    flame_write_quality(&sentence, options->quality);
+    flame_write_quality(&sentence, options);
     write_string(writer, flame_writer_slice(&sentence));
     sentence.length = 0;
     write_key(writer, "warning");

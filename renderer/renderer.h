@@ -80,6 +80,7 @@ struct flame_picture_options {
     struct flame_slice subtitle;         /* "status 200, uWSGI 2.0.21, Python 3.11" */
     struct flame_slice warning;          /* "The application raised ValueError." */
     const struct flame_quality *quality; /* NULL: unknown (folded input) */
+    enum flame_clock clock;              /* what the tree's weights are */
     uint32_t width;                      /* px of the static picture; 0: 1200 */
 };
 

@@ -84,9 +84,31 @@ static void write_thin(struct flame_writer *writer, const struct flame_quality *
                              "this interval, small shares are uncertain.");
 }
 
-void flame_write_quality(struct flame_writer *writer,
-                         const struct flame_quality *quality)
+/* What the widths are, in words. */
+static const char *clock_in_words(enum flame_clock clock)
 {
+    switch (clock) {
+    case FLAME_CLOCK_CPU:
+        return "CPU time";
+    case FLAME_CLOCK_OFFCPU:
+        return "time off the CPU";
+    case FLAME_CLOCK_GIL:
+        return "time waiting for the GIL";
+    default:
+        return "wall time";
+    }
+}
+
+void flame_write_quality(struct flame_writer *writer,
+                         const struct flame_picture_options *options)
+{
+    const struct flame_quality *quality = options->quality;
+
+    if (options->clock != FLAME_CLOCK_WALL) {
+        flame_write_text(writer, "widths are ");
+        flame_write_text(writer, clock_in_words(options->clock));
+        flame_write_text(writer, quality == NULL ? "" : " · ");
+    }
     if (quality == NULL)
         return;
     flame_write_duration(writer, quality->duration_ns);
@@ -143,6 +165,12 @@ void flame_write_nothing(struct flame_writer *writer,
 {
     const struct flame_quality *quality = options->quality;
 
+    if (options->clock != FLAME_CLOCK_WALL) {
+        flame_write_text(writer, "There is nothing to draw: no ");
+        flame_write_text(writer, clock_in_words(options->clock));
+        flame_write_text(writer, " at all.");
+        return;
+    }
     flame_write_text(writer, "There is nothing to draw: no samples.");
     if (quality == NULL || quality->duration_ns >= quality->interval_ns)
         return;

@@ -100,7 +100,7 @@ static void write_head(struct picture *picture, struct flame_writer *sentence)
     write_paragraph(picture, title, plain, TITLE_SIZE, 1);
     picture->y += 2;
     write_paragraph(picture, options->subtitle, quiet, TEXT_SIZE, LINES_MAX);
-    flame_write_quality(sentence, options->quality);
+    flame_write_quality(sentence, options);
     write_sentence(picture, sentence, quiet);
     flame_write_warnings(sentence, options);
     write_sentence(picture, sentence, alarm);

@@ -64,7 +64,7 @@ bool flame_view_next(struct flame_view *view, struct flame_box *box);
 
 /* The sentences of the title block and of the foot; nothing if there is none. */
 void flame_write_quality(struct flame_writer *writer,
-                         const struct flame_quality *quality);
+                         const struct flame_picture_options *options);
 void flame_write_warnings(struct flame_writer *writer,
                           const struct flame_picture_options *options);
 /* "running 1.20 s, blocked 30.0 ms, CPU 1.18 s": what is not zero. */

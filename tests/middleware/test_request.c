@@ -160,6 +160,22 @@ static void queries_that_are_ours(void **state)
     }
 }
 
+static void clocks_are_read(void **state)
+{
+    struct flame_params params;
+    char sentence[FLAME_SENTENCE_SIZE];
+
+    (void)state;
+    assert_int_equal(ask("flamegraph=1", &params, sentence), FLAME_PROFILE);
+    assert_int_equal(params.clock, FLAME_CLOCK_WALL);
+    ask("flamegraph=1&flamegraph_clock=cpu", &params, sentence);
+    assert_int_equal(params.clock, FLAME_CLOCK_CPU);
+    ask("flamegraph=1&flamegraph_clock=offcpu", &params, sentence);
+    assert_int_equal(params.clock, FLAME_CLOCK_OFFCPU);
+    ask("flamegraph=1&flamegraph_clock=gil", &params, sentence);
+    assert_int_equal(params.clock, FLAME_CLOCK_GIL);
+}
+
 static void seconds_are_exact(void **state)
 {
     static const struct {
@@ -232,6 +248,8 @@ static void nonsense_gets_one_sentence(void **state)
         {"flamegraph=1&flamegraph_format=SVG", "svg, folded or png"},
         {"flamegraph=1&flamegraph_format=", "flamegraph_format=\"\""},
         {"flamegraph=1&flamegraph_nonsense=1", "flamegraph_nonsense"},
+        {"flamegraph=1&flamegraph_clock=Wall", "wall, cpu, offcpu or gil"},
+        {"flamegraph=1&flamegraph_clock=", "flamegraph_clock=\"\""},
     };
 
     (void)state;
@@ -429,6 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queries_that_are_not_ours),
         cmocka_unit_test(queries_that_are_ours),
+        cmocka_unit_test(clocks_are_read),
         cmocka_unit_test(seconds_are_exact),
         cmocka_unit_test(nonsense_gets_one_sentence),
         cmocka_unit_test(long_values_are_bounded),

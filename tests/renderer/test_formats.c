@@ -162,6 +162,34 @@ static void test_svg_of_nothing_says_so(void **state)
 }
 
 /* Whatever names say, the markup is ours: two scripts, one style, no CDATA more. */
+static void test_every_clock_says_which_it_is(void **state)
+{
+    static const struct {
+        enum flame_clock clock;
+        const char *total; /* of the example */
+        const char *said;
+    } cases[] = {
+        {FLAME_CLOCK_WALL, "1.500 s, 100.00 %", "interval"},
+        {FLAME_CLOCK_CPU, "1.110 s, 100.00 %", "widths are CPU time"},
+        {FLAME_CLOCK_OFFCPU, "400.0 ms, 100.00 %", "widths are time off the CPU"},
+        {FLAME_CLOCK_GIL, "20.00 ms, 100.00 %", "widths are time waiting for the GIL"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct flame_picture_options options = *example_options();
+        struct flame_tree *tree =
+            flame_tree_from_profile(example_profile(), cases[i].clock);
+        struct flame_writer writer = {0};
+        options.clock = cases[i].clock;
+        assert_int_equal(flame_render_svg(tree, &options, &writer), 0);
+        assert_true(occurrences(&writer, cases[i].total) >= 1);
+        assert_true(occurrences(&writer, cases[i].said) >= 1);
+        flame_writer_free(&writer);
+        flame_tree_free(tree);
+    }
+}
+
 static void test_svg_hostile_text(void **state)
 {
     static const char hostile[] =
@@ -300,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_limit_is_kept),
         cmocka_unit_test(test_svg_golden),
         cmocka_unit_test(test_svg_of_nothing_says_so),
+        cmocka_unit_test(test_every_clock_says_which_it_is),
         cmocka_unit_test(test_svg_hostile_text),
         cmocka_unit_test(test_svg_deep_stacks_are_capped),
         cmocka_unit_test(test_svg_culls),
