@@ -515,7 +515,9 @@ static bool add_nodes(struct builder *builder, const struct flame_profile *profi
     add_node(builder, 0, &profile->nodes[0], clock);
     for (uint32_t i = 1; i < profile->node_count; i++) {
         const struct flame_node *node = &profile->nodes[i];
-        places[i] = intern_child(builder, places[node->parent], functions[node->code]);
+        places[i] = places[node->parent];
+        if (node->code != FLAME_CODE_OF_PARENT)
+            places[i] = intern_child(builder, places[i], functions[node->code]);
         if (places[i] == NONE)
             return false;
         add_node(builder, places[i], node, clock);

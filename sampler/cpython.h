@@ -121,6 +121,40 @@ static inline const PyObject *flame_cpython_name(const PyCodeObject *code)
 }
 
 /*
+ * The instruction a frame executes, in code units from the first, or UINT32_MAX
+ * where the table of positions does not say more than the line (before 3.11).
+ */
+static inline uint32_t flame_cpython_instruction(const flame_frame *frame,
+                                                 const PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return (uint32_t)(frame->instr_ptr - _PyCode_CODE(code));
+#elif PY_VERSION_HEX >= 0x030B0000
+    return (uint32_t)(frame->prev_instr - _PyCode_CODE(code));
+#else
+    (void)frame;
+    (void)code;
+    return UINT32_MAX;
+#endif
+}
+
+/* The table of positions, as position.h reads it; empty where it is another. */
+static inline const unsigned char *flame_cpython_positions(const PyCodeObject *code,
+                                                           size_t *size)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    const PyBytesObject *table = (const PyBytesObject *)code->co_linetable;
+
+    *size = (size_t)Py_SIZE(table);
+    return (const unsigned char *)table->ob_sval;
+#else
+    (void)code;
+    *size = 0;
+    return NULL;
+#endif
+}
+
+/*
  * The code points of a str: false if it has none to read in place (a str of
  * before 3.12 that was never made ready).
  */

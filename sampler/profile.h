@@ -26,8 +26,11 @@ struct flame_slice {
 struct flame_code {
     struct flame_slice name; /* qualified where Python knows it (3.11+) */
     struct flame_slice file;
-    uint32_t first_line; /* of the definition, from 1 */
+    uint32_t first_line; /* of the definition, from 1; of a call: its line */
 };
+
+/* In place of a code: this node is no place of its own, but its parent. */
+#define FLAME_CODE_OF_PARENT UINT32_MAX
 
 /* What a thread does with its wall time. */
 enum flame_state {
@@ -46,7 +49,7 @@ enum flame_state {
  */
 struct flame_node {
     uint32_t parent;
-    uint32_t code;                  /* index into codes; meaningless for node 0 */
+    uint32_t code; /* into codes, or FLAME_CODE_OF_PARENT; of node 0: none */
     uint64_t wall_ns[FLAME_STATES]; /* by state; their sum is the wall time */
     uint64_t cpu_ns;
     uint64_t samples;

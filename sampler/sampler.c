@@ -277,6 +277,7 @@ static void leave_ticker(struct flame_session *session)
     while (flame_handler_take_back(session) == FLAME_ANSWERING) {
         sched_yield(); /* only if this is not the watched thread; microseconds */
     }
+    flame_sites_name(session->store);
     if (held != NULL) {
         PyEval_RestoreThread(held);
     }

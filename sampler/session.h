@@ -70,6 +70,7 @@ struct flame_session {
     unsigned __int128 spacing_squares;
     struct flame_quality quality;
     struct flame_store *store;
+    uint32_t site; /* of the leaf, a code; FLAME_NONE: none */
     uint32_t depth;
     uint32_t path[FLAME_DEPTH_MAX]; /* codes, leaf first, as a ring */
     char name[FLAME_NAME_MAX];
@@ -122,6 +123,15 @@ uint64_t flame_charge_note_cpu_sigsafe(struct flame_session *session, uint64_t c
 /* What is left at the end: wall time to the last place, CPU time to the last seen
  * running. Not a sample. */
 void flame_charge_rest_sigsafe(struct flame_session *session, uint64_t now_ns);
+
+/* ---- sites.c ------------------------------------------------------------------- */
+
+/*
+ * Names what the leaves were doing, from the application's source files, and gives
+ * the time of those that were not calling anything to the function itself. Reads
+ * files; ordinary context, GIL not needed, nothing sampled any more.
+ */
+void flame_sites_name(struct flame_store *store);
 
 /* ---- offcpu.c ------------------------------------------------------------------ */
 

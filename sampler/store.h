@@ -10,10 +10,12 @@
 #ifndef FLAME_SAMPLER_STORE_H
 #define FLAME_SAMPLER_STORE_H
 
+#include "sampler/position.h"
 #include "sampler/profile.h"
 
 #define FLAME_NODES_MAX 65536u
 #define FLAME_CODES_MAX 16384u
+#define FLAME_SITES_MAX 8192u
 #define FLAME_NAMES_BYTES (4u << 20)
 #define FLAME_NONE UINT32_MAX
 
@@ -44,6 +46,31 @@ uint32_t flame_store_cached_sigsafe(const struct flame_store *store,
 uint32_t flame_store_code_sigsafe(struct flame_store *store,
                                   const struct flame_code_key *key,
                                   struct flame_slice name, struct flame_slice file);
+/*
+ * Sites: places within a function that a leaf can stand at, each with an index of
+ * its own beside the functions'. Its name is empty until flame_store_name().
+ */
+struct flame_site {
+    uint32_t code; /* the function's index; FLAME_NONE: this is no site */
+    struct flame_position position;
+};
+
+/* True if this instruction was asked for before; *index: FLAME_NONE, it is no site. */
+bool flame_store_site_known_sigsafe(const struct flame_store *store, uint32_t code,
+                                    uint32_t instruction, uint32_t *index);
+/* Remembers an instruction; position NULL: it is no site. FLAME_NONE also if full. */
+uint32_t flame_store_site_sigsafe(struct flame_store *store, uint32_t code,
+                                  uint32_t instruction,
+                                  const struct flame_position *position);
+/* For ordinary context, once nothing is sampled any more. */
+const struct flame_site *flame_store_site_at(const struct flame_store *store,
+                                             uint32_t index);
+/* Names a site; left without a name if there is no room. */
+void flame_store_name(struct flame_store *store, uint32_t index,
+                      struct flame_slice name);
+/* The node's time is its parent's own from here on. */
+void flame_store_give_to_parent(struct flame_store *store, uint32_t node);
+
 /* A function that is none: a mark such as "[cut]". */
 uint32_t flame_store_mark_sigsafe(struct flame_store *store, const char *name);
 

@@ -5,6 +5,7 @@
 
 #define NODE_SLOTS (FLAME_NODES_MAX * 2u)
 #define CODE_SLOTS (FLAME_CODES_MAX * 2u)
+#define SITE_SLOTS (FLAME_SITES_MAX * 2u)
 #define CACHE_SLOTS 8192u
 #define CACHE_PROBES 4u
 
@@ -14,11 +15,19 @@ struct cached {
     uint32_t code;
 };
 
+/* An instruction that was asked for; free while `index` is 0. */
+struct asked {
+    uint32_t code;
+    uint32_t instruction;
+    uint32_t index; /* + 2; 1: it is no site */
+};
+
 /* One anonymous mapping; pages come when touched and stay for the next profile. */
 struct flame_store {
     uint32_t node_count;
     uint32_t code_count;
     uint32_t names_used;
+    uint32_t asked_count;
     uint32_t generation;
     bool overflowed;
     uint32_t overflow_code;          /* FLAME_NONE until needed */
@@ -27,6 +36,8 @@ struct flame_store {
     struct flame_node nodes[FLAME_NODES_MAX];
     struct flame_code codes[FLAME_CODES_MAX];
     uint32_t code_hashes[FLAME_CODES_MAX];
+    struct flame_site sites[FLAME_CODES_MAX]; /* by code index */
+    struct asked asked[SITE_SLOTS];
     struct cached cache[CACHE_SLOTS];
     char names[FLAME_NAMES_BYTES];
 };
@@ -80,10 +91,12 @@ void flame_store_reset(struct flame_store *store)
     } else {
         memset(store->node_slots, 0, sizeof store->node_slots);
         memset(store->code_slots, 0, sizeof store->code_slots);
+        memset(store->asked, 0, sizeof store->asked);
     }
     store->generation = generation;
     store->code_count = 0;
     store->names_used = 0;
+    store->asked_count = 0;
     store->overflowed = false;
     store->overflow_code = FLAME_NONE;
     store->nodes[0] = (struct flame_node){0};
@@ -189,6 +202,7 @@ static uint32_t intern(struct flame_store *store, struct flame_slice name,
     store->codes[index].file = names_put(store, file);
     store->codes[index].first_line = first_line;
     store->code_hashes[index] = hash;
+    store->sites[index].code = FLAME_NONE;
     store->code_slots[slot] = index + 1;
     return index;
 }
@@ -218,6 +232,70 @@ uint32_t flame_store_code_sigsafe(struct flame_store *store,
         store->overflow_code = flame_store_mark_sigsafe(store, "[overflow]");
     }
     return store->overflow_code;
+}
+
+/* The slot of an instruction, or the free one where it belongs. */
+static uint32_t asked_slot(const struct flame_store *store, uint32_t code,
+                           uint32_t instruction)
+{
+    uint32_t slot = node_hash(code, instruction) & (SITE_SLOTS - 1);
+
+    while (store->asked[slot].index != 0 &&
+           (store->asked[slot].code != code ||
+            store->asked[slot].instruction != instruction)) {
+        slot = (slot + 1) & (SITE_SLOTS - 1);
+    }
+    return slot;
+}
+
+bool flame_store_site_known_sigsafe(const struct flame_store *store, uint32_t code,
+                                    uint32_t instruction, uint32_t *index)
+{
+    const struct asked *asked = &store->asked[asked_slot(store, code, instruction)];
+
+    *index = asked->index >= 2 ? asked->index - 2 : FLAME_NONE;
+    return asked->index != 0;
+}
+
+uint32_t flame_store_site_sigsafe(struct flame_store *store, uint32_t code,
+                                  uint32_t instruction,
+                                  const struct flame_position *position)
+{
+    uint32_t index = FLAME_NONE;
+
+    if (store->asked_count == FLAME_SITES_MAX) {
+        return FLAME_NONE;
+    }
+    if (position != NULL && store->code_count + SPARE_CODES < FLAME_CODES_MAX) {
+        index = store->code_count++;
+        store->codes[index] = (struct flame_code){.name = {"", 0},
+                                                  .file = store->codes[code].file,
+                                                  .first_line = position->line};
+        store->sites[index] = (struct flame_site){code, *position};
+    }
+    store->asked_count++;
+    store->asked[asked_slot(store, code, instruction)] =
+        (struct asked){code, instruction, index == FLAME_NONE ? 1 : index + 2};
+    return index;
+}
+
+const struct flame_site *flame_store_site_at(const struct flame_store *store,
+                                             uint32_t index)
+{
+    return &store->sites[index];
+}
+
+void flame_store_name(struct flame_store *store, uint32_t index,
+                      struct flame_slice name)
+{
+    if (name.length <= FLAME_NAMES_BYTES - store->names_used) {
+        store->codes[index].name = names_put(store, name);
+    }
+}
+
+void flame_store_give_to_parent(struct flame_store *store, uint32_t node)
+{
+    store->nodes[node].code = FLAME_CODE_OF_PARENT;
 }
 
 uint32_t flame_store_child_sigsafe(struct flame_store *store, uint32_t parent,

@@ -92,6 +92,26 @@ static bool plausible(const void *pointer)
            (uintptr_t)pointer >= 4096;
 }
 
+/* Where in its function the leaf stands; FLAME_NONE: that is not known. */
+static uint32_t leaf_site(struct flame_session *session, const flame_frame *frame,
+                          const PyCodeObject *code, uint32_t function)
+{
+    uint32_t instruction = flame_cpython_instruction(frame, code);
+    struct flame_position position;
+    uint32_t known;
+    size_t size;
+
+    if (instruction == UINT32_MAX ||
+        flame_store_site_known_sigsafe(session->store, function, instruction, &known)) {
+        return instruction == UINT32_MAX ? FLAME_NONE : known;
+    }
+    const unsigned char *table = flame_cpython_positions(code, &size);
+    bool found = flame_position_find_sigsafe(
+        table, size, (uint32_t)code->co_firstlineno, instruction, &position);
+    return flame_store_site_sigsafe(session->store, function, instruction,
+                                    found ? &position : NULL);
+}
+
 /* The chain from the leaf up; to be run under a guard. */
 static enum flame_walk read_chain(struct flame_session *session)
 {
@@ -100,6 +120,7 @@ static enum flame_walk read_chain(struct flame_session *session)
     const flame_frame *frame = flame_cpython_top(thread_state);
     uint32_t depth = 0;
 
+    session->site = FLAME_NONE;
     for (uint32_t steps = 0; frame != session->entry; steps++) {
         if (frame == NULL) {
             session->depth = depth; /* the entry was not met */
@@ -113,8 +134,11 @@ static enum flame_walk read_chain(struct flame_session *session)
             if (!plausible(code) || Py_TYPE(code) != session->code_type) {
                 return FLAME_WALK_TORN;
             }
-            session->path[depth % FLAME_DEPTH_MAX] =
-                flame_walk_intern_sigsafe(session, code);
+            uint32_t function = flame_walk_intern_sigsafe(session, code);
+            session->path[depth % FLAME_DEPTH_MAX] = function;
+            if (depth == 0) {
+                session->site = leaf_site(session, frame, code, function);
+            }
             depth++;
         }
         frame = flame_cpython_caller(frame);

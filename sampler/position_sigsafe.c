@@ -1,0 +1,94 @@
+#include "sampler/position.h"
+
+/* The forms an entry can have; those below ONE_LINE hold their columns in a byte. */
+enum {
+    FORM_ONE_LINE = 10, /* 10 to 12: so many lines further, columns in two bytes */
+    FORM_NO_COLUMNS = 13,
+    FORM_LONG = 14,
+    FORM_NONE = 15,
+};
+
+struct reader {
+    const unsigned char *at, *end;
+};
+
+static uint32_t read_byte(struct reader *reader)
+{
+    return reader->at < reader->end ? *reader->at++ : 0;
+}
+
+/* Six bits a byte, the least first; 64 says that more follow. */
+static uint32_t read_unsigned(struct reader *reader)
+{
+    uint32_t byte = read_byte(reader);
+    uint32_t value = byte & 63;
+
+    for (unsigned shift = 6; (byte & 64) != 0 && shift < 32; shift += 6) {
+        byte = read_byte(reader);
+        value |= (byte & 63) << shift;
+    }
+    return value;
+}
+
+/* The sign is the lowest bit. Added to a line modulo 2^32, as a whole number. */
+static uint32_t read_signed(struct reader *reader)
+{
+    uint32_t value = read_unsigned(reader);
+
+    return (value & 1) != 0 ? 0 - (value >> 1) : value >> 1;
+}
+
+/* One entry's place, relative to `line`, which it moves on; false: no columns. */
+static bool read_entry(struct reader *reader, uint32_t form, uint32_t *line,
+                       struct flame_position *position)
+{
+    uint32_t byte;
+    uint32_t end_lines = 0;
+
+    switch (form) {
+    case FORM_NONE:
+        return false;
+    case FORM_NO_COLUMNS:
+        *line += read_signed(reader);
+        return false;
+    case FORM_LONG:
+        *line += read_signed(reader);
+        end_lines = read_unsigned(reader);
+        position->column = read_unsigned(reader) - 1; /* 0 said that there is none */
+        position->end_column = read_unsigned(reader) - 1;
+        break;
+    case FORM_ONE_LINE:
+    case FORM_ONE_LINE + 1:
+    case FORM_ONE_LINE + 2:
+        *line += form - FORM_ONE_LINE;
+        position->column = read_byte(reader);
+        position->end_column = read_byte(reader);
+        break;
+    default:
+        byte = read_byte(reader);
+        position->column = form * 8 + (byte >> 4);
+        position->end_column = position->column + (byte & 15);
+    }
+    position->line = *line;
+    position->end_line = *line + end_lines;
+    return position->column != UINT32_MAX && position->end_column != UINT32_MAX;
+}
+
+bool flame_position_find_sigsafe(const unsigned char *table, size_t size,
+                                 uint32_t first_line, uint32_t at,
+                                 struct flame_position *position)
+{
+    struct reader reader = {table, table + size};
+    uint32_t line = first_line;
+    uint32_t covered = 0;
+
+    while (reader.at < reader.end) {
+        uint32_t head = read_byte(&reader);
+        bool known = read_entry(&reader, head >> 3 & 15, &line, position);
+        covered += (head & 7) + 1;
+        if (at < covered) {
+            return known;
+        }
+    }
+    return false;
+}
