@@ -6,7 +6,7 @@ import threading
 import time
 import unittest
 
-from watching import busy, profiled, seconds, weights
+from watching import busy, profiled, profiled_calmly, seconds, weights
 
 
 def burn(cpu_seconds):
@@ -62,7 +62,7 @@ class Clocks(unittest.TestCase):
                 burn(0.00015)
                 nap(0.0003)
 
-        session = profiled(work)
+        session = profiled_calmly(work)
         used = session.quality()["cpu_ns"] / 1e9
         # sleep() itself costs some of it.
         self.assertGreater(seconds(session, "burn", "cpu") / used, 0.6)

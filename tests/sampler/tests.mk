@@ -1,7 +1,7 @@
 # The sampler's own tests: C units under sanitizers, then real Python.
 
 SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
-SAMPLER_UNITS := store guard
+SAMPLER_UNITS := store guard position
 
 $(BUILD)/tests/sampler/test_%: tests/sampler/test_%.c sampler/%_sigsafe.c sampler/%.h
 	@mkdir -p $(@D)
