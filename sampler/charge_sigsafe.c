@@ -62,23 +62,10 @@ static uint64_t take_elapsed(struct flame_session *session, uint64_t now_ns)
 }
 
 /*
- * In two cases the CPU clock splits the time better than the moment does. A
- * thread that waits for a CPU and has run for most of the time since the last
- * sample ran until just now, at the place where it is; often it was the ticker
- * that took its CPU. (One that ran little may have slept in between.) And where
- * ticks were missed, the machine had no CPU for the ticker, so most likely none
- * for the thread.
+ * Where ticks were missed the machine had no CPU for the ticker, so most likely
+ * none for the thread: what it ran since the last sample is what its clock says.
  */
-static bool is_displaced(const struct flame_session *session,
-                         const struct flame_moment *moment, uint64_t elapsed,
-                         uint64_t cpu)
-{
-    return (moment->state == FLAME_RUNNABLE && cpu > elapsed / 2) ||
-           (moment->state == FLAME_RUNNING && elapsed > 2 * session->interval_ns);
-}
-
-static void charge_displaced(struct flame_session *session, uint64_t elapsed,
-                             uint64_t cpu)
+static void charge_late(struct flame_session *session, uint64_t elapsed, uint64_t cpu)
 {
     uint64_t ran = cpu < elapsed ? cpu : elapsed;
 
@@ -86,6 +73,19 @@ static void charge_displaced(struct flame_session *session, uint64_t elapsed,
                                take_carried(session));
     flame_store_charge_sigsafe(session->store, session->last_node, FLAME_RUNNABLE,
                                elapsed - ran, 0);
+}
+
+/*
+ * Found running, the thread is where its CPU time goes. So it is, most likely,
+ * when it waits for a CPU although it has used much of late: somebody, often the
+ * ticker itself, has just taken its place.
+ */
+static bool has_been_running(const struct flame_session *session,
+                             const struct flame_moment *moment)
+{
+    return moment->state == FLAME_RUNNING ||
+           (moment->state == FLAME_RUNNABLE &&
+            session->cpu_carried_ns > session->interval_ns);
 }
 
 static void charge_last_node(struct flame_session *session,
@@ -96,13 +96,13 @@ static void charge_last_node(struct flame_session *session,
 
     session->quality.samples++;
     flame_store_count_sample_sigsafe(session->store, session->last_node);
-    if (is_displaced(session, moment, elapsed, cpu)) {
-        charge_displaced(session, elapsed, cpu);
+    if (moment->state == FLAME_RUNNING && elapsed > 2 * session->interval_ns) {
+        charge_late(session, elapsed, cpu);
         return;
     }
     flame_store_charge_sigsafe(
         session->store, session->last_node, moment->state, elapsed,
-        moment->state == FLAME_RUNNING ? take_carried(session) : 0);
+        has_been_running(session, moment) ? take_carried(session) : 0);
 }
 
 /* The node of the path just walked, made if need be. */

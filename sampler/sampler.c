@@ -256,6 +256,7 @@ static void complete(struct flame_session *session, uint64_t end, uint64_t cpu_e
         flame_charge_note_cpu_sigsafe(session, cpu_end);
     }
     flame_charge_rest_sigsafe(session, end);
+    flame_store_settle_running(session->store);
     quality->duration_ns = session->last_ns - session->started_ns - session->paused_ns;
     if (session->spacing_count > 0) {
         double count = (double)session->spacing_count;

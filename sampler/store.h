@@ -86,6 +86,13 @@ void flame_store_count_sample_sigsafe(struct flame_store *store, uint32_t node);
 /* True if anything did not fit since the last call. */
 bool flame_store_overflowed_sigsafe(struct flame_store *store);
 
+/*
+ * At the end, ordinary context: no place ran for less wall time than it used CPU
+ * time. What is missing was taken for waiting: the ticker, on the thread's CPU,
+ * sees it displaced by itself.
+ */
+void flame_store_settle_running(struct flame_store *store);
+
 /* Fills in nodes and codes; the rest is the caller's. */
 void flame_store_read(const struct flame_store *store, struct flame_profile *profile);
 

@@ -340,6 +340,20 @@ bool flame_store_overflowed_sigsafe(struct flame_store *store)
     return overflowed;
 }
 
+void flame_store_settle_running(struct flame_store *store)
+{
+    for (uint32_t i = 0; i < store->node_count; i++) {
+        uint64_t *wall = store->nodes[i].wall_ns;
+        uint64_t missing = store->nodes[i].cpu_ns > wall[FLAME_RUNNING]
+                               ? store->nodes[i].cpu_ns - wall[FLAME_RUNNING]
+                               : 0;
+        uint64_t moved =
+            missing < wall[FLAME_RUNNABLE] ? missing : wall[FLAME_RUNNABLE];
+        wall[FLAME_RUNNABLE] -= moved;
+        wall[FLAME_RUNNING] += moved;
+    }
+}
+
 void flame_store_read(const struct flame_store *store, struct flame_profile *profile)
 {
     profile->nodes = store->nodes;

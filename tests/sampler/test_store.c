@@ -162,6 +162,26 @@ static void reset_is_as_new(void **state)
     tree_merges_equal_paths(state);
 }
 
+static void no_place_ran_less_than_its_cpu_time(void **state)
+{
+    struct flame_store *store = *state;
+    struct flame_profile profile = {0};
+    uint32_t code = intern(store, 0x1000, "a", 1);
+    uint32_t node = flame_store_child_sigsafe(store, 0, code);
+
+    flame_store_charge_sigsafe(store, node, FLAME_RUNNING, 10, 30);
+    flame_store_charge_sigsafe(store, node, FLAME_RUNNABLE, 15, 0);
+    flame_store_charge_sigsafe(store, node, FLAME_BLOCKED, 40, 0);
+    flame_store_charge_sigsafe(store, 0, FLAME_RUNNABLE, 7, 3);
+    flame_store_settle_running(store);
+    flame_store_read(store, &profile);
+    assert_int_equal(profile.nodes[node].wall_ns[FLAME_RUNNING], 25);
+    assert_int_equal(profile.nodes[node].wall_ns[FLAME_RUNNABLE], 0);
+    assert_int_equal(profile.nodes[node].wall_ns[FLAME_BLOCKED], 40);
+    assert_int_equal(profile.nodes[0].wall_ns[FLAME_RUNNING], 3);
+    assert_int_equal(profile.nodes[0].wall_ns[FLAME_RUNNABLE], 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +194,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(full_of_functions_is_said, open_store,
                                         close_store),
         cmocka_unit_test_setup_teardown(full_of_names_is_said, open_store, close_store),
+        cmocka_unit_test_setup_teardown(no_place_ran_less_than_its_cpu_time, open_store,
+                                        close_store),
         cmocka_unit_test_setup_teardown(full_of_nodes_charges_the_parent, open_store,
                                         close_store),
         cmocka_unit_test_setup_teardown(reset_is_as_new, open_store, close_store),
