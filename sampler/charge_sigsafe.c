@@ -125,6 +125,9 @@ static uint32_t find_node(struct flame_session *session, enum flame_walk walk)
     if (leaf_cut) {
         node = flame_store_child_sigsafe(
             store, node, flame_store_mark_sigsafe(store, "[deeper frames cut]"));
+    } else if (session->collecting) {
+        node = flame_store_child_sigsafe(
+            store, node, flame_store_mark_sigsafe(store, "[garbage collection]"));
     } else if (session->site != FLAME_NONE) {
         node = flame_store_child_sigsafe(store, node, session->site);
     }

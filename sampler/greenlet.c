@@ -38,6 +38,7 @@ static void read_parked(struct flame_session *session, PyObject *greenlet)
     Py_XDECREF(frame);
     session->depth = depth;
     session->site = FLAME_NONE;
+    session->collecting = false;
 }
 
 static void switched(PyObject *origin, PyObject *target)

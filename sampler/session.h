@@ -70,7 +70,8 @@ struct flame_session {
     unsigned __int128 spacing_squares;
     struct flame_quality quality;
     struct flame_store *store;
-    uint32_t site; /* of the leaf, a code; FLAME_NONE: none */
+    uint32_t site;   /* of the leaf, a code; FLAME_NONE: none */
+    bool collecting; /* the garbage collector runs above the leaf */
     uint32_t depth;
     uint32_t path[FLAME_DEPTH_MAX]; /* codes, leaf first, as a ring */
     char name[FLAME_NAME_MAX];

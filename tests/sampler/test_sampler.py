@@ -1,5 +1,6 @@
 """The sampler under real Python: what it sees, what it must not disturb."""
 
+import gc
 import os
 import signal
 import threading
@@ -88,6 +89,31 @@ class WhatItSees(unittest.TestCase):
             stop.set()
             thread.join()
         self.assertFalse([n for n in weights(session) if "background" in n])
+
+    def test_garbage_collection_is_a_frame_of_its_own(self):
+        kept = [[] for _ in range(200000)]
+        session = profiled(lambda: [gc.collect() for _ in range(20)])
+        del kept
+        marked = sum(w for s, w in weights(session).items() if s[-1] == "[garbage collection]")
+        self.assertGreater(marked / sum(weights(session).values()), 0.8)
+
+    def test_another_thread_s_garbage_collection_is_not_ours(self):
+        kept = [[] for _ in range(200000)]
+        stop = threading.Event()
+
+        def collecting():
+            while not stop.is_set():
+                gc.collect()
+
+        thread = threading.Thread(target=collecting)
+        thread.start()
+        try:
+            session = profiled(lambda: compressing(0.5))
+        finally:
+            stop.set()
+            thread.join()
+        del kept
+        self.assertEqual([s for s in weights(session) if s[-1] == "[garbage collection]"], [])
 
     def test_two_at_once_are_disjoint(self):
         sessions = {}
