@@ -37,16 +37,6 @@ def measured(*parts):
     return session, [(b - a) / (clock[-1] - clock[0]) for a, b in zip(clock, clock[1:])]
 
 
-def profiled_calmly(work, attempts=5):
-    """Again while the profile itself says that the machine was too busy for it."""
-    for _ in range(attempts):
-        session = profiled(work)
-        quality = session.quality()
-        if quality["missed"] <= 0.1 * quality["samples"]:
-            return session
-    raise AssertionError("too busy a machine to judge by: %r" % quality)
-
-
 def weights(session, clock="wall"):
     """{(function names, root first): microseconds}"""
     result = {}
