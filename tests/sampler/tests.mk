@@ -1,11 +1,14 @@
 # The sampler's own tests: C units under sanitizers, then real Python.
 
 SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
-SAMPLER_UNITS := store guard position
+SAMPLER_UNITS := store guard position charge
 
-$(BUILD)/tests/sampler/test_%: tests/sampler/test_%.c sampler/%_sigsafe.c sampler/%.h
+$(BUILD)/tests/sampler/test_%: tests/sampler/test_%.c sampler/%_sigsafe.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -I. -o $@ $(filter %.c,$^) -lcmocka -lpthread
+
+# It charges into a store.
+$(BUILD)/tests/sampler/test_charge: sampler/store_sigsafe.c sampler/session.h
 
 .PHONY: test-sampler soak
 # The guard's faults are meant: AddressSanitizer must leave SIGSEGV to us.

@@ -1,0 +1,151 @@
+/* Where a sample's time goes: the rules, at made-up moments. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sampler/session.h"
+
+#define MS UINT64_C(1000000)
+
+static struct flame_session session;
+static uint32_t codes[2]; /* "a" and "b" */
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&session, 0, sizeof session);
+    session.store = flame_store_new();
+    session.interval_ns = MS;
+    session.site = FLAME_NONE;
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct flame_code_key key = {.code = 16 * (i + 1)};
+        codes[i] = flame_store_code_sigsafe(session.store, &key,
+                                            (struct flame_slice){i == 0 ? "a" : "b", 1},
+                                            (struct flame_slice){"f.py", 4});
+    }
+    return session.store == NULL;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    flame_store_free(session.store);
+    return 0;
+}
+
+/* A sample `wall` after the last one, in which the thread used `cpu`. */
+static void sample(uint32_t code, enum flame_state thread_state, uint64_t wall,
+                   uint64_t cpu)
+{
+    const struct flame_moment moment = {.now_ns = session.last_ns + wall,
+                                        .cpu_ns = session.cpu_mark_ns + cpu,
+                                        .state = thread_state};
+
+    session.path[0] = code;
+    session.depth = 1;
+    flame_charge_walked_sigsafe(&session, FLAME_WALK_WHOLE, &moment);
+}
+
+static struct flame_node node_of(uint32_t code)
+{
+    struct flame_profile profile = {0};
+
+    flame_store_read(session.store, &profile);
+    for (uint32_t i = 1; i < profile.node_count; i++) {
+        if (profile.nodes[i].code == code) {
+            return profile.nodes[i];
+        }
+    }
+    return (struct flame_node){.parent = 0};
+}
+
+static void wall_time_goes_to_the_sample(void **state)
+{
+    (void)state;
+    sample(codes[0], FLAME_RUNNING, MS, MS);
+    sample(codes[1], FLAME_BLOCKED, 3 * MS, 0);
+    sample(codes[1], FLAME_GIL_WAIT, 2 * MS, 0);
+    assert_int_equal(node_of(codes[0]).wall_ns[FLAME_RUNNING], MS);
+    assert_int_equal(node_of(codes[1]).wall_ns[FLAME_BLOCKED], 3 * MS);
+    assert_int_equal(node_of(codes[1]).wall_ns[FLAME_GIL_WAIT], 2 * MS);
+    assert_int_equal(node_of(codes[1]).samples, 2);
+}
+
+/* a works for a third of each interval and b sleeps: what a used is a's. */
+static void cpu_time_waits_for_a_running_sample(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        sample(codes[1], FLAME_BLOCKED, MS, MS / 3);
+        sample(codes[1], FLAME_BLOCKED, MS, MS / 3);
+        sample(codes[0], FLAME_RUNNING, MS, MS / 3);
+    }
+    assert_int_equal(node_of(codes[0]).cpu_ns, 30 * (MS / 3));
+    assert_int_equal(node_of(codes[1]).cpu_ns, 0);
+    assert_int_equal(session.quality.cpu_ns, 30 * (MS / 3));
+}
+
+/* Woken but not yet run: not where the time went, unless much has gathered. */
+static void waiting_for_a_cpu(void **state)
+{
+    (void)state;
+    sample(codes[1], FLAME_RUNNABLE, MS, MS / 2);
+    assert_int_equal(node_of(codes[1]).cpu_ns, 0);
+    sample(codes[0], FLAME_RUNNABLE, MS, MS);
+    assert_int_equal(node_of(codes[0]).cpu_ns, MS + MS / 2);
+    assert_int_equal(node_of(codes[0]).wall_ns[FLAME_RUNNABLE], MS);
+}
+
+/* The machine was too busy for the ticker: the thread has not run all that time. */
+static void late_samples(void **state)
+{
+    (void)state;
+    sample(codes[0], FLAME_RUNNING, 9 * MS, 2 * MS);
+    assert_int_equal(node_of(codes[0]).wall_ns[FLAME_RUNNING], 2 * MS);
+    assert_int_equal(node_of(codes[0]).wall_ns[FLAME_RUNNABLE], 7 * MS);
+    assert_int_equal(node_of(codes[0]).cpu_ns, 2 * MS);
+}
+
+static void the_rest_is_charged_at_the_end(void **state)
+{
+    (void)state;
+    sample(codes[0], FLAME_RUNNING, MS, MS);
+    sample(codes[1], FLAME_BLOCKED, MS, MS / 4);
+    flame_charge_note_cpu_sigsafe(&session, session.cpu_mark_ns + MS / 4);
+    flame_charge_rest_sigsafe(&session, session.last_ns + MS / 2);
+    assert_int_equal(node_of(codes[0]).cpu_ns, MS + MS / 2);
+    struct flame_node waited = node_of(codes[1]);
+    assert_int_equal(flame_node_wall(&waited), MS + MS / 2);
+    assert_int_equal(session.quality.samples, 2);
+}
+
+/* The clock of a thread that is gone reads 0. */
+static void a_clock_never_goes_back(void **state)
+{
+    (void)state;
+    sample(codes[0], FLAME_RUNNING, MS, MS);
+    flame_charge_note_cpu_sigsafe(&session, 0);
+    assert_int_equal(session.quality.cpu_ns, MS);
+    assert_int_equal(session.cpu_mark_ns, MS);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(wall_time_goes_to_the_sample),
+        TEST(cpu_time_waits_for_a_running_sample),
+        TEST(waiting_for_a_cpu),
+        TEST(late_samples),
+        TEST(the_rest_is_charged_at_the_end),
+        TEST(a_clock_never_goes_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
