@@ -193,21 +193,17 @@ static inline const void *flame_cpython_gil(const PyThreadState *thread, size_t 
 
 /*
  * True while the garbage collector runs on a thread state's thread: its interpreter
- * collects, and it is the one that has the GIL.
+ * collects, and it is the one that has the GIL, which flame_cpython_gil() found.
  */
-static inline bool flame_cpython_collecting(const PyThreadState *thread)
+static inline bool flame_cpython_collecting(const PyThreadState *thread,
+                                            const void *gil)
 {
+    const struct _gil_runtime_state *state = gil;
 #if PY_VERSION_HEX >= 0x030D0000
-    const struct _gil_runtime_state *gil = thread->interp->ceval.gil;
-    bool holds = gil->locked == 1 && gil->last_holder == thread;
+    bool holds = state->locked == 1 && state->last_holder == thread;
 #else
-#if PY_VERSION_HEX >= 0x030C0000
-    const struct _gil_runtime_state *gil = thread->interp->ceval.gil;
-#else
-    const struct _gil_runtime_state *gil = &_PyRuntime.ceval.gil;
-#endif
     bool holds =
-        gil->locked._value == 1 && gil->last_holder._value == (uintptr_t)thread;
+        state->locked._value == 1 && state->last_holder._value == (uintptr_t)thread;
 #endif
     return holds && thread->interp->gc.collecting != 0;
 }

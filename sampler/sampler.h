@@ -52,9 +52,9 @@ void flame_session_resume(struct flame_session *session);
 /*
  * Ends the session. Afterwards no signal of ours is handled for it and the
  * thread's signal mask is as it was at start. Same thread as start (same
- * greenlet, if any), GIL held, and given up for a moment; from another one only
- * when the watched thread has ended. To be called once, whatever the watched
- * code did.
+ * greenlet, if any), GIL held, and given up for a moment; from another one (the
+ * watched thread has ended, or a profile was forgotten) the mask stays as it is.
+ * To be called once, whatever the watched code did.
  */
 void flame_session_stop(struct flame_session *session);
 

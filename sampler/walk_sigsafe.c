@@ -121,7 +121,9 @@ static enum flame_walk read_chain(struct flame_session *session)
     uint32_t depth = 0;
 
     session->site = FLAME_NONE;
-    session->collecting = flame_cpython_collecting(thread_state);
+    session->collecting = flame_cpython_collecting(
+        thread_state,
+        (const void *)atomic_load_explicit(&session->gil, memory_order_relaxed));
     for (uint32_t steps = 0; frame != session->entry; steps++) {
         if (frame == NULL) {
             session->depth = depth; /* the entry was not met */
