@@ -71,7 +71,8 @@ static struct uwsgi_option options[] = {
      "seconds between samples when the URL has no interval= (default 0.001)",
      set_interval, NULL, 0},
     {"flameprof-max-seconds", required_argument, 0,
-     "end a profile after that many seconds, the request runs on (default 60)",
+     "end a profile after that many seconds: the request runs on, but a body that "
+     "still comes is closed (default 60)",
      set_max_seconds, NULL, 0},
     {"flameprof-allow", required_argument, 0,
      "network that may ask for profiles, can be given several times (default: only "
