@@ -27,6 +27,7 @@
 #include <internal/pycore_frame.h>
 #endif
 #if PY_VERSION_HEX >= 0x030E0000
+#include <internal/pycore_code.h>
 #include <internal/pycore_interpframe_structs.h>
 #endif
 #include <internal/pycore_interp.h>

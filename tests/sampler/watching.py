@@ -55,3 +55,10 @@ def seconds(session, name, clock="wall"):
 
 def share(session, name):
     return seconds(session, name) / (sum(weights(session).values()) / 1e6)
+
+
+def blind(session):
+    """The share of the time in which no sample was had: what stood there is not
+    known, and a comparison cannot be closer."""
+    quality = session.quality()
+    return quality["missed"] * quality["interval_ns"] / quality["duration_ns"]
