@@ -35,6 +35,7 @@ const char *const flame_dropped_headers[] = {
     "Location",
     "Trailer",
     "X-Content-Type-Options",
+    "X-Flameprof-Runs",
     "X-Flameprof-Status",
     "X-Sendfile",
     "X-Accel-Redirect",
@@ -88,6 +89,43 @@ static int width(struct flame_slice text)
     return text.length < 1000 ? (int)text.length : 1000;
 }
 
+bool flame_runs_again(const struct flame_params *params, unsigned runs,
+                      uint64_t begun_ns, uint64_t ends_ns)
+{
+    uint64_t now = flame_now_ns();
+
+    return runs < params->repeat && now + (now - begun_ns) / runs < ends_ns;
+}
+
+/* "200 OK, called 37 of 50 times, uWSGI 2.0.21", as far as there is something. */
+static size_t write_subtitle(const struct flame_params *params,
+                             const struct flame_outcome *outcome, char *out,
+                             size_t size)
+{
+    char runs[64] = "";
+    struct flame_slice said;
+    size_t used = 0;
+
+    if (params->repeat > 1) {
+        snprintf(runs, sizeof runs, "called %u of %u times", outcome->runs,
+                 params->repeat);
+    }
+    said = (struct flame_slice){runs, strlen(runs)};
+    const struct flame_slice parts[] = {outcome->status, said,
+                                        params->lines
+                                            ? (struct flame_slice){"split by line", 13}
+                                            : (struct flame_slice){"", 0},
+                                        outcome->server};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].length > 0) {
+            int length = snprintf(out + used, size - used, "%s%.*s",
+                                  used > 0 ? ", " : "", width(parts[i]), parts[i].data);
+            used += (size_t)length;
+        }
+    }
+    return used;
+}
+
 static int draw(const struct flame_profile *profile, const struct flame_params *params,
                 const struct flame_outcome *outcome, struct flame_writer *body)
 {
@@ -101,12 +139,8 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
     length = snprintf(title, sizeof title, "%.*s %.*s", width(outcome->method),
                       outcome->method.data, width(outcome->path), outcome->path.data);
     options.title = (struct flame_slice){title, (size_t)length};
-    length = snprintf(subtitle, sizeof subtitle, "%.*s%s%.*s", width(outcome->status),
-                      outcome->status.length ? outcome->status.data : "",
-                      outcome->status.length && outcome->server.length ? ", " : "",
-                      width(outcome->server),
-                      outcome->server.length ? outcome->server.data : "");
-    options.subtitle = (struct flame_slice){subtitle, (size_t)length};
+    options.subtitle = (struct flame_slice){
+        subtitle, write_subtitle(params, outcome, subtitle, sizeof subtitle)};
     if (outcome->raised.length > 0) {
         length = snprintf(warning, sizeof warning, "The application raised %.*s.",
                           width(outcome->raised), outcome->raised.data);
@@ -143,6 +177,7 @@ void flame_answer_make(const struct flame_profile *profile,
         flame_answer_text(500, "Internal Server Error", flame_render_error(error),
                           answer);
     }
+    answer->runs = params->repeat > 1 ? outcome->runs : 0;
     answer->drawing_ns = flame_now_ns() - begun;
 }
 

@@ -53,16 +53,32 @@ static bool text_is(const struct text *text, const char *expected)
            memcmp(text->data, expected, text->length) == 0;
 }
 
-struct asked {
-    struct text flamegraph, interval, prefixed_interval, format, clock, unknown;
+/* What we listen to; only the first two are bare words. */
+enum parameter {
+    FLAMEGRAPH,
+    BARE_INTERVAL,
+    INTERVAL,
+    FORMAT,
+    CLOCK,
+    LINES,
+    REPEAT,
+    THREADS,
+    CHILDREN,
+    PARAMETERS
 };
 
-static void keep_first(struct text *slot, const char *from, const char *end)
-{
-    if (!slot->present) {
-        decode(from, end, slot);
-    }
-}
+static const char *const names[PARAMETERS] = {
+    [FLAMEGRAPH] = "flamegraph",        [BARE_INTERVAL] = "interval",
+    [INTERVAL] = "flamegraph_interval", [FORMAT] = "flamegraph_format",
+    [CLOCK] = "flamegraph_clock",       [LINES] = "flamegraph_lines",
+    [REPEAT] = "flamegraph_repeat",     [THREADS] = "flamegraph_threads",
+    [CHILDREN] = "flamegraph_children",
+};
+
+struct asked {
+    struct text values[PARAMETERS];
+    struct text unknown; /* a name */
+};
 
 static void read_pair(struct asked *asked, const char *from, const char *end)
 {
@@ -71,17 +87,15 @@ static void read_pair(struct asked *asked, const char *from, const char *end)
     struct text key;
 
     decode(from, equals == NULL ? end : equals, &key);
-    if (text_is(&key, WORD)) {
-        keep_first(&asked->flamegraph, value, end);
-    } else if (text_is(&key, "interval")) {
-        keep_first(&asked->interval, value, end);
-    } else if (text_is(&key, "flamegraph_interval")) {
-        keep_first(&asked->prefixed_interval, value, end);
-    } else if (text_is(&key, "flamegraph_format")) {
-        keep_first(&asked->format, value, end);
-    } else if (text_is(&key, "flamegraph_clock")) {
-        keep_first(&asked->clock, value, end);
-    } else if (strncmp(key.data, "flamegraph_", 11) == 0 && !asked->unknown.present) {
+    for (int i = 0; i < PARAMETERS; i++) {
+        if (text_is(&key, names[i])) {
+            if (!asked->values[i].present) {
+                decode(value, end, &asked->values[i]);
+            }
+            return;
+        }
+    }
+    if (strncmp(key.data, WORD "_", WORD_LENGTH + 1) == 0 && !asked->unknown.present) {
         asked->unknown = key;
     }
 }
@@ -149,7 +163,7 @@ bool flame_params_asked(struct flame_slice query)
         return false;
     }
     read_query(query, &asked);
-    return text_is(&asked.flamegraph, "1");
+    return text_is(&asked.values[FLAMEGRAPH], "1");
 }
 
 /* mantissa * 10^exponent, as far as it was read. */
@@ -252,62 +266,121 @@ static int complain(char sentence[FLAME_SENTENCE_SIZE], const char *name,
     char shown[VALUE_MAX * 4 + 8];
 
     escape(value, shown, sizeof shown);
-    snprintf(sentence, FLAME_SENTENCE_SIZE, "%s=\"%s\" is not accepted: %s.", name,
-             shown, accepted);
+    snprintf(sentence, FLAME_SENTENCE_SIZE, "%s=\"%s\" is not accepted: it takes %s.",
+             name, shown, accepted);
     return -EINVAL;
 }
 
-static int read_interval(const struct text *text, const char *name, uint64_t *ns,
-                         char sentence[FLAME_SENTENCE_SIZE])
+static int complain_of_unknown(char sentence[FLAME_SENTENCE_SIZE],
+                               const struct text *name)
 {
-    if (!text->present) {
-        return 0;
+    char shown[VALUE_MAX * 4 + 8];
+    size_t used;
+
+    escape(name, shown, sizeof shown);
+    snprintf(sentence, FLAME_SENTENCE_SIZE,
+             "\"%s\" is no parameter of flameprof: it knows", shown);
+    for (int i = INTERVAL; i < PARAMETERS; i++) {
+        used = strlen(sentence);
+        snprintf(sentence + used, FLAME_SENTENCE_SIZE - used, "%s %s%s",
+                 i == PARAMETERS - 1 ? " and" : "", names[i],
+                 i < PARAMETERS - 2    ? ","
+                 : i == PARAMETERS - 1 ? "."
+                                       : "");
     }
-    if (text->length > VALUE_MAX ||
-        flame_parse_seconds((struct flame_slice){text->data, text->length}, ns) != 0 ||
-        *ns < FLAME_INTERVAL_MIN_NS || *ns > FLAME_INTERVAL_MAX_NS) {
-        return complain(sentence, name, text, "it takes seconds from 0.00005 to 1");
-    }
-    return 0;
+    return -EINVAL;
 }
+
+/* Each reads one value into params; false: it is not one that is accepted. */
+typedef bool read_value(struct flame_slice text, struct flame_params *params);
+
+static bool read_interval(struct flame_slice text, struct flame_params *params)
+{
+    return flame_parse_seconds(text, &params->interval_ns) == 0 &&
+           params->interval_ns >= FLAME_INTERVAL_MIN_NS &&
+           params->interval_ns <= FLAME_INTERVAL_MAX_NS;
+}
+
+static bool read_format(struct flame_slice text, struct flame_params *params)
+{
+    return flame_format_from_name(text, &params->format) == 0;
+}
+
+static bool read_clock(struct flame_slice text, struct flame_params *params)
+{
+    return flame_clock_from_name(text, &params->clock) == 0;
+}
+
+static bool read_switch(struct flame_slice text, bool *on)
+{
+    *on = text.length == 1 && *text.data == '1';
+    return *on || (text.length == 1 && *text.data == '0');
+}
+
+static bool read_lines(struct flame_slice text, struct flame_params *params)
+{
+    return read_switch(text, &params->lines);
+}
+
+static bool read_threads(struct flame_slice text, struct flame_params *params)
+{
+    return read_switch(text, &params->threads);
+}
+
+static bool read_children(struct flame_slice text, struct flame_params *params)
+{
+    return read_switch(text, &params->greenlets);
+}
+
+static bool read_repeat(struct flame_slice text, struct flame_params *params)
+{
+    unsigned times = 0;
+
+    for (size_t i = 0; i < text.length && times <= FLAME_REPEAT_MAX; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9') {
+            return false;
+        }
+        times = times * 10 + (unsigned)(text.data[i] - '0');
+    }
+    params->repeat = times;
+    return times >= 2 && times <= FLAME_REPEAT_MAX;
+}
+
+/* flamegraph itself has been read; of the two intervals the prefixed one wins. */
+static const struct {
+    read_value *read;
+    const char *accepted;
+} readers[PARAMETERS] = {
+    [BARE_INTERVAL] = {read_interval, FLAME_INTERVAL_ACCEPTED},
+    [INTERVAL] = {read_interval, FLAME_INTERVAL_ACCEPTED},
+    [FORMAT] = {read_format, "svg, folded or png"},
+    [CLOCK] = {read_clock, "wall, cpu, offcpu or gil"},
+    [LINES] = {read_lines, "1 or 0"},
+    [REPEAT] = {read_repeat, "a whole number from 2 to 1000"},
+    [THREADS] = {read_threads, "1 or 0"},
+    [CHILDREN] = {read_children, "1 or 0"},
+};
 
 int flame_params_read(struct flame_slice query, struct flame_params *params,
                       char sentence[FLAME_SENTENCE_SIZE])
 {
     struct asked asked;
-    bool prefixed;
 
     read_query(query, &asked);
-    prefixed = asked.prefixed_interval.present;
     if (asked.unknown.present) {
-        char shown[VALUE_MAX * 4 + 8];
-        escape(&asked.unknown, shown, sizeof shown);
-        snprintf(sentence, FLAME_SENTENCE_SIZE,
-                 "\"%s\" is no parameter of flameprof: it knows flamegraph_interval, "
-                 "flamegraph_format and flamegraph_clock.",
-                 shown);
-        return -EINVAL;
+        return complain_of_unknown(sentence, &asked.unknown);
     }
-    if (read_interval(prefixed ? &asked.prefixed_interval : &asked.interval,
-                      prefixed ? "flamegraph_interval" : "interval",
-                      &params->interval_ns, sentence) != 0) {
-        return -EINVAL;
+    if (asked.values[INTERVAL].present) {
+        asked.values[BARE_INTERVAL].present = false;
     }
-    if (asked.format.present &&
-        (asked.format.length > VALUE_MAX ||
-         flame_format_from_name(
-             (struct flame_slice){asked.format.data, asked.format.length},
-             &params->format) != 0)) {
-        return complain(sentence, "flamegraph_format", &asked.format,
-                        "it takes svg, folded or png");
-    }
-    if (asked.clock.present &&
-        (asked.clock.length > VALUE_MAX ||
-         flame_clock_from_name(
-             (struct flame_slice){asked.clock.data, asked.clock.length},
-             &params->clock) != 0)) {
-        return complain(sentence, "flamegraph_clock", &asked.clock,
-                        "it takes wall, cpu, offcpu or gil");
+    for (int i = BARE_INTERVAL; i < PARAMETERS; i++) {
+        const struct text *value = &asked.values[i];
+        if (value->present &&
+            (value->length > VALUE_MAX ||
+             !readers[i].read((struct flame_slice){value->data, value->length},
+                              params))) {
+            return complain(sentence, names[i], value, readers[i].accepted);
+        }
     }
     return 0;
 }

@@ -66,6 +66,10 @@ static int own_headers(PyObject *headers, const struct flame_answer *answer,
             return -1;
         }
     }
+    if (answer->runs > 0 && add_header(headers, "X-Flameprof-Runs",
+                                       PyUnicode_FromFormat("%u", answer->runs)) != 0) {
+        return -1;
+    }
     if (answer->security_policy != NULL &&
         add_header(headers, "Content-Security-Policy",
                    PyUnicode_FromString(answer->security_policy)) != 0) {

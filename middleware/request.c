@@ -69,8 +69,20 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
         count_refusal(lookup(door_request, "REMOTE_ADDR"), log);
         return FLAME_ORDINARY;
     }
-    *params = (struct flame_params){
-        .interval_ns = config->interval_ns, .format = FLAME_FORMAT_SVG, .head = head};
+    *params = (struct flame_params){.interval_ns = config->interval_ns,
+                                    .format = FLAME_FORMAT_SVG,
+                                    .repeat = 1,
+                                    .head = head};
     return flame_params_read(query, params, sentence) == 0 ? FLAME_PROFILE
                                                            : FLAME_MALFORMED;
+}
+
+struct flame_session_options flame_session_options_of(const struct flame_params *params,
+                                                      uint64_t max_ns)
+{
+    return (struct flame_session_options){.interval_ns = params->interval_ns,
+                                          .max_ns = max_ns,
+                                          .lines = params->lines,
+                                          .threads = params->threads,
+                                          .greenlets = params->greenlets};
 }

@@ -65,10 +65,16 @@ enum flame_decision {
     FLAME_PROFILE,
 };
 
+#define FLAME_REPEAT_MAX 1000u
+
 struct flame_params {
     uint64_t interval_ns;
     enum flame_format format;
     enum flame_clock clock; /* of folded, and of the picture */
+    bool lines;             /* a function's lines are told apart */
+    bool threads;           /* with the threads that the request starts */
+    bool greenlets;         /* with its greenlets */
+    unsigned repeat;        /* how often the application is called; 1 if not asked */
     bool head;              /* HEAD: headers only */
 };
 
@@ -86,6 +92,18 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
                                          struct flame_params *params,
                                          char sentence[FLAME_SENTENCE_SIZE]);
 
+/*
+ * The stretches of a request, for flame_session_phase(). What a server does by
+ * itself around them has its own name.
+ */
+#define FLAME_PHASE_APPLICATION "[application]"
+#define FLAME_PHASE_ITERATION "[iteration]"
+#define FLAME_PHASE_CLOSE "[close]"
+
+/* What the sampler has to know of that. */
+struct flame_session_options flame_session_options_of(const struct flame_params *params,
+                                                      uint64_t max_ns);
+
 /* ---- the answer -------------------------------------------------------------- */
 
 /* An application's header that would break the picture (ETag, Location, ...). */
@@ -99,6 +117,7 @@ struct flame_answer {
     const char *content_type;
     const char *security_policy; /* NULL: none */
     struct flame_writer body;
+    unsigned runs; /* for X-Flameprof-Runs; 0: not to be said */
     uint64_t drawing_ns;
 };
 
@@ -109,7 +128,15 @@ struct flame_outcome {
     struct flame_slice status; /* "404 Not Found"; empty: none was given */
     struct flame_slice raised; /* exception type's name; empty: none */
     struct flame_slice server; /* "uWSGI 2.0.21, Python 3.11.2" */
+    unsigned runs;             /* how often the application was called */
 };
+
+/*
+ * True if it is to be called once more: asked for, nothing was raised, and one more
+ * run like the others would be over at `ends_ns`.
+ */
+bool flame_runs_again(const struct flame_params *params, unsigned runs,
+                      uint64_t begun_ns, uint64_t ends_ns);
 
 /*
  * Draws. Never fails: if the picture cannot be made the answer is a text that

@@ -8,8 +8,7 @@ struct session_object {
     PyObject_HEAD struct flame_session *session; /* NULL before start */
     pthread_t thread;
     bool running;
-    uint64_t interval_ns;
-    uint64_t max_ns;
+    struct flame_session_options options;
 };
 
 static struct session_object *cast(PyObject *object)
@@ -19,35 +18,42 @@ static struct session_object *cast(PyObject *object)
 
 static int session_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"interval", "max_seconds", NULL};
-    struct session_object *self = cast(object);
+    static char *names[] = {"interval", "max_seconds", "lines",
+                            "threads",  "children",    NULL};
+    struct flame_session_options options = {0};
     double interval = 0.001;
     double max_seconds = 0;
+    int lines = 0;
+    int threads = 0;
+    int children = 0;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$dd:Session", names, &interval,
-                                     &max_seconds) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$ddppp:Session", names, &interval,
+                                     &max_seconds, &lines, &threads, &children) ||
         flame_seconds_from_python(interval, "interval", FLAME_INTERVAL_MIN_NS,
                                   FLAME_INTERVAL_MAX_NS, FLAME_INTERVAL_ACCEPTED,
-                                  &self->interval_ns) != 0) {
+                                  &options.interval_ns) != 0 ||
+        flame_seconds_from_python(max_seconds, "max_seconds", 0, FLAME_MAX_NS_MOST,
+                                  "seconds from 0 (no limit) to 86400",
+                                  &options.max_ns) != 0) {
         return -1;
     }
-    return flame_seconds_from_python(max_seconds, "max_seconds", 0, FLAME_MAX_NS_MOST,
-                                     "seconds from 0 (no limit) to 86400",
-                                     &self->max_ns);
+    options.lines = lines != 0;
+    options.threads = threads != 0;
+    options.greenlets = children != 0;
+    cast(object)->options = options;
+    return 0;
 }
 
 static PyObject *session_start(PyObject *object, PyObject *unused)
 {
     struct session_object *self = cast(object);
-    struct flame_session_options options = {.interval_ns = self->interval_ns,
-                                            .max_ns = self->max_ns};
 
     (void)unused;
     if (self->session != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a Session starts once");
         return NULL;
     }
-    int error = flame_session_start(&options, &self->session);
+    int error = flame_session_start(&self->options, &self->session);
     if (error != 0) {
         return flame_raise_start_error(error);
     }
@@ -156,12 +162,14 @@ static PyObject *session_quality(PyObject *object, PyObject *unused)
     }
     const struct flame_quality *quality = &profile->quality;
     return Py_BuildValue(
-        "{sKsKsKsKsKsKsKsKsKsKsKsOsOsO}", "interval_ns", quality->interval_ns,
-        "duration_ns", quality->duration_ns, "cpu_ns", quality->cpu_ns, "samples",
-        quality->samples, "missed", quality->missed, "rejected", quality->rejected,
-        "cut", quality->cut, "overflow", quality->overflow, "spacing_mean_ns",
-        quality->spacing_mean_ns, "spacing_deviation_ns", quality->spacing_deviation_ns,
-        "sampling_ns", quality->sampling_ns, "deadline_reached",
+        "{sKsKsKsKsKsKsKsKsKsKsKsKsKsKsOsOsO}", "interval_ns", quality->interval_ns,
+        "duration_ns", quality->duration_ns, "beside_ns", quality->beside_ns,
+        "children", quality->children, "unwatched", quality->unwatched, "cpu_ns",
+        quality->cpu_ns, "samples", quality->samples, "missed", quality->missed,
+        "rejected", quality->rejected, "cut", quality->cut, "overflow",
+        quality->overflow, "spacing_mean_ns", quality->spacing_mean_ns,
+        "spacing_deviation_ns", quality->spacing_deviation_ns, "sampling_ns",
+        quality->sampling_ns, "deadline_reached",
         quality->deadline_reached ? Py_True : Py_False, "gil_wait_known",
         quality->gil_wait_known ? Py_True : Py_False, "runnable_known",
         quality->runnable_known ? Py_True : Py_False);
@@ -197,8 +205,14 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "Session(*, interval=0.001, max_seconds=0)\n--\n\n"
-                "One profile of one thread; interval in seconds, 0.00005 to 1."},
+    {Py_tp_doc,
+     "Session(*, interval=0.001, max_seconds=0, lines=False, threads=False,\n"
+     "        children=False)\n--\n\n"
+     "One profile of one thread; interval in seconds, 0.00005 to 1.\n\n"
+     "max_seconds: sampling ends by itself after that long; 0: never.\n"
+     "lines: a function's lines are places of their own.\n"
+     "threads, children: what the thread starts meanwhile, threads and greenlets,\n"
+     "become roots of their own."},
     {Py_tp_init, session_init},
     {Py_tp_new, PyType_GenericNew},
     {Py_tp_dealloc, session_dealloc},

@@ -30,6 +30,15 @@ static struct flame_slice lookup(void *env, const char *name)
     return flame_bytes_of(PyDict_GetItemString(env, name));
 }
 
+/* A body can be read once only. */
+static bool has_content(PyObject *env)
+{
+    struct flame_slice length = lookup(env, "CONTENT_LENGTH");
+
+    return (length.length > 0 && !(length.length == 1 && *length.data == '0')) ||
+           PyDict_GetItemString(env, "HTTP_TRANSFER_ENCODING") != NULL;
+}
+
 static void log_to_stderr(const char *line)
 {
     PySys_WriteStderr("%s\n", line);
@@ -78,14 +87,16 @@ static void close_body(PyObject *body)
  * if anything raised. A body that still comes at `ends_ns` is closed, as if its
  * client had left: one without an end would hold its worker for ever.
  */
-static void run_application(PyObject *app, PyObject *env, PyObject *response,
-                            uint64_t ends_ns)
+static void run_application(struct flame_session *session, PyObject *app, PyObject *env,
+                            PyObject *response, uint64_t ends_ns)
 {
+    flame_session_phase(session, FLAME_PHASE_APPLICATION, NULL);
     PyObject *body = PyObject_CallFunctionObjArgs(app, env, response, NULL);
 
     if (body == NULL) {
         return;
     }
+    flame_session_phase(session, FLAME_PHASE_ITERATION, NULL);
     PyObject *iterator = PyObject_GetIter(body);
     if (iterator != NULL) {
         PyObject *part;
@@ -95,8 +106,43 @@ static void run_application(PyObject *app, PyObject *env, PyObject *response,
         } while (part != NULL && flame_now_ns() < ends_ns);
         Py_DECREF(iterator);
     }
+    flame_session_phase(session, FLAME_PHASE_CLOSE, NULL);
     close_body(body);
     Py_DECREF(body);
+}
+
+/*
+ * The application is called once, or as often as was asked and there is time: each
+ * time with the environ as it came. Returns how often.
+ */
+static unsigned run_repeatedly(struct middleware_object *self,
+                               struct flame_session *session,
+                               const struct flame_params *params, PyObject *env,
+                               PyObject **response)
+{
+    uint64_t begun = flame_now_ns();
+    uint64_t ends = begun + self->config.max_ns;
+    PyObject *unused = params->repeat > 1 ? PyDict_Copy(env) : NULL;
+    unsigned runs = 1;
+
+    run_application(session, self->app, env, *response, ends);
+    while (unused != NULL && PyErr_Occurred() == NULL && !has_content(unused) &&
+           flame_runs_again(params, runs, begun, ends)) {
+        flame_session_pause(session);
+        PyObject *fresh = PyDict_Copy(unused);
+        PyObject *next = flame_response_new(self->response_type);
+        flame_session_resume(session);
+        if (fresh != NULL && next != NULL) {
+            Py_SETREF(*response, next);
+            run_application(session, self->app, fresh, next, ends);
+            runs++;
+        } else {
+            Py_XDECREF(next);
+        }
+        Py_XDECREF(fresh);
+    }
+    Py_XDECREF(unused);
+    return runs;
 }
 
 /*
@@ -156,7 +202,8 @@ static struct flame_slice slice(const char *text)
 static PyObject *answer_profile(PyObject *env, PyObject *start_response,
                                 const struct flame_profile *profile,
                                 const struct flame_params *params,
-                                const struct flame_said *said, const char *raised)
+                                const struct flame_said *said, const char *raised,
+                                unsigned runs)
 {
     char path[1000];
     char server[200];
@@ -169,7 +216,8 @@ static PyObject *answer_profile(PyObject *env, PyObject *start_response,
                                     .path = slice(path),
                                     .status = flame_bytes_of(said->status),
                                     .raised = slice(raised),
-                                    .server = slice(server)};
+                                    .server = slice(server),
+                                    .runs = runs};
     Py_BEGIN_ALLOW_THREADS
     flame_answer_make(profile, params, &outcome, &answer);
     Py_END_ALLOW_THREADS
@@ -182,8 +230,8 @@ static PyObject *profile_call(struct middleware_object *self, PyObject *env,
                               PyObject *start_response,
                               const struct flame_params *params)
 {
-    struct flame_session_options options = {.interval_ns = params->interval_ns,
-                                            .max_ns = self->config.max_ns};
+    struct flame_session_options options =
+        flame_session_options_of(params, self->config.max_ns);
     struct flame_session *session;
     char raised[200];
     PyObject *result = NULL;
@@ -198,12 +246,12 @@ static PyObject *profile_call(struct middleware_object *self, PyObject *env,
         return flame_reply_sentence(start_response, 503, "Service Unavailable",
                                     flame_start_error_sentence(error), params->head);
     }
-    run_application(self->app, env, response, flame_now_ns() + self->config.max_ns);
+    unsigned runs = run_repeatedly(self, session, params, env, &response);
     flame_session_stop(session);
     struct flame_said said = flame_response_take(response);
     if (take_exception(raised, sizeof raised) == 0) {
         result = answer_profile(env, start_response, flame_session_profile(session),
-                                params, &said, raised);
+                                params, &said, raised, runs);
     }
     flame_session_free(session);
     flame_said_clear(&said);

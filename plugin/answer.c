@@ -48,6 +48,30 @@ void flame_divert(struct wsgi_request *wsgi_req)
                             (uint16_t)strlen(*name));
 }
 
+bool flame_can_rewind(struct wsgi_request *wsgi_req)
+{
+    char chunked[] = "HTTP_TRANSFER_ENCODING";
+    uint16_t length;
+    return !wsgi_req->post_cl && !wsgi_req->fd_closed && !wsgi_req->headers_sent &&
+           !wsgi_req->headers_size && !wsgi_req->response_size &&
+           !uwsgi_get_var(wsgi_req, chunked, sizeof(chunked) - 1, &length);
+}
+
+void flame_rewind(struct wsgi_request *wsgi_req)
+{
+    if (wsgi_req->headers)
+        wsgi_req->headers->pos = 0;
+    wsgi_req->header_cnt = 0;
+    wsgi_req->status = 0;
+    /* What the python plugin leaves behind, and takes for its own of this run. */
+    wsgi_req->async_result = NULL;
+    wsgi_req->async_placeholder = NULL;
+    wsgi_req->async_sendfile = NULL;
+    wsgi_req->async_input = NULL;
+    wsgi_req->async_environ = NULL;
+    wsgi_req->sendfile_fd = -1;
+}
+
 /*
  * How long the protocol's own beginning of a status line is: "HTTP/1.1 " or
  * "Status: ". Asked from the protocol, so that each stays right.
@@ -139,6 +163,10 @@ static int put_headers(struct wsgi_request *wsgi_req, const struct flame_answer 
         return -1;
     if (answer->security_policy &&
         put_text(wsgi_req, "Content-Security-Policy", answer->security_policy))
+        return -1;
+    char runs[16];
+    snprintf(runs, sizeof(runs), "%u", answer->runs);
+    if (answer->runs && put_text(wsgi_req, "X-Flameprof-Runs", runs))
         return -1;
     if (status.data &&
         put_header(wsgi_req, "X-Flameprof-Status", status.data, status.length))

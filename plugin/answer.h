@@ -16,6 +16,14 @@ struct wsgi_request;
 void flame_divert(struct wsgi_request *wsgi_req);
 
 /*
+ * A request whose application has run is made as it was before, so that it can run
+ * once more. Not one with a body, which can be read once only, and not one that
+ * the application has answered by itself.
+ */
+bool flame_can_rewind(struct wsgi_request *wsgi_req);
+void flame_rewind(struct wsgi_request *wsgi_req);
+
+/*
  * The status the application gave ("404 Not Found"), as it stands in the
  * collected headers; data == NULL: none yet. Valid until flame_send().
  */

@@ -70,6 +70,7 @@ static struct flame_outcome outcome_of(const struct wsgi_request *wsgi_req,
         .status = status,
         .raised = {watch->raised, strlen(watch->raised)},
         .server = {host, strlen(host)},
+        .runs = watch->runs,
     };
 }
 
@@ -94,13 +95,35 @@ static void answer_profile(struct wsgi_request *wsgi_req,
     log_line(line);
 }
 
+/* Whether the application is to be called once more; harakiri shall not strike. */
+static bool runs_again(struct wsgi_request *wsgi_req, const struct flame_watch *watch)
+{
+    time_t harakiri = (time_t)uwsgi.workers[uwsgi.mywid].harakiri;
+    uint64_t ends = watch->ends_ns;
+    if (harakiri > 0) {
+        time_t left = harakiri - FLAME_HARAKIRI_GRACE - uwsgi_now();
+        uint64_t strikes =
+            flame_now_ns() + (left > 0 ? (uint64_t)left * UINT64_C(1000000000) : 0);
+        ends = strikes < ends ? strikes : ends;
+    }
+    return !watch->stopped && !watch->raised[0] && flame_can_rewind(wsgi_req) &&
+           flame_runs_again(&watch->params, watch->runs, watch->begun_ns, ends);
+}
+
 /* Runs the application, or the next stretch of it, and answers at its end. */
 static int run(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 {
-    int ret = flame_python_request(wsgi_req);
-    if (ret == UWSGI_AGAIN) {
-        flame_watch_pause(watch);
-        return ret;
+    for (;;) {
+        int ret = flame_python_request(wsgi_req);
+        if (ret == UWSGI_AGAIN) {
+            flame_watch_pause(watch);
+            return ret;
+        }
+        watch->runs++;
+        if (!runs_again(wsgi_req, watch))
+            break;
+        flame_rewind(wsgi_req);
+        flame_watch_run(watch);
     }
     trampoline.watches[wsgi_req->async_id] = NULL;
     flame_watch_stop(watch);
@@ -142,6 +165,7 @@ static int profile(struct wsgi_request *wsgi_req, const struct flame_params *par
     flame_divert(wsgi_req);
     extend_harakiri();
     trampoline.watches[wsgi_req->async_id] = watch;
+    flame_watch_run(watch);
     return run(wsgi_req, watch);
 }
 
@@ -165,10 +189,6 @@ static int consider(struct wsgi_request *wsgi_req)
 static int resume(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 {
     flame_watch_resume(watch);
-    /* From here on the python plugin asks for the parts by itself. */
-    flame_python_gil_get();
-    flame_watch_next_part(watch, wsgi_req);
-    flame_python_gil_release();
     return run(wsgi_req, watch);
 }
 
@@ -211,10 +231,14 @@ static void exception_log(struct wsgi_request *wsgi_req)
 /* Called with the GIL, for each part of a body of the applications below. */
 static int next_part(struct wsgi_request *wsgi_req)
 {
-    const struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
-    if (watch)
-        flame_watch_next_part(watch, wsgi_req);
-    return flame_python_next_part(wsgi_req);
+    struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
+    if (!watch)
+        return flame_python_next_part(wsgi_req);
+    flame_watch_body(watch, wsgi_req);
+    int ret = flame_python_next_part(wsgi_req);
+    if (ret == UWSGI_OK)
+        flame_watch_body_done(watch);
+    return ret;
 }
 
 /* The application's own interpreter has become current. */

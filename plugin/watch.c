@@ -1,5 +1,6 @@
 #include "plugin/watch.h"
 
+#include "plugin/body.h"
 #include "plugin/python_plugin.h"
 
 #include <Python.h>
@@ -13,10 +14,7 @@
 int flame_watch_start(const struct flame_params *params, uint64_t max_ns,
                       struct flame_watch **out)
 {
-    struct flame_session_options options = {
-        .interval_ns = params->interval_ns,
-        .max_ns = max_ns,
-    };
+    struct flame_session_options options = flame_session_options_of(params, max_ns);
     struct flame_watch *watch = calloc(1, sizeof(*watch));
     if (!watch)
         return -ENOMEM;
@@ -28,7 +26,8 @@ int flame_watch_start(const struct flame_params *params, uint64_t max_ns,
         free(watch);
         return error;
     }
-    watch->ends_ns = flame_now_ns() + max_ns;
+    watch->begun_ns = flame_now_ns();
+    watch->ends_ns = watch->begun_ns + max_ns;
     *out = watch;
     return 0;
 }
@@ -44,6 +43,13 @@ void flame_watch_resume(struct flame_watch *watch)
 {
     flame_python_gil_get();
     flame_session_resume(watch->session);
+    flame_python_gil_release();
+}
+
+void flame_watch_run(struct flame_watch *watch)
+{
+    flame_python_gil_get();
+    flame_session_phase(watch->session, FLAME_PHASE_UWSGI, FLAME_PHASE_APPLICATION);
     flame_python_gil_release();
 }
 
@@ -63,6 +69,7 @@ void flame_watch_stop(struct flame_watch *watch)
 
 void flame_watch_free(struct flame_watch *watch)
 {
+    flame_body_forget(watch);
     flame_session_free(watch->session);
     free(watch);
 }
@@ -96,19 +103,15 @@ void flame_watch_raised(struct flame_watch *watch, struct wsgi_request *wsgi_req
         stop(watch);
 }
 
-void flame_watch_next_part(const struct flame_watch *watch,
-                           struct wsgi_request *wsgi_req)
+void flame_watch_body(struct flame_watch *watch, struct wsgi_request *wsgi_req)
 {
-    if (!wsgi_req->async_placeholder || flame_now_ns() < watch->ends_ns)
+    if (watch->body)
         return;
-    PyObject *nothing = PyTuple_New(0);
-    PyObject *no_parts = nothing ? PyObject_GetIter(nothing) : NULL;
-    Py_XDECREF(nothing);
-    if (!no_parts) {
-        PyErr_Clear();
-        return;
-    }
-    PyObject *parts = wsgi_req->async_placeholder;
-    wsgi_req->async_placeholder = no_parts;
-    Py_DECREF(parts);
+    flame_session_phase(watch->session, FLAME_PHASE_ITERATION, NULL);
+    flame_body_replace(watch, wsgi_req);
+}
+
+void flame_watch_body_done(struct flame_watch *watch)
+{
+    flame_session_phase(watch->session, FLAME_PHASE_UWSGI, NULL);
 }

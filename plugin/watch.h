@@ -11,12 +11,19 @@
 
 #include "middleware/request.h"
 
+struct flame_body;
 struct wsgi_request;
+
+/* What uWSGI itself does around the application. */
+#define FLAME_PHASE_UWSGI "[uWSGI]"
 
 struct flame_watch {
     struct flame_session *session;
     struct flame_params params;
-    uint64_t ends_ns; /* when max_ns will be over, by flame_now_ns() */
+    uint64_t begun_ns;       /* by flame_now_ns() */
+    uint64_t ends_ns;        /* when max_ns will be over */
+    unsigned runs;           /* of the application, that are done */
+    struct flame_body *body; /* whose parts are being iterated; NULL: none yet */
     bool stopped;
     char raised[128]; /* the exception's type; empty: none */
 };
@@ -28,6 +35,8 @@ int flame_watch_start(const struct flame_params *params, uint64_t max_ns,
 /* GIL not held. */
 void flame_watch_pause(struct flame_watch *watch);
 void flame_watch_resume(struct flame_watch *watch);
+/* A run of the application begins: uWSGI's own part of it comes first. */
+void flame_watch_run(struct flame_watch *watch);
 void flame_watch_stop(struct flame_watch *watch);
 void flame_watch_free(struct flame_watch *watch); /* a stopped one */
 
@@ -37,12 +46,8 @@ void flame_watch_free(struct flame_watch *watch); /* a stopped one */
 void flame_watch_entered(struct flame_watch *watch);
 /* An exception is set that the application let through; it stays set. */
 void flame_watch_raised(struct flame_watch *watch, struct wsgi_request *wsgi_req);
-/*
- * Before each part of the body: once the profile's time is over the body ends,
- * and is closed, as if it had no more parts. A stream without an end would hold
- * the worker for ever: as nothing is written, nobody sees its client leave.
- */
-void flame_watch_next_part(const struct flame_watch *watch,
-                           struct wsgi_request *wsgi_req);
+/* Around the iteration of the body: before its first part, and after its close(). */
+void flame_watch_body(struct flame_watch *watch, struct wsgi_request *wsgi_req);
+void flame_watch_body_done(struct flame_watch *watch);
 
 #endif

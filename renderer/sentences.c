@@ -76,7 +76,7 @@ static void write_thin(struct flame_writer *writer, const struct flame_quality *
         flame_write_text(writer, quality->samples == 1 ? " sample:" : " samples:");
         flame_write_text(writer,
                          " too few to trust the shares. Ask again with a shorter "
-                         "interval=.");
+                         "interval=, or with flamegraph_repeat=.");
         return;
     }
     flame_write_percent(writer, quality->missed, quality->samples + quality->missed);
@@ -99,6 +99,36 @@ static const char *clock_in_words(enum flame_clock clock)
     }
 }
 
+/* "1.2 s, and 3.4 s in 4 threads and greenlets beside it, CPU time 2.1 s" */
+static void write_totals(struct flame_writer *writer,
+                         const struct flame_quality *quality)
+{
+    flame_write_duration(writer, quality->duration_ns);
+    if (quality->children != 0) {
+        flame_write_text(writer, ", and ");
+        flame_write_duration(writer, quality->beside_ns);
+        flame_write_text(writer, " in ");
+        flame_write_grouped(writer, quality->children);
+        flame_write_text(writer, quality->children == 1
+                                     ? " thread or greenlet that it started"
+                                     : " threads or greenlets that it started");
+    }
+    flame_write_text(writer, ", CPU time ");
+    flame_write_duration(writer, quality->cpu_ns);
+}
+
+/* Missed samples as the time they stand for. */
+static void write_missed(struct flame_writer *writer,
+                         const struct flame_quality *quality)
+{
+    write_count(writer, quality->missed, " missed");
+    if (quality->missed != 0) {
+        flame_write_text(writer, " (");
+        flame_write_duration(writer, quality->missed * quality->interval_ns);
+        flame_write_text(writer, ")");
+    }
+}
+
 void flame_write_quality(struct flame_writer *writer,
                          const struct flame_picture_options *options)
 {
@@ -111,9 +141,7 @@ void flame_write_quality(struct flame_writer *writer,
     }
     if (quality == NULL)
         return;
-    flame_write_duration(writer, quality->duration_ns);
-    flame_write_text(writer, ", CPU time ");
-    flame_write_duration(writer, quality->cpu_ns);
+    write_totals(writer, quality);
     write_count(writer, quality->samples,
                 quality->samples == 1 ? " sample" : " samples");
     flame_write_text(writer, " · interval ");
@@ -126,10 +154,19 @@ void flame_write_quality(struct flame_writer *writer,
         flame_write_duration(writer, quality->spacing_deviation_ns);
         flame_write_text(writer, " achieved");
     }
-    write_count(writer, quality->missed, " missed");
+    write_missed(writer, quality);
     write_count_if_any(writer, quality->rejected, " rejected");
     write_count_if_any(writer, quality->cut, " cut short");
     write_count_if_any(writer, quality->overflow, " charged to a caller");
+    write_count_if_any(writer, quality->unwatched, " threads or greenlets not watched");
+    if (quality->sampling_ns != 0) {
+        flame_write_text(writer, " · sampling took ");
+        flame_write_duration(writer, quality->sampling_ns);
+    }
+    if (!quality->gil_wait_known)
+        flame_write_text(writer, quality->runnable_known
+                                     ? " · waits for the GIL are among the blocked"
+                                     : " · waits are not told apart");
 }
 
 static void write_sentence(struct flame_writer *writer, const char *sentence)

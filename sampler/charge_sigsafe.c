@@ -112,8 +112,12 @@ static uint32_t find_node(struct flame_session *session, enum flame_walk walk)
     uint32_t depth = session->depth;
     uint32_t kept = depth < FLAME_DEPTH_MAX ? depth : FLAME_DEPTH_MAX;
     bool leaf_cut = depth > FLAME_DEPTH_MAX;
-    uint32_t node = 0;
 
+    if (depth > 0 && session->next_phase != 0) {
+        session->phase = session->next_phase;
+        session->next_phase = 0;
+    }
+    uint32_t node = session->phase;
     if (walk == FLAME_WALK_CUT && !leaf_cut) {
         node = flame_store_child_sigsafe(store, node,
                                          flame_store_mark_sigsafe(store, "[cut]"));
@@ -149,14 +153,34 @@ void flame_charge_again_sigsafe(struct flame_session *session,
     charge_last_node(session, moment);
 }
 
-void flame_charge_rest_sigsafe(struct flame_session *session, uint64_t now_ns)
+void flame_charge_rest_sigsafe(struct flame_session *session, uint64_t now_ns,
+                               uint64_t cpu_ns)
 {
-    if (now_ns > session->last_ns) {
-        flame_store_charge_sigsafe(session->store, session->last_node, FLAME_RUNNING,
-                                   now_ns - session->last_ns, 0);
-        session->last_ns = now_ns;
-    }
+    uint64_t elapsed = now_ns > session->last_ns ? now_ns - session->last_ns : 0;
+
+    flame_charge_note_cpu_sigsafe(session, cpu_ns);
+    uint64_t carried = session->cpu_carried_ns;
+    uint64_t ran = carried < elapsed ? carried : elapsed;
+    flame_store_charge_sigsafe(session->store, session->last_node, FLAME_RUNNING, ran,
+                               0);
+    flame_store_charge_sigsafe(session->store, session->last_node, FLAME_BLOCKED,
+                               elapsed - ran, 0);
     flame_store_charge_sigsafe(session->store, session->last_running_node,
-                               FLAME_RUNNING, 0, session->cpu_carried_ns);
+                               FLAME_RUNNING, 0, carried);
+    session->last_ns += elapsed;
     session->cpu_carried_ns = 0;
+}
+
+static uint32_t phase_node(struct flame_store *store, const char *name)
+{
+    return flame_store_child_sigsafe(store, 0, flame_store_mark_sigsafe(store, name));
+}
+
+void flame_charge_phase_sigsafe(struct flame_session *session, const char *name,
+                                const char *then)
+{
+    session->phase = phase_node(session->store, name);
+    session->next_phase = then == NULL ? 0 : phase_node(session->store, then);
+    session->last_node = session->phase;
+    session->last_running_node = session->phase;
 }

@@ -36,6 +36,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sampler/position.h"
+
 #if PY_VERSION_HEX < 0x03090000 || PY_VERSION_HEX >= 0x03100000
 #error "flameprof knows CPython 3.9 to 3.15"
 #endif
@@ -122,8 +124,8 @@ static inline const PyObject *flame_cpython_name(const PyCodeObject *code)
 }
 
 /*
- * The instruction a frame executes, in code units from the first, or UINT32_MAX
- * where the table of positions does not say more than the line (before 3.11).
+ * The instruction a frame executes, from the first, in what its table of positions
+ * counts in: code units since 3.11, bytes before. UINT32_MAX: none yet.
  */
 static inline uint32_t flame_cpython_instruction(const flame_frame *frame,
                                                  const PyCodeObject *code)
@@ -133,25 +135,58 @@ static inline uint32_t flame_cpython_instruction(const flame_frame *frame,
 #elif PY_VERSION_HEX >= 0x030B0000
     return (uint32_t)(frame->prev_instr - _PyCode_CODE(code));
 #else
-    (void)frame;
+    int unit = PY_VERSION_HEX >= 0x030A0000 ? 2 : 1;
     (void)code;
-    return UINT32_MAX;
+    return frame->f_lasti < 0 ? UINT32_MAX : (uint32_t)(frame->f_lasti * unit);
 #endif
 }
 
-/* The table of positions, as position.h reads it; empty where it is another. */
 static inline const unsigned char *flame_cpython_positions(const PyCodeObject *code,
                                                            size_t *size)
 {
-#if PY_VERSION_HEX >= 0x030B0000
+#if PY_VERSION_HEX >= 0x030A0000
     const PyBytesObject *table = (const PyBytesObject *)code->co_linetable;
+#else
+    const PyBytesObject *table = (const PyBytesObject *)code->co_lnotab;
+#endif
 
     *size = (size_t)Py_SIZE(table);
     return (const unsigned char *)table->ob_sval;
+}
+
+/* Where an instruction stands in the source; false: columns are not known. */
+static inline bool flame_cpython_position(const PyCodeObject *code,
+                                          uint32_t instruction,
+                                          struct flame_position *position)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    size_t size;
+    const unsigned char *table = flame_cpython_positions(code, &size);
+
+    return flame_position_find_sigsafe(table, size, (uint32_t)code->co_firstlineno,
+                                       instruction, position);
 #else
     (void)code;
-    *size = 0;
-    return NULL;
+    (void)instruction;
+    (void)position;
+    return false;
+#endif
+}
+
+/* The line of an instruction; 0: it has none. */
+static inline uint32_t flame_cpython_line(const PyCodeObject *code,
+                                          uint32_t instruction)
+{
+    size_t size;
+    const unsigned char *table = flame_cpython_positions(code, &size);
+    uint32_t first_line = (uint32_t)code->co_firstlineno;
+
+#if PY_VERSION_HEX >= 0x030B0000
+    return flame_position_line_sigsafe(table, size, first_line, instruction);
+#elif PY_VERSION_HEX >= 0x030A0000
+    return flame_position_line_310_sigsafe(table, size, first_line, instruction);
+#else
+    return flame_position_line_39_sigsafe(table, size, first_line, instruction);
 #endif
 }
 
@@ -207,6 +242,32 @@ static inline bool flame_cpython_collecting(const PyThreadState *thread,
         state->locked._value == 1 && state->last_holder._value == (uintptr_t)thread;
 #endif
     return holds && thread->interp->gc.collecting != 0;
+}
+
+static inline const void *flame_cpython_interpreter(const PyThreadState *thread)
+{
+    return thread->interp;
+}
+
+/* The thread states of a thread state's interpreter, newest first. */
+static inline const PyThreadState *flame_cpython_threads(const PyThreadState *thread)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return thread->interp->threads.head;
+#else
+    return thread->interp->tstate_head;
+#endif
+}
+
+/* The id that the interpreter's next thread state will have: it counts up first. GIL
+ * held. */
+static inline uint64_t flame_cpython_next_thread_id(const PyThreadState *thread)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return thread->interp->threads.next_unique_id + 1;
+#else
+    return thread->interp->tstate_next_unique_id + 1;
+#endif
 }
 
 /* True if the calling thread holds the GIL; safe to ask from any thread. */

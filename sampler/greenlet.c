@@ -28,7 +28,7 @@ static void read_parked(struct flame_session *session, PyObject *greenlet)
     while (frame != NULL && flame_cpython_inner(frame) != session->entry) {
         PyCodeObject *code = PyFrame_GetCode(frame);
         session->path[depth % FLAME_DEPTH_MAX] =
-            flame_walk_intern_sigsafe(session, code);
+            flame_walk_place_sigsafe(session, flame_cpython_inner(frame), code);
         depth++;
         Py_DECREF(code);
         PyFrameObject *back = PyFrame_GetBack(frame);
@@ -41,19 +41,167 @@ static void read_parked(struct flame_session *session, PyObject *greenlet)
     session->collecting = false;
 }
 
+/* The greenlet that made this one: gevent says so, a plain one's parent is. */
+static PyObject *maker_of(PyObject *greenlet)
+{
+    PyObject *reference = PyObject_GetAttrString(greenlet, "spawning_greenlet");
+    PyObject *maker = NULL;
+
+    if (reference != NULL && PyCallable_Check(reference)) {
+        maker = PyObject_CallNoArgs(reference);
+    } else if (reference == NULL) {
+        PyErr_Clear();
+        maker = PyObject_GetAttrString(greenlet, "parent");
+    }
+    Py_XDECREF(reference);
+    PyErr_Clear();
+    return maker;
+}
+
+static void write_label(PyObject *greenlet, char *out, size_t size)
+{
+    PyObject *run = PyObject_GetAttrString(greenlet, "_run");
+    PyObject *name = NULL;
+
+    if (run == NULL) {
+        PyErr_Clear();
+        run = PyObject_GetAttrString(greenlet, "run");
+    }
+    if (run != NULL) {
+        name = PyObject_GetAttrString(run, "__qualname__");
+    }
+    const char *text =
+        name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    PyErr_Clear();
+    flame_child_label("greenlet", text, out, size);
+    Py_XDECREF(name);
+    Py_XDECREF(run);
+}
+
+static bool is_here(const struct flame_session *session)
+{
+    return session->greenlet != NULL && pthread_equal(session->thread, pthread_self());
+}
+
+/* Sessions, asked for by what they watch: for flame_ticker_any(). */
+#define WANTED_MAX 8u /* profiles inside profiles */
+
+struct wanted {
+    const void *greenlet;
+    size_t count;
+    struct flame_session *found[WANTED_MAX];
+};
+
+static bool find_those_of(struct flame_session *session, void *data)
+{
+    struct wanted *wanted = data;
+
+    if (is_here(session) && session->greenlet == wanted->greenlet) {
+        wanted->found[wanted->count++] = session;
+    }
+    return wanted->count == WANTED_MAX;
+}
+
+static bool watches_a_greenlet_here(struct flame_session *session, void *unused)
+{
+    (void)unused;
+    return is_here(session);
+}
+
+static bool gathers_here(struct flame_session *session, void *unused)
+{
+    (void)unused;
+    return is_here(session) && flame_child_root(session)->greenlets;
+}
+
+/* The first to gather what the wanted greenlet makes. */
+static bool gathers_of(struct flame_session *session, void *data)
+{
+    struct wanted *wanted = data;
+    struct flame_session *root = flame_child_root(session);
+
+    if (session->greenlet != wanted->greenlet || !gathers_here(session, NULL) ||
+        !atomic_load(&root->active)) {
+        return false;
+    }
+    wanted->found[0] = root;
+    return true;
+}
+
+/* What the child watched is over; its profile waits for its parent's end. */
+static bool end_child(struct flame_session *session, void *child)
+{
+    if (session != child) {
+        return false;
+    }
+    session->ends_ns = session->last_ns;
+    atomic_store(&session->active, false);
+    return true;
+}
+
+static bool count_unwatched(struct flame_session *session, void *parent)
+{
+    session->quality.unwatched += session == parent;
+    return session == parent;
+}
+
+/* A greenlet that runs for the first time, as far as we know. */
+static void adopt(PyObject *greenlet)
+{
+    char label[FLAME_LABEL_SIZE];
+    PyObject *maker = maker_of(greenlet);
+    struct wanted wanted = {.greenlet = maker};
+    bool ours = maker != NULL && flame_ticker_any(gathers_of, &wanted);
+
+    Py_XDECREF(maker);
+    if (!ours) {
+        return;
+    }
+    write_label(greenlet, label, sizeof label);
+    struct flame_session *child = flame_child_take(wanted.found[0], label);
+    if (child == NULL) {
+        flame_ticker_any(count_unwatched, wanted.found[0]);
+        return;
+    }
+    Py_INCREF(greenlet);
+    child->greenlet = greenlet;
+    flame_session_note_thread_state(child, PyThreadState_Get());
+    flame_child_begin(child);
+    flame_ticker_serve(child);
+}
+
+static bool is_over(PyObject *greenlet)
+{
+    PyObject *dead = PyObject_GetAttrString(greenlet, "dead");
+    bool over = dead == Py_True;
+
+    PyErr_Clear();
+    Py_XDECREF(dead);
+    return over;
+}
+
 static void switched(PyObject *origin, PyObject *target)
 {
-    struct flame_session *found[FLAME_SESSIONS_MAX];
-    size_t count = flame_ticker_of_greenlet(origin, found, FLAME_SESSIONS_MAX);
+    struct wanted out = {.greenlet = origin};
+    struct wanted in = {.greenlet = target};
 
-    for (size_t i = 0; i < count; i++) {
-        flame_ticker_park_begin(found[i]);
-        read_parked(found[i], origin);
-        flame_ticker_park_end(found[i]);
+    flame_ticker_any(find_those_of, &out);
+    bool over = out.count > 0 && is_over(origin);
+
+    for (size_t i = 0; i < out.count; i++) {
+        flame_ticker_park_begin(out.found[i]);
+        read_parked(out.found[i], origin);
+        flame_ticker_park_end(out.found[i]);
+        if (over && out.found[i]->parent != NULL) {
+            flame_ticker_any(end_child, out.found[i]);
+        }
     }
-    count = flame_ticker_of_greenlet(target, found, FLAME_SESSIONS_MAX);
-    for (size_t i = 0; i < count; i++) {
-        flame_ticker_unpark(found[i]);
+    flame_ticker_any(find_those_of, &in);
+    if (in.count == 0 && flame_ticker_any(gathers_here, NULL)) {
+        adopt(target);
+    }
+    for (size_t i = 0; i < in.count; i++) {
+        flame_ticker_unpark(in.found[i]);
     }
 }
 
@@ -126,6 +274,14 @@ void flame_greenlet_attach(struct flame_session *session)
     session->greenlet = current;
 }
 
+void flame_greenlet_release(struct flame_session *child)
+{
+    PyObject *greenlet = child->greenlet;
+
+    child->greenlet = NULL;
+    Py_XDECREF(greenlet);
+}
+
 /* Where somebody chained a callback over ours, ours stays under it, inert. */
 static void remove_trace(PyObject *module)
 {
@@ -147,13 +303,11 @@ void flame_greenlet_detach(struct flame_session *session)
         PyObject *value;
         PyObject *traceback;
         PyErr_Fetch(&type, &value, &traceback);
-        if (flame_ticker_greenlets_here() == 0) {
+        if (!flame_ticker_any(watches_a_greenlet_here, NULL)) {
             remove_trace(module);
         }
         PyErr_Clear();
         PyErr_Restore(type, value, traceback);
     }
-    PyObject *greenlet = session->greenlet;
-    session->greenlet = NULL;
-    Py_XDECREF(greenlet);
+    flame_greenlet_release(session);
 }

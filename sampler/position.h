@@ -24,4 +24,15 @@ bool flame_position_find_sigsafe(const unsigned char *table, size_t size,
                                  uint32_t first_line, uint32_t at,
                                  struct flame_position *position);
 
+/* The same tables' line alone, which more instructions have; 0: none. */
+uint32_t flame_position_line_sigsafe(const unsigned char *table, size_t size,
+                                     uint32_t first_line, uint32_t at);
+
+/* The line by a table of CPython 3.10's format, and of 3.9's and older ones'
+ * (Objects/lnotab_notes.txt of each). `at` is in bytes. 0: none. */
+uint32_t flame_position_line_310_sigsafe(const unsigned char *table, size_t size,
+                                         uint32_t first_line, uint32_t at);
+uint32_t flame_position_line_39_sigsafe(const unsigned char *table, size_t size,
+                                        uint32_t first_line, uint32_t at);
+
 #endif

@@ -74,21 +74,79 @@ static bool read_entry(struct reader *reader, uint32_t form, uint32_t *line,
     return position->column != UINT32_MAX && position->end_column != UINT32_MAX;
 }
 
-bool flame_position_find_sigsafe(const unsigned char *table, size_t size,
-                                 uint32_t first_line, uint32_t at,
-                                 struct flame_position *position)
+/* The line of an instruction, 0: none; and its columns, if it says true. */
+static bool locate(const unsigned char *table, size_t size, uint32_t first_line,
+                   uint32_t at, uint32_t *found, struct flame_position *position)
 {
     struct reader reader = {table, table + size};
     uint32_t line = first_line;
     uint32_t covered = 0;
 
+    *found = 0;
     while (reader.at < reader.end) {
         uint32_t head = read_byte(&reader);
-        bool known = read_entry(&reader, head >> 3 & 15, &line, position);
+        bool columns = read_entry(&reader, head >> 3 & 15, &line, position);
         covered += (head & 7) + 1;
         if (at < covered) {
-            return known;
+            *found = (head >> 3 & 15) == FORM_NONE ? 0 : line;
+            return columns;
         }
     }
     return false;
+}
+
+bool flame_position_find_sigsafe(const unsigned char *table, size_t size,
+                                 uint32_t first_line, uint32_t at,
+                                 struct flame_position *position)
+{
+    uint32_t line;
+
+    return locate(table, size, first_line, at, &line, position);
+}
+
+uint32_t flame_position_line_sigsafe(const unsigned char *table, size_t size,
+                                     uint32_t first_line, uint32_t at)
+{
+    struct flame_position position;
+    uint32_t line;
+
+    locate(table, size, first_line, at, &line, &position);
+    return line;
+}
+
+/* Bytes that a range has, and how its line differs from the last one's. */
+#define NO_LINE (-128)
+
+uint32_t flame_position_line_310_sigsafe(const unsigned char *table, size_t size,
+                                         uint32_t first_line, uint32_t at)
+{
+    uint32_t line = first_line;
+    uint32_t covered = 0;
+
+    for (size_t i = 0; i + 1 < size; i += 2) {
+        int delta = (signed char)table[i + 1];
+        covered += table[i];
+        line += delta == NO_LINE ? 0u : (uint32_t)delta;
+        if (at < covered) {
+            return delta == NO_LINE ? 0 : line;
+        }
+    }
+    return 0;
+}
+
+uint32_t flame_position_line_39_sigsafe(const unsigned char *table, size_t size,
+                                        uint32_t first_line, uint32_t at)
+{
+    uint32_t line = first_line;
+    uint32_t begins = 0;
+
+    for (size_t i = 0; i + 1 < size; i += 2) {
+        begins += table[i];
+        if (begins > at) {
+            break;
+        }
+        int delta = (signed char)table[i + 1];
+        line += (uint32_t)delta;
+    }
+    return line;
 }

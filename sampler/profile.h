@@ -68,8 +68,12 @@ static inline uint64_t flame_node_wall(const struct flame_node *node)
 /* How the profile came about and how far it can be trusted. */
 struct flame_quality {
     uint64_t interval_ns;          /* asked */
-    uint64_t duration_ns;          /* wall time watched; the sum of all wall_ns */
-    uint64_t cpu_ns;               /* CPU time of the thread meanwhile, exact */
+    uint64_t duration_ns;          /* wall time watched */
+    uint64_t beside_ns;            /* of other threads and greenlets, added up; with
+                                      duration_ns the sum of all wall_ns */
+    uint64_t cpu_ns;               /* CPU time meanwhile, of all of them, exact */
+    uint64_t children;             /* those other threads and greenlets */
+    uint64_t unwatched;            /* of them: too short, or too many */
     uint64_t samples;              /* taken */
     uint64_t missed;               /* due, but not taken; their time went to the next */
     uint64_t rejected;             /* reads that faulted or contradicted themselves */

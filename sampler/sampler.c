@@ -76,7 +76,7 @@ static int prepare_process(void)
     return error != 0 ? error : flame_guard_install(guards, FLAME_SESSIONS_MAX + 1);
 }
 
-static int take_slot(struct flame_session **out)
+int flame_session_take(struct flame_session **out)
 {
     for (size_t i = 0; i < FLAME_SESSIONS_MAX; i++) {
         struct flame_session *session = &slots[i];
@@ -125,26 +125,49 @@ static void reblock_signals(const struct flame_session *session)
     pthread_sigmask(SIG_BLOCK, &again, NULL);
 }
 
-static void note_thread_state(struct flame_session *session,
-                              PyThreadState *thread_state)
+void flame_session_note_thread_state(struct flame_session *session, const void *state)
 {
     size_t size;
 
-    atomic_store(&session->gil, (uintptr_t)flame_cpython_gil(thread_state, &size));
+    atomic_store(&session->gil, (uintptr_t)flame_cpython_gil(state, &size));
     session->gil_size = size;
-    atomic_store(&session->thread_state, thread_state);
+    atomic_store(&session->thread_state, state);
+}
+
+void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
+                         uint64_t seed)
+{
+    session->interval_ns = interval_ns;
+    session->random = seed != 0 ? seed : 1;
+    session->paused = false;
+    atomic_store(&session->parked, false);
+    session->greenlet = NULL;
+    session->paused_ns = 0;
+    session->cpu_carried_ns = 0;
+    session->last_node = 0;
+    session->last_running_node = 0;
+    session->phase = 0;
+    session->next_phase = 0;
+    session->spacing_count = 0;
+    session->spacing_sum_ns = 0;
+    session->spacing_squares = 0;
+    session->quality = (struct flame_quality){.interval_ns = interval_ns};
+    session->parent = NULL;
+    session->threads = false;
+    session->greenlets = false;
+    session->child_count = 0;
+    session->expected_count = 0;
+    session->offcpu_file = -1;
 }
 
 /* From here on time counts. The ticker does not look before it is told. */
 static void begin(struct flame_session *session, uint64_t max_ns)
 {
     session->cpu_mark_ns = flame_cpu_now_sigsafe(session->cpu_clock);
-    session->cpu_carried_ns = 0;
     session->started_ns = flame_now_sigsafe();
     session->ends_ns = max_ns == 0 ? UINT64_MAX : session->started_ns + max_ns;
     session->last_ns = session->started_ns;
     session->paused_at_ns = session->started_ns;
-    session->paused_ns = 0;
 }
 
 static int set_up(struct flame_session *session,
@@ -157,24 +180,18 @@ static int set_up(struct flame_session *session,
     if (pthread_getcpuclockid(session->thread, &session->cpu_clock) != 0) {
         return -ENOTSUP;
     }
-    note_thread_state(session, thread_state);
+    flame_session_note_thread_state(session, thread_state);
     session->code_type = &PyCode_Type;
     session->entry = flame_cpython_top(thread_state);
     while (session->entry != NULL && flame_cpython_is_shim(session->entry)) {
         session->entry = flame_cpython_caller(session->entry);
     }
-    session->interval_ns = options->interval_ns;
-    session->random = options->seed != 0 ? options->seed : flame_now_sigsafe() | 1;
+    flame_session_clear(session, options->interval_ns,
+                        options->seed != 0 ? options->seed : flame_now_sigsafe());
+    session->lines = options->lines;
+    session->greenlets = options->greenlets;
     session->paused = true;
     begin(session, options->max_ns);
-    atomic_store(&session->parked, false);
-    session->greenlet = NULL;
-    session->last_node = 0;
-    session->last_running_node = 0;
-    session->spacing_count = 0;
-    session->spacing_sum_ns = 0;
-    session->spacing_squares = 0;
-    session->quality = (struct flame_quality){.interval_ns = options->interval_ns};
     flame_offcpu_open(session);
     return 0;
 }
@@ -202,7 +219,7 @@ int flame_session_start(const struct flame_session_options *options,
     pthread_mutex_lock(&lock);
     int error = prepare_process();
     if (error == 0) {
-        error = take_slot(&session);
+        error = flame_session_take(&session);
     }
     users += error == 0;
     pthread_mutex_unlock(&lock);
@@ -213,6 +230,9 @@ int flame_session_start(const struct flame_session_options *options,
     if (error == 0) {
         unblock_signals(session);
         flame_greenlet_attach(session);
+        if (options->threads) {
+            flame_threads_listen(session);
+        }
         error = join_ticker(session);
     }
     if (error != 0) {
@@ -229,7 +249,13 @@ int flame_session_start(const struct flame_session_options *options,
 
 void flame_session_use_thread_state(struct flame_session *session, void *thread_state)
 {
-    note_thread_state(session, thread_state);
+    flame_session_note_thread_state(session, thread_state);
+}
+
+void flame_session_phase(struct flame_session *session, const char *name,
+                         const char *then)
+{
+    flame_ticker_phase(session, name, then);
 }
 
 void flame_session_pause(struct flame_session *session)
@@ -243,7 +269,8 @@ void flame_session_resume(struct flame_session *session)
 }
 
 /* The time after the last sample belongs to where that sample was. */
-static void complete(struct flame_session *session, uint64_t end, uint64_t cpu_end)
+void flame_session_complete(struct flame_session *session, uint64_t end,
+                            uint64_t cpu_end)
 {
     struct flame_quality *quality = &session->quality;
 
@@ -252,10 +279,11 @@ static void complete(struct flame_session *session, uint64_t end, uint64_t cpu_e
     }
     if (session->paused) {
         end = session->paused_at_ns;
-    } else if (!quality->deadline_reached) {
-        flame_charge_note_cpu_sigsafe(session, cpu_end);
     }
-    flame_charge_rest_sigsafe(session, end);
+    if (session->paused || quality->deadline_reached) {
+        cpu_end = session->cpu_mark_ns;
+    }
+    flame_charge_rest_sigsafe(session, end, cpu_end);
     flame_store_settle_running(session->store);
     quality->duration_ns = session->last_ns - session->started_ns - session->paused_ns;
     if (session->spacing_count > 0) {
@@ -265,8 +293,6 @@ static void complete(struct flame_session *session, uint64_t end, uint64_t cpu_e
         quality->spacing_mean_ns = (uint64_t)mean;
         quality->spacing_deviation_ns = variance > 0 ? (uint64_t)sqrt(variance) : 0;
     }
-    session->profile.quality = *quality;
-    flame_store_read(session->store, &session->profile);
 }
 
 /* Waits for the ticker to let go, or to end: no other request waits with us. */
@@ -292,10 +318,14 @@ void flame_session_stop(struct flame_session *session)
     leave_ticker(session);
     flame_offcpu_close(session);
     flame_greenlet_detach(session);
+    flame_threads_listen_no_more(session);
     if (pthread_equal(session->thread, pthread_self())) {
         reblock_signals(session);
     }
-    complete(session, end, cpu_end);
+    flame_session_complete(session, end, cpu_end);
+    flame_children_end(session, end);
+    session->profile.quality = session->quality;
+    flame_store_read(session->store, &session->profile);
     pthread_mutex_lock(&lock);
     if (--users == 0) {
         flame_guard_remove();

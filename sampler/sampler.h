@@ -20,6 +20,9 @@ struct flame_session_options {
     uint64_t interval_ns; /* FLAME_INTERVAL_MIN_NS to FLAME_INTERVAL_MAX_NS */
     uint64_t max_ns;      /* sampling ends by itself after this; 0: never */
     uint64_t seed;        /* of the jitter; 0: from the clock */
+    bool lines;           /* a function's lines are places of their own */
+    bool threads;         /* with the threads that it starts, */
+    bool greenlets;       /* with the greenlets, each as a root of its own */
 };
 
 /*
@@ -40,6 +43,16 @@ int flame_session_start(const struct flame_session_options *options,
  * Called on the watched thread.
  */
 void flame_session_use_thread_state(struct flame_session *session, void *thread_state);
+
+/*
+ * A new stretch begins: a frame at the root, `name`, over everything from here
+ * on. Its end will be where the next begins, or the session's: these moments are
+ * exact, not sampled. `then`, if not NULL, is the name of the stretch that
+ * begins at the first sample with a Python function on the stack. A handful of
+ * names for each session. Called on the watched thread, GIL held.
+ */
+void flame_session_phase(struct flame_session *session, const char *name,
+                         const char *then);
 
 /*
  * Between the two, time passes for others: nothing is sampled and the

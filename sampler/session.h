@@ -30,11 +30,24 @@
 #define FLAME_NAME_MAX 1000u
 #define FLAME_FILE_MAX 4000u
 
+/* Threads and greenlets a session watches besides its own. */
+#define FLAME_CHILDREN_MAX 32u
+#define FLAME_LABEL_SIZE 96u
+
+/* A thread that was started and has not been seen running yet. */
+struct flame_expected {
+    uint64_t id;       /* of its PyThreadState */
+    pthread_t starter; /* whose state that looks until the new thread runs */
+    unsigned looks;    /* without having found it */
+    char label[FLAME_LABEL_SIZE];
+};
+
 struct flame_session {
     atomic_bool taken;  /* the slot is somebody's */
     atomic_bool active; /* may be sampled */
     atomic_bool parked; /* the watched greenlet is switched out */
     bool paused;
+    bool lines; /* a function's lines are places of their own */
 
     /* The watched thread; constant while active. */
     pthread_t thread;
@@ -70,15 +83,68 @@ struct flame_session {
     unsigned __int128 spacing_squares;
     struct flame_quality quality;
     struct flame_store *store;
-    uint32_t site;   /* of the leaf, a code; FLAME_NONE: none */
-    bool collecting; /* the garbage collector runs above the leaf */
+    uint32_t phase;      /* the node all paths begin at; 0: none */
+    uint32_t next_phase; /* the one to follow when there are frames; 0: none */
+    uint32_t site;       /* of the leaf, a code; FLAME_NONE: none */
+    bool collecting;     /* the garbage collector runs above the leaf */
     uint32_t depth;
     uint32_t path[FLAME_DEPTH_MAX]; /* codes, leaf first, as a ring */
     char name[FLAME_NAME_MAX];
     char file[FLAME_FILE_MAX];
 
     struct flame_profile profile; /* after stop */
+
+    /* What the watched stretch starts. The ticker's lock protects the lists. */
+    bool threads;                 /* its threads are watched */
+    bool greenlets;               /* its greenlets are */
+    struct flame_session *parent; /* NULL: this is nobody's child */
+    char label[FLAME_LABEL_SIZE]; /* a child's root frame */
+    struct flame_session *children[FLAME_CHILDREN_MAX];
+    unsigned child_count;
+    struct flame_expected expected[FLAME_CHILDREN_MAX];
+    unsigned expected_count;
 };
+
+/* ---- sampler.c: what a session and its children have in common ------------------ */
+
+/* A free slot, its store empty. 0, -EAGAIN or -ENOMEM. */
+int flame_session_take(struct flame_session **out);
+/* As before any sample. */
+void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
+                         uint64_t seed);
+/* Whose frames are read from now on (a PyThreadState *). */
+void flame_session_note_thread_state(struct flame_session *session, const void *state);
+/* The profile is whole; nothing is sampled any more. */
+void flame_session_complete(struct flame_session *session, uint64_t end_ns,
+                            uint64_t cpu_ns);
+
+/* ---- children.c ----------------------------------------------------------------- */
+
+/* "[thread NAME]"; name NULL: it has none. */
+void flame_child_label(const char *kind, const char *name, char *out, size_t size);
+/* The session that gathers what this one's thread or greenlet starts. */
+struct flame_session *flame_child_root(struct flame_session *session);
+/*
+ * A session for something the parent started, on the parent's thread unless the
+ * caller changes that; NULL: there is no room for more. begin: from here on its time
+ * counts; the ticker is to be told. drop: instead of that. Any thread.
+ */
+struct flame_session *flame_child_take(struct flame_session *parent, const char *label);
+void flame_child_begin(struct flame_session *child);
+void flame_child_drop(struct flame_session *child);
+/* Ends all of them and makes their profiles roots of the parent's. After
+ * flame_ticker_remove(); GIL held. */
+void flame_children_end(struct flame_session *parent, uint64_t end_ns);
+
+/* ---- threads.c ------------------------------------------------------------------ */
+
+/* The session wants to know of the threads its thread starts in the current
+ * interpreter, and no more. GIL held; an exception that is set stays. */
+void flame_threads_listen(struct flame_session *session);
+void flame_threads_listen_no_more(struct flame_session *session);
+/* The ticker's: a session for one of the threads expected, if it runs now. */
+struct flame_session *flame_threads_look(struct flame_session *session,
+                                         struct flame_guard *guard);
 
 /* ---- walk_sigsafe.c --------------------------------------------------------- */
 
@@ -96,8 +162,9 @@ enum flame_walk {
 enum flame_walk flame_walk_sigsafe(struct flame_session *session,
                                    struct flame_guard *guard);
 
-/* The index of a code object's function (a PyCodeObject *). */
-uint32_t flame_walk_intern_sigsafe(struct flame_session *session, const void *code);
+/* The index of where a frame (a flame_frame *) of that code object stands. */
+uint32_t flame_walk_place_sigsafe(struct flame_session *session, const void *frame,
+                                  const void *code);
 
 /* ---- charge_sigsafe.c -------------------------------------------------------- */
 
@@ -121,9 +188,15 @@ void flame_charge_again_sigsafe(struct flame_session *session,
 /* Takes note of the CPU time up to now, which is returned; does not charge it to any
  * place yet. */
 uint64_t flame_charge_note_cpu_sigsafe(struct flame_session *session, uint64_t cpu_ns);
-/* What is left at the end: wall time to the last place, CPU time to the last seen
- * running. Not a sample. */
-void flame_charge_rest_sigsafe(struct flame_session *session, uint64_t now_ns);
+/*
+ * What is left when a stretch ends: wall time to the last place, as running as far
+ * as the CPU clock says so; CPU time to the place last seen running. Not a sample.
+ */
+void flame_charge_rest_sigsafe(struct flame_session *session, uint64_t now_ns,
+                               uint64_t cpu_ns);
+/* From here on everything is below that phase's node. */
+void flame_charge_phase_sigsafe(struct flame_session *session, const char *name,
+                                const char *then);
 
 /* ---- sites.c ------------------------------------------------------------------- */
 
@@ -178,6 +251,8 @@ void flame_handler_forget_all(void);
  */
 void flame_greenlet_attach(struct flame_session *session);
 void flame_greenlet_detach(struct flame_session *session);
+/* Gives back the reference to a child's greenlet, if it has one. GIL held. */
+void flame_greenlet_release(struct flame_session *child);
 
 /* ---- ticker.c ---------------------------------------------------------------- */
 
@@ -191,6 +266,10 @@ void flame_greenlet_detach(struct flame_session *session);
  */
 int flame_ticker_add(struct flame_session *session);
 void flame_ticker_remove(struct flame_session *session);
+/* A stretch ends and the next begins; the first one has what came before it. Called on
+ * the watched thread. */
+void flame_ticker_phase(struct flame_session *session, const char *name,
+                        const char *then);
 /* Sampling stops and goes on: nothing is due in between. */
 void flame_ticker_pause(struct flame_session *session);
 void flame_ticker_resume(struct flame_session *session);
@@ -202,11 +281,15 @@ void flame_ticker_resume(struct flame_session *session);
 void flame_ticker_park_begin(struct flame_session *session);
 void flame_ticker_park_end(struct flame_session *session);
 void flame_ticker_unpark(struct flame_session *session);
-/* The sessions of the calling thread whose greenlet is `greenlet`. */
-size_t flame_ticker_of_greenlet(const void *greenlet, struct flame_session **found,
-                                size_t room);
-/* How many sessions of the calling thread watch any greenlet. */
-size_t flame_ticker_greenlets_here(void);
+/* Serves a child that has begun, or drops it if its parent has too many. Not on the
+ * ticker's own thread, where threads.c hands them over. */
+void flame_ticker_serve(struct flame_session *child);
+/*
+ * Shows all sessions served to `visit` under the ticker's lock, until it says true,
+ * which is returned. It does not block.
+ */
+typedef bool flame_visit(struct flame_session *session, void *data);
+bool flame_ticker_any(flame_visit *visit, void *data);
 /* The guard of the ticker's own reads, for flame_guard_install(). */
 struct flame_guard *flame_ticker_guard(void);
 

@@ -62,6 +62,9 @@ bool flame_store_site_known_sigsafe(const struct flame_store *store, uint32_t co
 uint32_t flame_store_site_sigsafe(struct flame_store *store, uint32_t code,
                                   uint32_t instruction,
                                   const struct flame_position *position);
+/* The same for a line: the index of its function at that line; 0: it has none. */
+uint32_t flame_store_line_sigsafe(struct flame_store *store, uint32_t code,
+                                  uint32_t instruction, uint32_t line);
 /* For ordinary context, once nothing is sampled any more. */
 const struct flame_site *flame_store_site_at(const struct flame_store *store,
                                              uint32_t index);
@@ -81,6 +84,9 @@ uint32_t flame_store_child_sigsafe(struct flame_store *store, uint32_t parent,
 void flame_store_charge_sigsafe(struct flame_store *store, uint32_t node,
                                 enum flame_state state, uint64_t wall_ns,
                                 uint64_t cpu_ns);
+/* Adds all that `more` says of itself. Ordinary context. */
+void flame_store_add(struct flame_store *store, uint32_t node,
+                     const struct flame_node *more);
 void flame_store_count_sample_sigsafe(struct flame_store *store, uint32_t node);
 
 /* True if anything did not fit since the last call. */
@@ -92,6 +98,14 @@ bool flame_store_overflowed_sigsafe(struct flame_store *store);
  * sees it displaced by itself.
  */
 void flame_store_settle_running(struct flame_store *store);
+
+/*
+ * merge.c. What is in another store becomes a root of this one, named `label`. Ordinary
+ * context; names of sites are settled. False: not all of it fitted, or there was no
+ * memory; what did not fit is charged to a coarser place.
+ */
+bool flame_store_merge(struct flame_store *into, const struct flame_store *from,
+                       const char *label);
 
 /* Fills in nodes and codes; the rest is the caller's. */
 void flame_store_read(const struct flame_store *store, struct flame_profile *profile);

@@ -208,7 +208,7 @@ static uint32_t intern(struct flame_store *store, struct flame_slice name,
 }
 
 /* Codes kept free for marks, so that "full" can always be said. */
-#define SPARE_CODES 8u
+#define SPARE_CODES 16u
 
 uint32_t flame_store_mark_sigsafe(struct flame_store *store, const char *name)
 {
@@ -257,6 +257,14 @@ bool flame_store_site_known_sigsafe(const struct flame_store *store, uint32_t co
     return asked->index != 0;
 }
 
+static void remember_asked(struct flame_store *store, uint32_t code,
+                           uint32_t instruction, uint32_t index)
+{
+    store->asked_count++;
+    store->asked[asked_slot(store, code, instruction)] =
+        (struct asked){code, instruction, index == FLAME_NONE ? 1 : index + 2};
+}
+
 uint32_t flame_store_site_sigsafe(struct flame_store *store, uint32_t code,
                                   uint32_t instruction,
                                   const struct flame_position *position)
@@ -273,9 +281,23 @@ uint32_t flame_store_site_sigsafe(struct flame_store *store, uint32_t code,
                                                   .first_line = position->line};
         store->sites[index] = (struct flame_site){code, *position};
     }
-    store->asked_count++;
-    store->asked[asked_slot(store, code, instruction)] =
-        (struct asked){code, instruction, index == FLAME_NONE ? 1 : index + 2};
+    remember_asked(store, code, instruction, index);
+    return index;
+}
+
+uint32_t flame_store_line_sigsafe(struct flame_store *store, uint32_t code,
+                                  uint32_t instruction, uint32_t line)
+{
+    const struct flame_code *function = &store->codes[code];
+    uint32_t index = FLAME_NONE;
+
+    if (store->asked_count == FLAME_SITES_MAX) {
+        return FLAME_NONE;
+    }
+    if (line != 0) {
+        index = intern(store, function->name, function->file, line, SPARE_CODES);
+    }
+    remember_asked(store, code, instruction, index);
     return index;
 }
 
@@ -325,6 +347,18 @@ void flame_store_charge_sigsafe(struct flame_store *store, uint32_t node,
 {
     store->nodes[node].wall_ns[state] += wall_ns;
     store->nodes[node].cpu_ns += cpu_ns;
+}
+
+void flame_store_add(struct flame_store *store, uint32_t node,
+                     const struct flame_node *more)
+{
+    struct flame_node *sum = &store->nodes[node];
+
+    for (int state = 0; state < FLAME_STATES; state++) {
+        sum->wall_ns[state] += more->wall_ns[state];
+    }
+    sum->cpu_ns += more->cpu_ns;
+    sum->samples += more->samples;
 }
 
 void flame_store_count_sample_sigsafe(struct flame_store *store, uint32_t node)

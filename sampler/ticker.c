@@ -86,6 +86,12 @@ static bool sample_from_outside(struct flame_session *session, uint64_t now)
         flame_charge_again_sigsafe(session, &moment);
         return true;
     }
+    if (moment.cpu_ns == 0) {
+        /* The thread is gone; nobody knows for how long. */
+        session->ends_ns = session->last_ns;
+        atomic_store(&session->active, false);
+        return true;
+    }
     if (flame_cpu_now_sigsafe(session->cpu_clock) != moment.cpu_ns) {
         return false;
     }
@@ -137,6 +143,22 @@ static void tick(struct flame_session *session, uint64_t now)
     atomic_store(&session->active, false);
 }
 
+/* From now on a child is looked at, too. Under lock. */
+static void serve(struct flame_session *child)
+{
+    struct flame_session *parent = child->parent;
+
+    if (parent->child_count == FLAME_CHILDREN_MAX) {
+        parent->quality.unwatched++;
+        flame_child_drop(child);
+        return;
+    }
+    parent->children[parent->child_count++] = child;
+    child->due_ns = child->started_ns + jittered(child);
+    served[served_count++] = child;
+    atomic_store(&child->active, true);
+}
+
 /* Ticks whoever is due; returns when the next one is, or UINT64_MAX. */
 static uint64_t tick_all(void)
 {
@@ -151,6 +173,10 @@ static uint64_t tick_all(void)
         if (session->due_ns <= now) {
             tick(session, now);
             schedule_next(session, now);
+            struct flame_session *child;
+            while ((child = flame_threads_look(session, &own_guard)) != NULL) {
+                serve(child);
+            }
         }
         if (session->due_ns < next) {
             next = session->due_ns;
@@ -257,12 +283,28 @@ static void forget(const struct flame_session *session)
     }
 }
 
-void flame_ticker_remove(struct flame_session *session)
+static void leave(struct flame_session *session)
 {
-    pthread_mutex_lock(&lock);
     count_last(session);
     atomic_store(&session->active, false);
     forget(session);
+}
+
+void flame_ticker_serve(struct flame_session *child)
+{
+    pthread_mutex_lock(&lock);
+    serve(child);
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+void flame_ticker_remove(struct flame_session *session)
+{
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < session->child_count; i++) {
+        leave(session->children[i]);
+    }
+    leave(session);
     if (served_count > 0 || !running) {
         pthread_mutex_unlock(&lock);
         return;
@@ -273,6 +315,26 @@ void flame_ticker_remove(struct flame_session *session)
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
     pthread_join(last, NULL);
+}
+
+/*
+ * The lock keeps the ticker off; `parked` the handler, even on a signal that is
+ * already on its way.
+ */
+void flame_ticker_phase(struct flame_session *session, const char *name,
+                        const char *then)
+{
+    pthread_mutex_lock(&lock);
+    bool parked = atomic_exchange(&session->parked, true);
+    if (atomic_load(&session->active) && !session->paused) {
+        if (session->last_node != 0) {
+            flame_charge_rest_sigsafe(session, flame_now_sigsafe(),
+                                      flame_cpu_now_sigsafe(session->cpu_clock));
+        }
+        flame_charge_phase_sigsafe(session, name, then);
+    }
+    atomic_store(&session->parked, parked);
+    pthread_mutex_unlock(&lock);
 }
 
 void flame_ticker_pause(struct flame_session *session)
@@ -333,33 +395,16 @@ void flame_ticker_unpark(struct flame_session *session)
     atomic_store(&session->parked, false);
 }
 
-size_t flame_ticker_of_greenlet(const void *greenlet, struct flame_session **found,
-                                size_t room)
+bool flame_ticker_any(flame_visit *visit, void *data)
 {
-    pthread_t self = pthread_self();
-    size_t count = 0;
+    bool found = false;
 
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < served_count && count < room; i++) {
-        if (served[i]->greenlet == greenlet && pthread_equal(served[i]->thread, self)) {
-            found[count++] = served[i];
-        }
+    for (size_t i = 0; i < served_count && !found; i++) {
+        found = visit(served[i], data);
     }
     pthread_mutex_unlock(&lock);
-    return count;
-}
-
-size_t flame_ticker_greenlets_here(void)
-{
-    pthread_t self = pthread_self();
-    size_t count = 0;
-
-    pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < served_count; i++) {
-        count += served[i]->greenlet != NULL && pthread_equal(served[i]->thread, self);
-    }
-    pthread_mutex_unlock(&lock);
-    return count;
+    return found;
 }
 
 void flame_ticker_before_fork(void)

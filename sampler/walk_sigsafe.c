@@ -63,9 +63,9 @@ static struct flame_slice copy_text(const PyObject *object, char *out, size_t ro
     return (struct flame_slice){out, used};
 }
 
-uint32_t flame_walk_intern_sigsafe(struct flame_session *session, const void *object)
+/* The index of a code object's function. */
+static uint32_t intern(struct flame_session *session, const PyCodeObject *code)
 {
-    const PyCodeObject *code = object;
     const PyObject *name = flame_cpython_name(code);
     struct flame_code_key key = {
         .code = (uintptr_t)code,
@@ -92,23 +92,43 @@ static bool plausible(const void *pointer)
            (uintptr_t)pointer >= 4096;
 }
 
-/* Where in its function the leaf stands; FLAME_NONE: that is not known. */
-static uint32_t leaf_site(struct flame_session *session, const flame_frame *frame,
-                          const PyCodeObject *code, uint32_t function)
+/* The function, or that line of it if lines are told apart. */
+static uint32_t place_of(struct flame_session *session, const PyCodeObject *code,
+                         uint32_t instruction)
 {
-    uint32_t instruction = flame_cpython_instruction(frame, code);
+    uint32_t function = intern(session, code);
+    uint32_t known;
+
+    if (!session->lines || instruction == UINT32_MAX) {
+        return function;
+    }
+    if (!flame_store_site_known_sigsafe(session->store, function, instruction,
+                                        &known)) {
+        known = flame_store_line_sigsafe(session->store, function, instruction,
+                                         flame_cpython_line(code, instruction));
+    }
+    return known == FLAME_NONE ? function : known;
+}
+
+uint32_t flame_walk_place_sigsafe(struct flame_session *session, const void *frame,
+                                  const void *code)
+{
+    return place_of(session, code, flame_cpython_instruction(frame, code));
+}
+
+/* What the leaf is calling from there; FLAME_NONE: that is not known. */
+static uint32_t leaf_site(struct flame_session *session, const PyCodeObject *code,
+                          uint32_t place, uint32_t instruction)
+{
     struct flame_position position;
     uint32_t known;
-    size_t size;
 
     if (instruction == UINT32_MAX ||
-        flame_store_site_known_sigsafe(session->store, function, instruction, &known)) {
+        flame_store_site_known_sigsafe(session->store, place, instruction, &known)) {
         return instruction == UINT32_MAX ? FLAME_NONE : known;
     }
-    const unsigned char *table = flame_cpython_positions(code, &size);
-    bool found = flame_position_find_sigsafe(
-        table, size, (uint32_t)code->co_firstlineno, instruction, &position);
-    return flame_store_site_sigsafe(session->store, function, instruction,
+    bool found = flame_cpython_position(code, instruction, &position);
+    return flame_store_site_sigsafe(session->store, place, instruction,
                                     found ? &position : NULL);
 }
 
@@ -137,10 +157,11 @@ static enum flame_walk read_chain(struct flame_session *session)
             if (!plausible(code) || Py_TYPE(code) != session->code_type) {
                 return FLAME_WALK_TORN;
             }
-            uint32_t function = flame_walk_intern_sigsafe(session, code);
-            session->path[depth % FLAME_DEPTH_MAX] = function;
+            uint32_t instruction = flame_cpython_instruction(frame, code);
+            uint32_t place = place_of(session, code, instruction);
+            session->path[depth % FLAME_DEPTH_MAX] = place;
             if (depth == 0) {
-                session->site = leaf_site(session, frame, code, function);
+                session->site = leaf_site(session, code, place, instruction);
             }
             depth++;
         }

@@ -176,6 +176,26 @@ static void clocks_are_read(void **state)
     assert_int_equal(params.clock, FLAME_CLOCK_GIL);
 }
 
+static void switches_and_repeat_are_read(void **state)
+{
+    struct flame_params params;
+    char sentence[FLAME_SENTENCE_SIZE];
+
+    (void)state;
+    ask("flamegraph=1", &params, sentence);
+    assert_int_equal(params.repeat, 1);
+    assert_false(params.lines || params.threads || params.greenlets);
+    ask("flamegraph=1&flamegraph_lines=1&flamegraph_repeat=2", &params, sentence);
+    assert_int_equal(params.repeat, 2);
+    assert_true(params.lines && !params.threads && !params.greenlets);
+    ask("flamegraph=1&flamegraph_threads=1&flamegraph_lines=0&flamegraph_repeat=1000",
+        &params, sentence);
+    assert_int_equal(params.repeat, 1000);
+    assert_true(params.threads && !params.lines && !params.greenlets);
+    ask("flamegraph=1&flamegraph_children=1", &params, sentence);
+    assert_true(params.greenlets && !params.threads);
+}
+
 static void seconds_are_exact(void **state)
 {
     static const struct {
@@ -248,6 +268,17 @@ static void nonsense_gets_one_sentence(void **state)
         {"flamegraph=1&flamegraph_format=SVG", "svg, folded or png"},
         {"flamegraph=1&flamegraph_format=", "flamegraph_format=\"\""},
         {"flamegraph=1&flamegraph_nonsense=1", "flamegraph_nonsense"},
+        {"flamegraph=1&flamegraph_x=1", "flamegraph_threads and flamegraph_children."},
+        {"flamegraph=1&flamegraph_lines=yes", "flamegraph_lines=\"yes\""},
+        {"flamegraph=1&flamegraph_lines=", "1 or 0"},
+        {"flamegraph=1&flamegraph_threads=2", "1 or 0"},
+        {"flamegraph=1&flamegraph_children=true", "1 or 0"},
+        {"flamegraph=1&flamegraph_repeat=1", "2 to 1000"},
+        {"flamegraph=1&flamegraph_repeat=1001", "2 to 1000"},
+        {"flamegraph=1&flamegraph_repeat=", "2 to 1000"},
+        {"flamegraph=1&flamegraph_repeat=2.5", "2 to 1000"},
+        {"flamegraph=1&flamegraph_repeat=-3", "2 to 1000"},
+        {"flamegraph=1&flamegraph_repeat=99999999999999999999", "2 to 1000"},
         {"flamegraph=1&flamegraph_clock=Wall", "wall, cpu, offcpu or gil"},
         {"flamegraph=1&flamegraph_clock=", "flamegraph_clock=\"\""},
     };
@@ -449,6 +480,7 @@ int main(void)
         cmocka_unit_test(queries_that_are_ours),
         cmocka_unit_test(clocks_are_read),
         cmocka_unit_test(seconds_are_exact),
+        cmocka_unit_test(switches_and_repeat_are_read),
         cmocka_unit_test(nonsense_gets_one_sentence),
         cmocka_unit_test(long_values_are_bounded),
         cmocka_unit_test(who_may),

@@ -322,6 +322,82 @@ class Details(unittest.TestCase):
         self.assertAlmostEqual(total / 1e6 / elapsed[0], 1, delta=0.01)
         self.assertIn(b"app (%s:" % __file__.encode(), body)
 
+    def test_phases_are_root_frames(self):
+        class Body(Closing):
+            def __next__(self):
+                time.sleep(0.05)
+                return super().__next__()
+
+            def close(self):
+                time.sleep(0.1)
+
+        def app(environ, start_response):
+            time.sleep(0.2)
+            start_response("200 OK", [])
+            return Body([b"a", b"b", b"c"])
+
+        environ = environ_for("flamegraph=1&flamegraph_format=folded")
+        found = {}
+        for line in call(flameprof.Middleware(app), environ)[2].decode().splitlines():
+            stack, weight = line.rsplit(" ", 1)
+            root = stack.split(";")[0]
+            found[root] = found.get(root, 0) + int(weight) / 1e6
+        self.assertEqual(set(found), {"[application]", "[iteration]", "[close]"})
+        # The ends of these are exact, however coarse the sampling.
+        for root, seconds in (("[application]", 0.2), ("[iteration]", 0.2), ("[close]", 0.1)):
+            self.assertGreaterEqual(found[root], seconds)
+            self.assertLess(found[root], seconds + 0.05)
+
+    def test_short_requests_can_be_repeated(self):
+        environs = []
+        responses = []
+
+        def app(environ, start_response):
+            environs.append(dict(environ))
+            responses.append(start_response)
+            environ["PATH_INFO"] = "/changed/"
+            del environ["SERVER_NAME"]
+            time.sleep(0.002)
+            start_response("200 OK", [("X-Run", str(len(environs)))])
+            return [b"x"]
+
+        query = "flamegraph=1&flamegraph_repeat=20"
+        _, headers, body = call(flameprof.Middleware(app), environ_for(query))
+        self.assertEqual(len(environs), 20)
+        self.assertEqual(len(set(map(id, responses))), 20)
+        for environ in environs:
+            self.assertEqual(environ["PATH_INFO"], "/shop/")
+            self.assertIn("SERVER_NAME", environ)
+        self.assertIn(("X-Flameprof-Runs", "20"), headers)
+        self.assertIn(("X-Run", "20"), headers)
+        self.assertNotIn(("X-Run", "19"), headers)
+        self.assertIn(b"called 20 of 20 times", body)
+
+    def test_repeating_ends_with_the_time_the_first_error_or_a_body(self):
+        def app(environ, start_response):
+            runs.append(1)
+            time.sleep(0.03)
+            if len(runs) == fails_at:
+                raise ValueError("not again")
+            start_response("200 OK", [])
+            return []
+
+        query = "flamegraph=1&flamegraph_repeat=1000"
+        fails_at = 0
+        runs = []
+        _, headers, _ = call(flameprof.Middleware(app, max_seconds=0.2), environ_for(query))
+        self.assertTrue(2 <= len(runs) <= 7, runs)
+        self.assertIn(("X-Flameprof-Runs", str(len(runs))), headers)
+        fails_at = 3
+        runs = []
+        _, headers, body = call(flameprof.Middleware(app), environ_for(query))
+        self.assertEqual(len(runs), 3)
+        self.assertIn(b"ValueError", body)
+        for more in ({"CONTENT_LENGTH": "5"}, {"HTTP_TRANSFER_ENCODING": "chunked"}):
+            runs = []
+            call(flameprof.Middleware(app), environ_for(query, **more))
+            self.assertEqual(len(runs), 1)
+
     def test_interval_is_obeyed(self):
         def app(environ, start_response):
             end = time.perf_counter() + 0.3

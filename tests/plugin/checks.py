@@ -24,6 +24,16 @@ def functions(folded):
     return found
 
 
+def phases(folded):
+    """{root frame: microseconds below it}"""
+    found = {}
+    for line in folded.decode().splitlines():
+        stack, _, weight = line.rpartition(" ")
+        root = stack.split(";")[0]
+        found[root] = found.get(root, 0) + int(weight)
+    return found
+
+
 class Checks(unittest.TestCase):
     def assert_picture(self, answer, status="200 OK", head=False):
         self.assertEqual(answer.status, "200 OK", answer.raw[:300])

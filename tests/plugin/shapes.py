@@ -239,6 +239,40 @@ def slow(environ, start_response):
     return [b"slow"]
 
 
+def starts_threads(environ, start_response):
+    thread = threading.Thread(target=work, args=(100,), name="helper")
+    thread.start()
+    thread.join()
+    start_response("200 OK", PLAIN)
+    return [b"joined"]
+
+
+class Slow:
+    """A body that takes its time for each part, and for its end."""
+
+    def __init__(self, count):
+        self.left = count
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.left == 0:
+            raise StopIteration
+        self.left -= 1
+        time.sleep(0.05)
+        return b"part"
+
+    def close(self):
+        time.sleep(0.1)
+
+
+def phases(environ, start_response):
+    time.sleep(0.2)
+    start_response("200 OK", PLAIN)
+    return Slow(4)
+
+
 def core(environ, start_response):
     time.sleep(0.3)
     start_response("200 OK", PLAIN + [("X-Core", str(environ.get("uwsgi.core", 0)))])

@@ -14,7 +14,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from checks import ASK, FOLDED, Checks, functions  # noqa: E402
+from checks import ASK, FOLDED, Checks, functions, phases  # noqa: E402
 from server import BUILD, HERE, PLUGIN, UWSGI, Server  # noqa: E402
 from shapes import SHAPES  # noqa: E402
 
@@ -132,6 +132,34 @@ class Answers(Checks):
     def test_the_query_reaches_the_application_unchanged(self):
         answer = self.server.get("/echo?b=%20&flamegraph=0&interval=7&a=1")
         self.assertEqual(answer.body, b"b=%20&flamegraph=0&interval=7&a=1")
+
+    def test_phases_are_root_frames(self):
+        found = phases(self.server.get(f"/phases?{FOLDED}").body)
+        self.assertEqual(set(found), {"[uWSGI]", "[application]", "[iteration]", "[close]"})
+        for root, seconds in (("[application]", 0.2), ("[iteration]", 0.2), ("[close]", 0.1)):
+            self.assertGreater(found[root] / 1e6, seconds - 0.002)
+            self.assertLess(found[root] / 1e6, seconds + 0.05)
+        self.assertLess(found["[uWSGI]"] / 1e6, 0.05)
+
+    def test_repeat(self):
+        for shape in ("plain", "chunks", "stream", "write", "real_file", "redirect",
+                      "cookies", "closing", "bare_bytes", "no_content"):
+            with self.subTest(shape=shape):
+                answer = self.server.get(f"/{shape}?{ASK}&flamegraph_repeat=5")
+                self.assert_picture(answer, SHAPES[shape][0])
+                self.assertEqual(answer.header("X-Flameprof-Runs"), "5")
+                self.assertIn(b"called 5 of 5 times", answer.body)
+        answer = self.server.get(f"/cookies?{ASK}&flamegraph_repeat=5")
+        self.assertEqual(answer.all("Set-Cookie"), ["a=1; Path=/", "b=2"])
+        for shape in ("raises", "raises_midway"):
+            answer = self.server.get(f"/{shape}?{ASK}&flamegraph_repeat=5")
+            self.assertEqual(answer.header("X-Flameprof-Runs"), "1")
+
+    def test_threads_it_starts(self):
+        answer = self.server.get(f"/starts_threads?{FOLDED}&flamegraph_threads=1")
+        self.assertIn("[thread helper]", phases(answer.body))
+        answer = self.server.get(f"/starts_threads?{FOLDED}")
+        self.assertNotIn("[thread helper]", phases(answer.body))
 
     def test_memory_stays_flat(self):
         self.server.get(f"/plain?{ASK}")

@@ -51,6 +51,14 @@ static void sample(uint32_t code, enum flame_state thread_state, uint64_t wall,
     flame_charge_walked_sigsafe(&session, FLAME_WALK_WHOLE, &moment);
 }
 
+static struct flame_node at(uint32_t node)
+{
+    struct flame_profile profile = {0};
+
+    flame_store_read(session.store, &profile);
+    return profile.nodes[node];
+}
+
 static struct flame_node node_of(uint32_t code)
 {
     struct flame_profile profile = {0};
@@ -116,12 +124,31 @@ static void the_rest_is_charged_at_the_end(void **state)
     (void)state;
     sample(codes[0], FLAME_RUNNING, MS, MS);
     sample(codes[1], FLAME_BLOCKED, MS, MS / 4);
-    flame_charge_note_cpu_sigsafe(&session, session.cpu_mark_ns + MS / 4);
-    flame_charge_rest_sigsafe(&session, session.last_ns + MS / 2);
+    flame_charge_rest_sigsafe(&session, session.last_ns + MS,
+                              session.cpu_mark_ns + MS / 4);
     assert_int_equal(node_of(codes[0]).cpu_ns, MS + MS / 2);
-    struct flame_node waited = node_of(codes[1]);
-    assert_int_equal(flame_node_wall(&waited), MS + MS / 2);
+    assert_int_equal(node_of(codes[1]).wall_ns[FLAME_RUNNING], MS / 2);
+    assert_int_equal(node_of(codes[1]).wall_ns[FLAME_BLOCKED], MS + MS / 2);
     assert_int_equal(session.quality.samples, 2);
+}
+
+/* A stretch without any sample has its time all the same. */
+static void phases_begin_and_end_exactly(void **state)
+{
+    (void)state;
+    flame_charge_phase_sigsafe(&session, "[first]", "[second]");
+    flame_charge_rest_sigsafe(&session, session.last_ns + MS / 3, session.cpu_mark_ns);
+    uint32_t first = session.phase;
+    sample(codes[0], FLAME_RUNNING, MS, MS);
+    uint32_t second = session.phase;
+    assert_int_not_equal(first, second);
+    assert_int_equal(at(first).wall_ns[FLAME_BLOCKED], MS / 3);
+    assert_int_equal(at(session.last_node).parent, second);
+    flame_charge_rest_sigsafe(&session, session.last_ns + MS / 4,
+                              session.cpu_mark_ns + MS / 4);
+    assert_int_equal(at(session.last_node).wall_ns[FLAME_RUNNING], MS + MS / 4);
+    flame_charge_phase_sigsafe(&session, "[first]", NULL);
+    assert_int_equal(session.phase, first);
 }
 
 /* The clock of a thread that is gone reads 0. */
@@ -144,6 +171,7 @@ int main(void)
         TEST(waiting_for_a_cpu),
         TEST(late_samples),
         TEST(the_rest_is_charged_at_the_end),
+        TEST(phases_begin_and_end_exactly),
         TEST(a_clock_never_goes_back),
     };
 

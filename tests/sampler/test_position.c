@@ -52,6 +52,39 @@ static void every_form(void **state)
     assert_false(flame_position_find_sigsafe(NULL, 0, 10, 0, &found));
 }
 
+static void lines_alone(void **state)
+{
+    static const uint32_t lines[] = {10, 10, 11, 10, 10, 10, 10, 10, 10,
+                                     10, 10, 12, 12, 12, 0,  12, 0};
+
+    (void)state;
+    for (uint32_t at = 0; at < sizeof lines / sizeof lines[0]; at++) {
+        assert_int_equal(flame_position_line_sigsafe(TABLE, sizeof TABLE, 10, at),
+                         lines[at]);
+    }
+}
+
+/* Pairs of bytes: how many bytes of code, how many lines further. */
+static void lines_before_3_11(void **state)
+{
+    static const unsigned char table[] = {4, 1, 2, 0, 2, 0x80, 6, 0xfe, 0, 5, 2, 1};
+
+    (void)state;
+    assert_int_equal(flame_position_line_310_sigsafe(table, sizeof table, 10, 0), 11);
+    assert_int_equal(flame_position_line_310_sigsafe(table, sizeof table, 10, 4), 11);
+    assert_int_equal(flame_position_line_310_sigsafe(table, sizeof table, 10, 6), 0);
+    assert_int_equal(flame_position_line_310_sigsafe(table, sizeof table, 10, 8), 9);
+    assert_int_equal(flame_position_line_310_sigsafe(table, sizeof table, 10, 14), 15);
+    assert_int_equal(flame_position_line_310_sigsafe(table, sizeof table, 10, 16), 0);
+
+    static const unsigned char older[] = {4, 1, 2, 0xfe, 0, 5, 255, 0, 3, 1, 9};
+    assert_int_equal(flame_position_line_39_sigsafe(older, sizeof older, 10, 0), 10);
+    assert_int_equal(flame_position_line_39_sigsafe(older, sizeof older, 10, 4), 11);
+    assert_int_equal(flame_position_line_39_sigsafe(older, sizeof older, 10, 6), 14);
+    assert_int_equal(flame_position_line_39_sigsafe(older, sizeof older, 10, 263), 14);
+    assert_int_equal(flame_position_line_39_sigsafe(older, sizeof older, 10, 264), 15);
+}
+
 /* Exactly as large as it says: the sanitizer sees a byte too far. */
 static void any_bytes(void **state)
 {
@@ -80,6 +113,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form),
+        cmocka_unit_test(lines_alone),
+        cmocka_unit_test(lines_before_3_11),
         cmocka_unit_test(any_bytes),
     };
 

@@ -135,7 +135,7 @@ class WhatItSees(unittest.TestCase):
 
     def test_interval_is_kept(self):
         def due(interval):  # a busy machine takes fewer
-            quality = profiled(seventy, interval).quality()
+            quality = profiled(seventy, interval=interval).quality()
             return quality["samples"] + quality["missed"]
 
         self.assertAlmostEqual(due(0.0005) / due(0.002), 4, delta=0.6)
@@ -200,7 +200,7 @@ class WhatItLeavesAlone(unittest.TestCase):
 
         before = state()
         for _ in range(20):
-            profiled(lambda: busy(0.01), 0.0001)
+            profiled(lambda: busy(0.01), interval=0.0001)
         self.assertEqual(state(), before)
 
     def test_blocked_signals_are_let_through_and_blocked_again(self):

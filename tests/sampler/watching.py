@@ -12,8 +12,8 @@ def busy(seconds):
         pass
 
 
-def profiled(work, interval=0.001):
-    session = _flameprof.Session(interval=interval)
+def profiled(work, **options):
+    session = _flameprof.Session(**options)
     session.start()
     try:
         work()

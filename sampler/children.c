@@ -1,0 +1,102 @@
+/*
+ * What a watched stretch starts besides: threads and greenlets of its own. Each
+ * has a session, which ends with its parent's at the latest; its profile then
+ * becomes a root of the parent's.
+ */
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sampler/sampler.h"
+#include "sampler/session.h"
+
+void flame_child_label(const char *kind, const char *name, char *out, size_t size)
+{
+    int used = snprintf(out, size, "[%s %.*s", kind, (int)size - 20,
+                        name != NULL ? name : "without a name");
+
+    /* Not cut within a character. */
+    size_t length = used < 0 ? 0 : (size_t)used < size - 2 ? (size_t)used : size - 2;
+    while (length > 0 && ((unsigned char)out[length] & 0xC0) == 0x80) {
+        length--;
+    }
+    memcpy(out + length, "]", 2);
+}
+
+struct flame_session *flame_child_take(struct flame_session *parent, const char *label)
+{
+    struct flame_session *child = NULL;
+
+    if (flame_session_take(&child) != 0) {
+        return NULL;
+    }
+    /* Not in step with its parent. */
+    uint64_t seed =
+        (parent->random ^ (parent->child_count + 1)) * UINT64_C(2862933555777941757);
+    flame_session_clear(child, parent->interval_ns, seed);
+    child->parent = parent;
+    child->lines = parent->lines;
+    child->code_type = parent->code_type;
+    child->entry = NULL;
+    child->ends_ns = parent->ends_ns;
+    child->thread = parent->thread;
+    child->tid = parent->tid;
+    child->cpu_clock = parent->cpu_clock;
+    snprintf(child->label, sizeof child->label, "%s", label);
+    return child;
+}
+
+struct flame_session *flame_child_root(struct flame_session *session)
+{
+    return session->parent != NULL ? session->parent : session;
+}
+
+void flame_child_begin(struct flame_session *child)
+{
+    child->cpu_mark_ns = flame_cpu_now_sigsafe(child->cpu_clock);
+    child->started_ns = flame_now_sigsafe();
+    child->last_ns = child->started_ns;
+    flame_offcpu_open(child);
+}
+
+void flame_child_drop(struct flame_session *child)
+{
+    flame_offcpu_close(child);
+    flame_session_free(child);
+}
+
+static void end(struct flame_session *parent, struct flame_session *child,
+                uint64_t end_ns)
+{
+    struct flame_quality *sum = &parent->quality;
+    const struct flame_quality *part = &child->quality;
+
+    while (flame_handler_take_back(child) == FLAME_ANSWERING) {
+        sched_yield();
+    }
+    flame_offcpu_close(child);
+    flame_sites_name(child->store);
+    flame_session_complete(child, end_ns, flame_cpu_now_sigsafe(child->cpu_clock));
+    sum->children++;
+    sum->beside_ns += part->duration_ns;
+    sum->samples += part->samples;
+    sum->missed += part->missed;
+    sum->rejected += part->rejected;
+    sum->cut += part->cut;
+    sum->overflow += part->overflow;
+    sum->sampling_ns += part->sampling_ns;
+    sum->cpu_ns += part->cpu_ns;
+    if (!flame_store_merge(parent->store, child->store, child->label)) {
+        sum->overflow++;
+    }
+}
+
+void flame_children_end(struct flame_session *parent, uint64_t end_ns)
+{
+    for (unsigned i = 0; i < parent->child_count; i++) {
+        end(parent, parent->children[i], end_ns);
+        flame_greenlet_release(parent->children[i]);
+        flame_session_free(parent->children[i]);
+    }
+    parent->child_count = 0;
+}

@@ -1,0 +1,268 @@
+/*
+ * The threads a watched stretch starts.
+ *
+ * While somebody wants to know, the functions that start threads are wrapped. (CPython
+ * has an audit event for it, but only since 3.12, and a hook for those can never be
+ * taken away again.) The next thread state the interpreter makes is the new thread's:
+ * the ticker looks for that one until it runs, and serves it from there.
+ */
+#include "sampler/cpython.h"
+
+#include <string.h>
+
+#include "sampler/session.h"
+
+/* Ticks after which a thread that was not found has ended already. */
+#define LOOKS_MAX 50u
+
+/* "Thread-1 (work)" of threading's own, else the function's name. */
+static void write_name(PyObject *arguments, char *out, size_t size)
+{
+    PyObject *function = PyTuple_Check(arguments) && PyTuple_GET_SIZE(arguments) > 0
+                             ? PyTuple_GET_ITEM(arguments, 0)
+                             : Py_None;
+    PyObject *thread = PyObject_GetAttrString(function, "__self__");
+    PyObject *name = thread == NULL ? NULL : PyObject_GetAttrString(thread, "_name");
+
+    PyErr_Clear();
+    if (name == NULL || !PyUnicode_Check(name)) {
+        Py_XDECREF(name);
+        name = PyObject_GetAttrString(function, "__name__");
+    }
+    const char *text =
+        name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    PyErr_Clear();
+    flame_child_label("thread", text, out, size);
+    Py_XDECREF(name);
+    Py_XDECREF(thread);
+}
+
+/* A thread that starts another. */
+struct starting {
+    uint64_t own_id; /* of the starter's PyThreadState */
+    struct flame_expected expected;
+};
+
+/* The starter may be too new itself for the ticker to have found it. */
+static bool expects(const struct flame_session *session, uint64_t id)
+{
+    for (unsigned i = 0; i < session->expected_count; i++) {
+        if (session->expected[i].id == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool watches_this_thread(const struct flame_session *session)
+{
+    return !session->paused && atomic_load(&session->active) &&
+           !atomic_load(&session->parked) &&
+           pthread_equal(session->thread, pthread_self());
+}
+
+/* True if it is to know of what the calling thread starts. */
+static bool gathers(struct flame_session *session, void *data)
+{
+    const struct starting *starting = data;
+
+    return flame_child_root(session)->threads &&
+           (watches_this_thread(session) || expects(session, starting->own_id));
+}
+
+/* Two profiles may want the same thread: so it never says that it was enough. */
+static bool expect(struct flame_session *session, void *data)
+{
+    const struct starting *starting = data;
+    struct flame_session *root = flame_child_root(session);
+
+    if (!gathers(session, data)) {
+        return false;
+    }
+    if (root->expected_count == FLAME_CHILDREN_MAX) {
+        root->quality.unwatched++;
+    } else {
+        root->expected[root->expected_count++] = starting->expected;
+    }
+    return false;
+}
+
+/* In the place of a function that starts a thread: self is that function. */
+static PyObject *on_start(PyObject *original, PyObject *arguments, PyObject *keywords)
+{
+    const PyThreadState *thread_state = PyThreadState_Get();
+    struct starting starting = {.own_id = thread_state->id,
+                                .expected = {.starter = pthread_self()}};
+
+    if (flame_ticker_any(gathers, &starting)) {
+        write_name(arguments, starting.expected.label, sizeof starting.expected.label);
+        starting.expected.id = flame_cpython_next_thread_id(thread_state);
+        flame_ticker_any(expect, &starting);
+    }
+    return PyObject_Call(original, arguments, keywords);
+}
+
+static PyMethodDef on_start_method = {
+    "flameprof_on_start", (PyCFunction)(void (*)(void))on_start,
+    METH_VARARGS | METH_KEYWORDS,
+    "Tells flameprof's profiles of a thread that starts, and starts it."};
+
+/* Where they stand: what threading.Thread uses, and what it has it from. */
+static const struct {
+    const char *module;
+    const char *name;
+} starters[] = {{"threading", "_start_new_thread"},
+                {"threading", "_start_joinable_thread"}, /* since 3.13 */
+                {"_thread", "start_new_thread"},
+                {"_thread", "start_joinable_thread"}};
+
+static bool is_ours(PyObject *function)
+{
+    return PyCFunction_Check(function) &&
+           PyCFunction_GET_FUNCTION(function) == (PyCFunction)(void (*)(void))on_start;
+}
+
+/* One that Python code has put there (gevent's) starts no thread. */
+static PyObject *replacement(PyObject *function, bool listen)
+{
+    if (listen) {
+        return PyCFunction_Check(function) && !is_ours(function)
+                   ? PyCFunction_New(&on_start_method, function)
+                   : NULL;
+    }
+    if (!is_ours(function)) {
+        return NULL;
+    }
+    PyObject *original = PyCFunction_GET_SELF(function);
+    Py_INCREF(original);
+    return original;
+}
+
+static void replace_all(bool listen)
+{
+    PyObject *modules = PyImport_GetModuleDict();
+
+    for (size_t i = 0; i < sizeof starters / sizeof starters[0]; i++) {
+        PyObject *module = PyDict_GetItemString(modules, starters[i].module);
+        PyObject *function =
+            module == NULL ? NULL : PyObject_GetAttrString(module, starters[i].name);
+        PyObject *other = function == NULL ? NULL : replacement(function, listen);
+        if (other != NULL) {
+            PyObject_SetAttrString(module, starters[i].name, other);
+        }
+        Py_XDECREF(other);
+        Py_XDECREF(function);
+        PyErr_Clear();
+    }
+}
+
+void flame_threads_listen(struct flame_session *session)
+{
+    session->threads = true;
+    replace_all(true);
+}
+
+struct neighbour {
+    const struct flame_session *session;
+    const void *interpreter;
+};
+
+static bool listens_too(struct flame_session *session, void *data)
+{
+    const struct neighbour *of = data;
+
+    return session != of->session && session->threads &&
+           flame_cpython_interpreter(atomic_load(&session->thread_state)) ==
+               of->interpreter;
+}
+
+void flame_threads_listen_no_more(struct flame_session *session)
+{
+    struct neighbour of = {session, flame_cpython_interpreter(PyThreadState_Get())};
+    PyObject *type;
+    PyObject *value;
+    PyObject *traceback;
+
+    if (!session->threads) {
+        return;
+    }
+    session->threads = false;
+    if (!flame_ticker_any(listens_too, &of)) {
+        PyErr_Fetch(&type, &value, &traceback);
+        replace_all(false);
+        PyErr_Restore(type, value, traceback);
+    }
+}
+
+/* Through the interpreter's list of threads; to be run under a guard. */
+static const PyThreadState *find_state(const struct flame_session *session, uint64_t id)
+{
+    const PyThreadState *own =
+        atomic_load_explicit(&session->thread_state, memory_order_relaxed);
+    const PyThreadState *found = flame_cpython_threads(own);
+
+    for (unsigned steps = 0; found != NULL && steps < FLAME_CHAIN_MAX; steps++) {
+        if (found->id == id) {
+            return found;
+        }
+        found = found->next;
+    }
+    return NULL;
+}
+
+/* A session for the thread expected; NULL: it does not run yet, or any more. */
+static struct flame_session *watch(struct flame_session *session,
+                                   struct flame_expected *expected,
+                                   struct flame_guard *guard)
+{
+    const PyThreadState *volatile found = NULL; /* set before a jump back */
+    volatile pthread_t thread = 0;
+    clockid_t clock = 0;
+
+    if (flame_guard_enter_sigsafe(guard)) {
+        found = find_state(session, expected->id);
+        thread = found == NULL || (pthread_t)found->thread_id == expected->starter
+                     ? 0
+                     : (pthread_t)found->thread_id;
+        /* Reads the thread's own structure, which may have gone meanwhile. */
+        if (thread != 0 && pthread_getcpuclockid(thread, &clock) != 0) {
+            thread = 0;
+        }
+        flame_guard_leave_sigsafe(guard);
+    } else {
+        thread = 0;
+    }
+    if (thread == 0) {
+        session->quality.unwatched += ++expected->looks == LOOKS_MAX;
+        return NULL;
+    }
+    expected->looks = LOOKS_MAX;
+    struct flame_session *child = flame_child_take(session, expected->label);
+    if (child == NULL) {
+        session->quality.unwatched++;
+        return NULL;
+    }
+    child->thread = thread;
+    child->cpu_clock = clock;
+    /* How Linux makes the clock of a thread; <linux/posix-timers.h>. */
+    child->tid = ~(clock >> 3);
+    flame_session_note_thread_state(child, found);
+    flame_child_begin(child);
+    return child;
+}
+
+struct flame_session *flame_threads_look(struct flame_session *session,
+                                         struct flame_guard *guard)
+{
+    for (unsigned i = session->expected_count; i-- > 0;) {
+        struct flame_expected *expected = &session->expected[i];
+        struct flame_session *child = watch(session, expected, guard);
+        if (expected->looks == LOOKS_MAX) {
+            *expected = session->expected[--session->expected_count];
+        }
+        if (child != NULL) {
+            return child;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,203 @@
+"""Threads and greenlets that a watched stretch starts."""
+
+import concurrent.futures
+import os
+import threading
+import time
+import unittest
+
+import _flameprof
+from watching import blind, busy, profiled, seconds, weights
+
+try:
+    import gevent
+    import gevent.pool
+except ImportError:
+    gevent = None
+
+
+def pause(wait):
+    wait(0.2)
+
+
+def roots(session):
+    """{root frame: seconds below it}"""
+    found = {}
+    for names, weight in weights(session).items():
+        found[names[0]] = found.get(names[0], 0) + weight / 1e6
+    return found
+
+
+class Threads(unittest.TestCase):
+    def test_a_thread_is_a_root_of_its_own(self):
+        def work():
+            thread = threading.Thread(target=busy, args=(0.3,), name="worker; one")
+            thread.start()
+            thread.join()
+
+        session = profiled(work, threads=True)
+        found = roots(session)
+        # ";" would end a frame in this format
+        label = next(name for name in found if name.startswith("[thread worker"))
+        self.assertAlmostEqual(found[label], 0.3, delta=0.1)
+        self.assertAlmostEqual(seconds(session, "busy"), found[label], delta=0.05)
+        quality = session.quality()
+        self.assertEqual((quality["children"], quality["unwatched"]), (1, 0))
+        total = sum(weights(session).values()) * 1000
+        self.assertAlmostEqual(
+            total / (quality["duration_ns"] + quality["beside_ns"]), 1, delta=0.01
+        )
+
+    def test_not_asked_for_none_is_seen(self):
+        def work():
+            thread = threading.Thread(target=busy, args=(0.1,))
+            thread.start()
+            thread.join()
+
+        session = profiled(work)
+        self.assertEqual(seconds(session, "busy"), 0)
+        self.assertEqual(session.quality()["children"], 0)
+
+    def test_only_threads_the_watched_one_starts(self):
+        go = threading.Event()
+        done = threading.Event()
+
+        def stranger():
+            go.wait()
+            other = threading.Thread(target=busy, args=(0.1,), name="stranger's")
+            other.start()
+            other.join()
+            done.set()
+
+        neighbour = threading.Thread(target=stranger)
+        neighbour.start()
+        session = profiled(lambda: (go.set(), done.wait()), threads=True)
+        neighbour.join()
+        self.assertEqual(session.quality()["children"], 0)
+        self.assertNotIn("[thread stranger's]", roots(session))
+
+    def test_a_pool(self):
+        def work():
+            with concurrent.futures.ThreadPoolExecutor(3, "pool") as pool:
+                list(pool.map(time.sleep, [0.1] * 6))
+
+        session = profiled(work, threads=True)
+        workers = [name for name in roots(session) if name.startswith("[thread pool_")]
+        self.assertEqual(len(workers), 3)
+
+    def test_a_thread_of_a_thread(self):
+        def outer():
+            inner = threading.Thread(target=busy, args=(0.1,), name="inner")
+            inner.start()
+            inner.join()
+
+        def work():
+            thread = threading.Thread(target=outer, name="outer")
+            thread.start()
+            thread.join()
+
+        found = roots(profiled(work, threads=True))
+        self.assertIn("[thread outer]", found)
+        self.assertIn("[thread inner]", found)
+
+    def test_one_that_outlives_the_profile(self):
+        go = threading.Event()
+        threads = []
+
+        def work():
+            threads.append(threading.Thread(target=pause, args=(go.wait,), name="late"))
+            threads[0].start()
+            time.sleep(0.05)
+
+        session = profiled(work, threads=True)
+        go.set()
+        threads[0].join()
+        self.assertLess(roots(session)["[thread late]"], 0.15)
+
+    def test_more_than_there_is_room_for(self):
+        def work():
+            threads = [threading.Thread(target=time.sleep, args=(0.2,)) for _ in range(70)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        quality = profiled(work, threads=True).quality()
+        self.assertEqual(quality["children"] + quality["unwatched"], 70)
+        self.assertGreater(quality["children"], 20)
+
+    def test_nothing_is_left_behind(self):
+        def work():
+            thread = threading.Thread(target=time.sleep, args=(0.01,))
+            thread.start()
+            thread.join()
+
+        profiled(work, threads=True)
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(100):  # more than there are slots for sessions
+            profiled(work, threads=True)
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+
+
+@unittest.skipIf(gevent is None, "SKIPPED: gevent is not installed for this Python")
+class Greenlets(unittest.TestCase):
+    def spawned(self, work, **options):
+        """The profile of work() in a greenlet of its own, beside a stranger's."""
+        sessions = []
+
+        def stranger():
+            for _ in range(20):
+                busy(0.005)
+                gevent.sleep(0)
+
+        def request():
+            sessions.append(profiled(work, **options))
+
+        gevent.joinall([gevent.spawn(request), gevent.spawn(stranger)], raise_error=True)
+        return sessions[0]
+
+    def test_children_are_roots_of_their_own(self):
+        def child():
+            busy(0.05)
+            gevent.sleep(0.1)
+
+        def work():
+            gevent.joinall([gevent.spawn(child) for _ in range(2)])
+
+        session = self.spawned(work, children=True)
+        label = "[greenlet Greenlets.test_children_are_roots_of_their_own.<locals>.child]"
+        found = roots(session)
+        self.assertIn(label, found)
+        cpu = seconds(session, "busy", "cpu")
+        self.assertAlmostEqual(cpu, 0.1, delta=0.03)
+        self.assertEqual(session.quality()["children"], 2)
+        self.assertNotIn("stranger", " ".join(" ".join(names) for names in weights(session)))
+        waited = seconds(session, label, "offcpu")
+        self.assertGreater(waited, 0.2)
+
+    def test_not_asked_for_none_is_seen(self):
+        session = self.spawned(lambda: gevent.spawn(busy, 0.05).join())
+        self.assertEqual(seconds(session, "busy"), 0)
+
+    def test_a_pool_and_its_children(self):
+        def grandchild():
+            busy(0.02)
+
+        def child(_):
+            gevent.spawn(grandchild).join()
+
+        session = self.spawned(
+            lambda: list(gevent.pool.Pool(2).imap(child, range(4))), children=True
+        )
+        self.assertAlmostEqual(seconds(session, "busy", "cpu"), 0.08, delta=0.03)
+        self.assertGreaterEqual(session.quality()["children"], 8)
+
+
+class Refusals(unittest.TestCase):
+    def test_the_session_s_own_arguments(self):
+        with self.assertRaises(TypeError):
+            _flameprof.Session(thread=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
