@@ -249,7 +249,13 @@ int flame_session_start(const struct flame_session_options *options,
 
 void flame_session_use_thread_state(struct flame_session *session, void *thread_state)
 {
+    bool threads = session->threads;
+
+    flame_threads_listen_no_more(session);
     flame_session_note_thread_state(session, thread_state);
+    if (threads) {
+        flame_threads_listen(session);
+    }
 }
 
 void flame_session_phase(struct flame_session *session, const char *name,

@@ -138,8 +138,9 @@ void flame_children_end(struct flame_session *parent, uint64_t end_ns);
 
 /* ---- threads.c ------------------------------------------------------------------ */
 
-/* The session wants to know of the threads its thread starts in the current
- * interpreter, and no more. GIL held; an exception that is set stays. */
+/* The session wants to know of the threads its thread starts, in the interpreter of its
+ * thread state; and no more. Watched thread, GIL held; an exception that is set
+ * stays. */
 void flame_threads_listen(struct flame_session *session);
 void flame_threads_listen_no_more(struct flame_session *session);
 /* The ticker's: a session for one of the threads expected, if it runs now. */

@@ -138,8 +138,14 @@ static PyObject *replacement(PyObject *function, bool listen)
     return original;
 }
 
-static void replace_all(bool listen)
+/* In the interpreter the session watches, which need not be the current one; from
+ * another thread, whose state the session's is not to be used, in the current one. */
+static void replace_all(struct flame_session *session, bool listen)
 {
+    const PyThreadState *watched = pthread_equal(session->thread, pthread_self())
+                                       ? atomic_load(&session->thread_state)
+                                       : PyThreadState_Get();
+    PyThreadState *before = PyThreadState_Swap((PyThreadState *)(uintptr_t)watched);
     PyObject *modules = PyImport_GetModuleDict();
 
     for (size_t i = 0; i < sizeof starters / sizeof starters[0]; i++) {
@@ -154,12 +160,13 @@ static void replace_all(bool listen)
         Py_XDECREF(function);
         PyErr_Clear();
     }
+    PyThreadState_Swap(before);
 }
 
 void flame_threads_listen(struct flame_session *session)
 {
     session->threads = true;
-    replace_all(true);
+    replace_all(session, true);
 }
 
 struct neighbour {
@@ -178,7 +185,8 @@ static bool listens_too(struct flame_session *session, void *data)
 
 void flame_threads_listen_no_more(struct flame_session *session)
 {
-    struct neighbour of = {session, flame_cpython_interpreter(PyThreadState_Get())};
+    struct neighbour of = {
+        session, flame_cpython_interpreter(atomic_load(&session->thread_state))};
     PyObject *type;
     PyObject *value;
     PyObject *traceback;
@@ -189,7 +197,7 @@ void flame_threads_listen_no_more(struct flame_session *session)
     session->threads = false;
     if (!flame_ticker_any(listens_too, &of)) {
         PyErr_Fetch(&type, &value, &traceback);
-        replace_all(false);
+        replace_all(session, false);
         PyErr_Restore(type, value, traceback);
     }
 }

@@ -247,6 +247,13 @@ def starts_threads(environ, start_response):
     return [b"joined"]
 
 
+def starters(environ, start_response):
+    start_response("200 OK", PLAIN)
+    names = ("_start_new_thread", "_start_joinable_thread")
+    found = [getattr(threading, name) for name in names if hasattr(threading, name)]
+    return [repr([starter.__name__ for starter in found]).encode()]
+
+
 class Slow:
     """A body that takes its time for each part, and for its end."""
 

@@ -91,6 +91,10 @@ class Modes(Checks):
                     self.assert_profiled(two, "other_work", "work")
                     self.assertEqual(two.header("X-Flameprof-Status"), "200 Other")
                     self.assertEqual(server.get("/two/").raw, plain.get("/two/").raw)
+                helper = server.get(f"/one/starts_threads?{FOLDED}&flamegraph_threads=1")
+                self.assertIn("[thread helper]", phases(helper.body))
+                starters = server.get("/one/starters").body
+                self.assertEqual(starters, plain.get("/one/starters").body)
 
     def test_on_demand_application(self):
         with Server(app=()) as server:
