@@ -20,6 +20,8 @@ static struct {
     flame_exception_hook *exception;
     flame_enter_hook *enter;
     flame_request_hook *next_part;
+    flame_switch_hook *suspend;
+    flame_switch_hook *resume;
     /* places inside `up`: other plugins (gevent) change what stands there */
     void (**gil_get)(void);
     void (**gil_release)(void);
@@ -102,6 +104,16 @@ void flame_python_hook(flame_request_hook *request, flame_exception_hook *except
         python.plugin->exception_log = exception;
 }
 
+void flame_python_hook_switch(flame_switch_hook *suspend, flame_switch_hook *resume)
+{
+    python.suspend = python.plugin->suspend;
+    python.resume = python.plugin->resume;
+    if (!python.suspend || !python.resume)
+        return;
+    python.plugin->suspend = suspend;
+    python.plugin->resume = resume;
+}
+
 void flame_python_hook_enter(flame_enter_hook *enter)
 {
     if (*python.enter_slot == enter)
@@ -134,6 +146,16 @@ void flame_python_enter(struct wsgi_request *wsgi_req, struct uwsgi_app *app)
 int flame_python_next_part(struct wsgi_request *wsgi_req)
 {
     return python.next_part(wsgi_req);
+}
+
+void flame_python_suspend(struct wsgi_request *wsgi_req)
+{
+    python.suspend(wsgi_req);
+}
+
+void flame_python_resume(struct wsgi_request *wsgi_req)
+{
+    python.resume(wsgi_req);
 }
 
 struct uwsgi_buffer *flame_python_exception_class(struct wsgi_request *wsgi_req)

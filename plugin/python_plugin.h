@@ -19,6 +19,7 @@ struct uwsgi_buffer;
 
 typedef int flame_request_hook(struct wsgi_request *);
 typedef void flame_exception_hook(struct wsgi_request *);
+typedef void flame_switch_hook(struct wsgi_request *); /* NULL: the main stack */
 typedef void flame_enter_hook(struct wsgi_request *, struct uwsgi_app *);
 
 /*
@@ -36,6 +37,13 @@ void flame_python_hook(flame_request_hook *request, flame_exception_hook *except
 void flame_python_hook_enter(flame_enter_hook *enter);
 
 /*
+ * Around the moments at which an engine that switches stacks below Python (ugreen)
+ * leaves a request and comes back to it. Once, with the others. For engines that
+ * keep the frames themselves (greenlet, gevent) it is not called.
+ */
+void flame_python_hook_switch(flame_switch_hook *suspend, flame_switch_hook *resume);
+
+/*
  * Puts ours in the place of what sends the next part of a WSGI body. Kept by the
  * application, in memory all workers share: it stays once it is there. Not
  * called for a request that comes back after UWSGI_AGAIN. GIL held.
@@ -47,6 +55,8 @@ int flame_python_request(struct wsgi_request *wsgi_req);
 void flame_python_exception_log(struct wsgi_request *wsgi_req);
 void flame_python_enter(struct wsgi_request *wsgi_req, struct uwsgi_app *app);
 int flame_python_next_part(struct wsgi_request *wsgi_req);
+void flame_python_suspend(struct wsgi_request *wsgi_req);
+void flame_python_resume(struct wsgi_request *wsgi_req);
 
 /*
  * The type name of the exception being handled. The caller frees it with

@@ -254,6 +254,25 @@ static void enter(struct wsgi_request *wsgi_req, struct uwsgi_app *app)
     flame_python_gil_release();
 }
 
+/* The request leaves its stack, with all of its frames still in place. */
+static void suspend(struct wsgi_request *wsgi_req)
+{
+    struct flame_watch *watch =
+        wsgi_req ? trampoline.watches[wsgi_req->async_id] : NULL;
+    if (watch)
+        flame_session_park(watch->session);
+    flame_python_suspend(wsgi_req);
+}
+
+static void resume_stack(struct wsgi_request *wsgi_req)
+{
+    flame_python_resume(wsgi_req);
+    struct flame_watch *watch =
+        wsgi_req ? trampoline.watches[wsgi_req->async_id] : NULL;
+    if (watch)
+        flame_session_unpark(watch->session);
+}
+
 int flame_trampoline_install(const struct flame_config *config, const char *refusal)
 {
     trampoline.config = config;
@@ -262,6 +281,7 @@ int flame_trampoline_install(const struct flame_config *config, const char *refu
     if (!trampoline.watches)
         return -ENOMEM;
     flame_python_hook(trampoline_request, exception_log);
+    flame_python_hook_switch(suspend, resume_stack);
     return 0;
 }
 

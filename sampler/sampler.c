@@ -274,6 +274,20 @@ void flame_session_resume(struct flame_session *session)
     flame_ticker_resume(session);
 }
 
+void flame_session_park(struct flame_session *session)
+{
+    if (session->paused || !atomic_load(&session->active)) {
+        return;
+    }
+    flame_ticker_park_begin(session);
+    flame_ticker_park_end(session, flame_walk_sigsafe(session, &session->guard));
+}
+
+void flame_session_unpark(struct flame_session *session)
+{
+    flame_ticker_unpark(session);
+}
+
 /* The time after the last sample belongs to where that sample was. */
 void flame_session_complete(struct flame_session *session, uint64_t end,
                             uint64_t cpu_end)

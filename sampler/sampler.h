@@ -63,6 +63,15 @@ void flame_session_pause(struct flame_session *session);
 void flame_session_resume(struct flame_session *session);
 
 /*
+ * Between the two the watched code waits where it stands while its thread runs
+ * others: for servers that switch stacks below Python. The time belongs to that
+ * place. Called on the watched thread with the frames in place that wait; the GIL
+ * is not needed.
+ */
+void flame_session_park(struct flame_session *session);
+void flame_session_unpark(struct flame_session *session);
+
+/*
  * Ends the session. Afterwards no signal of ours is handled for it and the
  * thread's signal mask is as it was at start. Same thread as start (same
  * greenlet, if any), GIL held, and given up for a moment; from another one (the

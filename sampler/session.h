@@ -280,7 +280,7 @@ void flame_ticker_resume(struct flame_session *session);
  * _park_begin and _park_end. Called on the watched thread.
  */
 void flame_ticker_park_begin(struct flame_session *session);
-void flame_ticker_park_end(struct flame_session *session);
+void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk);
 void flame_ticker_unpark(struct flame_session *session);
 /* Serves a child that has begun, or drops it if its parent has too many. Not on the
  * ticker's own thread, where threads.c hands them over. */

@@ -371,13 +371,17 @@ void flame_ticker_park_begin(struct flame_session *session)
     pthread_mutex_lock(&lock);
 }
 
-void flame_ticker_park_end(struct flame_session *session)
+void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk)
 {
     struct flame_moment moment = {.now_ns = flame_now_sigsafe(),
                                   .cpu_ns = flame_cpu_now_sigsafe(session->cpu_clock),
                                   .state = FLAME_RUNNING};
 
-    flame_charge_walked_sigsafe(session, FLAME_WALK_WHOLE, &moment);
+    if (walk == FLAME_WALK_TORN) {
+        session->quality.rejected++;
+    } else {
+        flame_charge_walked_sigsafe(session, walk, &moment);
+    }
     pthread_mutex_unlock(&lock);
 }
 

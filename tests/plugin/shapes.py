@@ -247,6 +247,16 @@ def starts_threads(environ, start_response):
     return [b"joined"]
 
 
+def switches(environ, start_response):
+    import uwsgi
+    work(20)
+    uwsgi.async_sleep(1)
+    uwsgi.suspend()  # others run on this thread meanwhile
+    work(20)
+    start_response("200 OK", PLAIN)
+    return [b"switched"]
+
+
 def starters(environ, start_response):
     start_response("200 OK", PLAIN)
     names = ("_start_new_thread", "_start_joinable_thread")

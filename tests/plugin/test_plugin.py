@@ -67,6 +67,24 @@ class Modes(Checks):
             self.skipTest("this uWSGI's greenlet plugin crashes without us")
         self.check_shapes(server, plain, self.FEW)
 
+    def test_ugreen(self):
+        """One request that switches at a time: two that leave and come back in another
+        order crash ugreen under CPython 3.11 and later, without us as well."""
+        args = ("--async", "6", "--ugreen")
+        server, plain = self.both(*args, before=("--plugin", "python3,ugreen"))
+        self.check_shapes(server, plain, self.FEW)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            asked = pool.submit(server.get, f"/switches?{FOLDED}")
+            others = [pool.submit(server.get, "/plain") for _ in range(9)]
+        for future in others:
+            self.assertEqual(future.result().body, b"plain")
+        found = functions(asked.result().body)
+        self.assertNotIn("plain", found)
+        self.assertNotIn("[cut]", found)
+        # It leaves its stack for a while, and waits there.
+        self.assertGreater(found["switches"], 200_000)
+        self.assertGreater(found["switches"] - found["work"], 50_000)
+
     def test_threads_on_core_1_and_above(self):
         server, plain = self.both("--threads", "4")
         self.check_shapes(server, plain, self.FEW)
