@@ -239,6 +239,11 @@ def slow(environ, start_response):
     return [b"slow"]
 
 
+def hangs(environ, start_response):
+    time.sleep(25)
+    return slow(environ, start_response)
+
+
 def starts_threads(environ, start_response):
     thread = threading.Thread(target=work, args=(100,), name="helper")
     thread.start()

@@ -303,7 +303,8 @@ class Configuration(Checks):
     def test_harakiri_leaves_time_to_draw(self):
         with Server("--harakiri", "2") as server:
             self.assert_picture(server.get(f"/slow?{ASK}"))
-            self.assertEqual(server.get("/slow").raw, b"")
+            # The master of a busy machine looks late.
+            self.assertEqual(server.get("/hangs").raw, b"")
 
     def test_routes_and_configured_headers(self):
         with Server("--plugin", "transformation_gzip,router_redirect", "--route-run", "gzip:",
