@@ -17,8 +17,34 @@ def quick_helper():
     time.sleep(0.1)
 
 
+def waits_and_works(name):
+    """A function of that name: a tenth of a second of waiting, a little work."""
+    source = """
+def %s():
+    for _ in range(5):
+        time.sleep(0.02)
+        sum(range(50000))
+"""
+    names = {"time": time}
+    exec(source % name, names)
+    return names[name]
+
+
+def spawns(name):
+    import gevent
+
+    gevent.joinall([gevent.spawn(waits_and_works(name)) for _ in range(2)])
+
+
 @flameprof.Middleware
 def application(environ, start_response):
+    kind, _, name = environ["PATH_INFO"].strip("/").partition("/")
+    if kind in ("waits", "spawns"):
+        begun = time.perf_counter()
+        (waits_and_works(name) if kind == "waits" else lambda: spawns(name))()
+        took = str(time.perf_counter() - begun)
+        start_response("200 OK", [("Content-Type", "text/plain"), ("X-Took", took)])
+        return [name.encode()]
     begun = time.perf_counter()
     slow_helper()
     between = time.perf_counter()

@@ -1,8 +1,10 @@
-"""The middleware behind real servers over HTTP: gunicorn (sync, gthread), wsgiref."""
+"""The middleware behind real servers over HTTP: gunicorn (sync, gthread, gevent), wsgiref."""
 
+import concurrent.futures
 import http.client
 import importlib.util
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -97,13 +99,51 @@ class Servers(unittest.TestCase):
         self.assertEqual(proxied_body, plain_body)
         self.assertIn("samples", log)
 
+    def test_gevent_requests_do_not_mix(self):
+        self.need("gunicorn", "gevent")
+        server = Server("gevent")
+        query = "?flamegraph=1&interval=0.0005&flamegraph_format=folded"
+        try:
+            with concurrent.futures.ThreadPoolExecutor(12) as pool:
+                asked = {
+                    "only_%d" % i: pool.submit(server.get, "/waits/only_%d%s" % (i, query))
+                    for i in range(6)
+                }
+                others = [pool.submit(server.get, "/waits/other_%d" % i) for i in range(6)]
+            alone = server.get("/spawns/child%s" % query)[1]
+            with_children = server.get("/spawns/child%s&flamegraph_children=1" % query)[1]
+        finally:
+            server.stop()
+        for i, other in enumerate(others):
+            self.assertEqual(other.result()[1], b"other_%d" % i)
+        for name, future in asked.items():
+            answer, stacks = future.result()
+            text = stacks.decode()
+            self.assertIn(name + " (", text)
+            self.assertNotIn("other_", text)
+            self.assertEqual(set(re.findall(r"only_\d", text)), {name})
+            # The time it waited is its own, and whole.
+            total = sum(int(line.rsplit(" ", 1)[1]) for line in text.splitlines()) / 1e6
+            self.assertGreater(total, float(answer.getheader("X-Took")) * 0.99)
+            self.assertLess(total, float(answer.getheader("X-Took")) * 1.03 + 0.01)
+        self.assertNotIn(b"[greenlet child]", alone)
+        self.assertIn(b"[greenlet child];child", with_children)
+
     def test_wsgiref(self):
         self.through("wsgiref")
 
+    def need(self, *modules):
+        for module in modules:
+            if importlib.util.find_spec(module) is None:
+                self.skipTest("SKIPPED: %s is not installed for this Python" % module)
+
     def gunicorn(self, kind):
-        if importlib.util.find_spec("gunicorn") is None:
-            self.skipTest("gunicorn is not installed for this Python")
+        self.need("gunicorn")
         self.through(kind)
+
+    def test_gunicorn_gevent(self):
+        self.need("gevent")
+        self.gunicorn("gevent")
 
     def test_gunicorn_sync(self):
         self.gunicorn("sync")
