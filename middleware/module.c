@@ -16,23 +16,6 @@ int flame_seconds_from_python(double seconds, const char *what, uint64_t least,
     return 0;
 }
 
-const char *flame_start_error_sentence(int error)
-{
-    switch (error) {
-    case -EAGAIN:
-        return "No profile can be taken now: too many run already, or no thread could "
-               "be "
-               "started; try again in a moment.";
-    case -ENOMEM:
-        return "No profile can be taken now: there is no memory for it.";
-    case -EINVAL:
-        return "The interval is out of range: it takes seconds from 0.00005 to 1.";
-    default:
-        return "No profile can be taken here: this system does not offer what sampling "
-               "needs.";
-    }
-}
-
 PyObject *flame_raise_start_error(int error)
 {
     PyErr_SetString(error == -EINVAL ? PyExc_ValueError : PyExc_RuntimeError,

@@ -53,6 +53,5 @@ int flame_seconds_from_python(double seconds, const char *what, uint64_t least,
 /* An OSError or ValueError with the sentence for a negative errno of the
  * sampler; returns NULL. */
 PyObject *flame_raise_start_error(int error);
-const char *flame_start_error_sentence(int error);
 
 #endif

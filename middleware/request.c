@@ -1,6 +1,7 @@
 /* The decision: asked at all, by whom, for what. */
 #include "middleware/parts.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -85,4 +86,21 @@ struct flame_session_options flame_session_options_of(const struct flame_params 
                                           .lines = params->lines,
                                           .threads = params->threads,
                                           .greenlets = params->greenlets};
+}
+
+const char *flame_start_error_sentence(int error)
+{
+    switch (error) {
+    case -EBUSY:
+        return "Too many profiles are being taken at this moment: ask again later.";
+    case -EAGAIN:
+        return "No profile can be taken now: the system lets no further thread start.";
+    case -ENOMEM:
+        return "No profile can be taken now: there is no memory for it.";
+    case -EINVAL:
+        return "The interval is out of range: it takes " FLAME_INTERVAL_ACCEPTED ".";
+    default:
+        return "No profile can be taken here: this system does not offer what sampling "
+               "needs.";
+    }
 }

@@ -103,6 +103,8 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
 /* What the sampler has to know of that. */
 struct flame_session_options flame_session_options_of(const struct flame_params *params,
                                                       uint64_t max_ns);
+/* Why there is none: a sentence for an error of flame_session_start(). */
+const char *flame_start_error_sentence(int error);
 
 /* ---- the answer -------------------------------------------------------------- */
 

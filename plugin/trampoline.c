@@ -132,18 +132,6 @@ static int run(struct wsgi_request *wsgi_req, struct flame_watch *watch)
     return UWSGI_OK;
 }
 
-static const char *session_error(int error)
-{
-    switch (error) {
-    case -EAGAIN:
-        return "Too many profiles are being taken at this moment: ask again later.";
-    case -ENOTSUP:
-        return "This Python cannot be sampled.";
-    default:
-        return "There is not enough memory for a profile.";
-    }
-}
-
 /* A Middleware in the application would answer with a picture of its own. */
 static void mark_taken(struct wsgi_request *wsgi_req)
 {
@@ -160,7 +148,7 @@ static int profile(struct wsgi_request *wsgi_req, const struct flame_params *par
     int error = flame_watch_start(params, trampoline.config->max_ns, &watch);
     if (error)
         return answer_sentence(wsgi_req, 503, "Service Unavailable",
-                               session_error(error));
+                               flame_start_error_sentence(error));
     mark_taken(wsgi_req);
     flame_divert(wsgi_req);
     extend_harakiri();

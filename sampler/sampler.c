@@ -95,7 +95,7 @@ int flame_session_take(struct flame_session **out)
         *out = session;
         return 0;
     }
-    return -EAGAIN;
+    return -EBUSY;
 }
 
 /* uWSGI's threads block every signal; what sampling needs is let through. */

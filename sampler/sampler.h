@@ -31,7 +31,7 @@ struct flame_session_options {
  *
  * GIL: held, with the thread state whose frames are to be watched current.
  * Returns 0 and the session in *out, or a negative errno and NULL:
- * -EINVAL interval out of range, -EAGAIN FLAME_SESSIONS_MAX are running or no
+ * -EINVAL interval out of range, -EBUSY FLAME_SESSIONS_MAX are running, -EAGAIN no
  * thread could be made, -ENOMEM, -ENOTSUP this Python cannot be sampled.
  */
 int flame_session_start(const struct flame_session_options *options,

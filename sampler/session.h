@@ -107,7 +107,7 @@ struct flame_session {
 
 /* ---- sampler.c: what a session and its children have in common ------------------ */
 
-/* A free slot, its store empty. 0, -EAGAIN or -ENOMEM. */
+/* A free slot, its store empty. 0, -EBUSY or -ENOMEM. */
 int flame_session_take(struct flame_session **out);
 /* As before any sample. */
 void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
