@@ -62,7 +62,10 @@ bool flame_store_site_known_sigsafe(const struct flame_store *store, uint32_t co
 uint32_t flame_store_site_sigsafe(struct flame_store *store, uint32_t code,
                                   uint32_t instruction,
                                   const struct flame_position *position);
-/* The same for a line: the index of its function at that line; 0: it has none. */
+/* The same for a line: the index of its function at that line; 0: it has none. An
+ * instruction can be both, a site and in a line: neither is taken for the other. */
+bool flame_store_line_known_sigsafe(const struct flame_store *store, uint32_t code,
+                                    uint32_t instruction, uint32_t *index);
 uint32_t flame_store_line_sigsafe(struct flame_store *store, uint32_t code,
                                   uint32_t instruction, uint32_t line);
 /* For ordinary context, once nothing is sampled any more. */

@@ -285,19 +285,29 @@ uint32_t flame_store_site_sigsafe(struct flame_store *store, uint32_t code,
     return index;
 }
 
+/* In the table of what was asked, apart from the sites of the same function. */
+#define OF_LINE 0x80000000u
+
+bool flame_store_line_known_sigsafe(const struct flame_store *store, uint32_t code,
+                                    uint32_t instruction, uint32_t *index)
+{
+    return flame_store_site_known_sigsafe(store, code | OF_LINE, instruction, index);
+}
+
 uint32_t flame_store_line_sigsafe(struct flame_store *store, uint32_t code,
                                   uint32_t instruction, uint32_t line)
 {
     const struct flame_code *function = &store->codes[code];
     uint32_t index = FLAME_NONE;
 
-    if (store->asked_count == FLAME_SITES_MAX) {
-        return FLAME_NONE;
-    }
-    if (line != 0) {
+    if (store->asked_count < FLAME_SITES_MAX && line != 0) {
         index = intern(store, function->name, function->file, line, SPARE_CODES);
     }
-    remember_asked(store, code, instruction, index);
+    if (index == FLAME_NONE && line != 0) {
+        store->overflowed = true;
+    } else if (store->asked_count < FLAME_SITES_MAX) {
+        remember_asked(store, code | OF_LINE, instruction, index);
+    }
     return index;
 }
 

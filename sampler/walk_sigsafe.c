@@ -102,7 +102,7 @@ static uint32_t place_of(struct flame_session *session, const PyCodeObject *code
     if (!session->lines || instruction == UINT32_MAX) {
         return function;
     }
-    if (!flame_store_site_known_sigsafe(session->store, function, instruction,
+    if (!flame_store_line_known_sigsafe(session->store, function, instruction,
                                         &known)) {
         known = flame_store_line_sigsafe(session->store, function, instruction,
                                          flame_cpython_line(code, instruction));

@@ -77,6 +77,17 @@ class Lines(unittest.TestCase):
         self.assertIn(first + 2, lines)
         self.assertGreater(lines[first + 2], sum(lines.values()) * 0.9)
 
+    def test_a_function_of_one_line_is_one_frame(self):
+        call = lambda: sum(range(4000000))  # noqa: E731
+
+        def numbers():
+            return [sum(range(300000)) for _ in range(15)]
+
+        session = profiled(lambda: (call(), numbers()), lines=True)
+        for stack in session.folded().splitlines():
+            frames = stack.rsplit(" ", 1)[0].split(";")
+            self.assertEqual([a for a, b in zip(frames, frames[1:]) if a == b], [])
+
     def test_more_lines_than_there_is_room_for(self):
         source = "def f(wait):\n" + "    wait()\n" * 12000
         names = {}

@@ -182,6 +182,39 @@ static void no_place_ran_less_than_its_cpu_time(void **state)
     assert_int_equal(profile.nodes[0].wall_ns[FLAME_RUNNABLE], 4);
 }
 
+/* The first line of a function is the function: its sites are asked for by it. */
+static void a_line_is_not_taken_for_a_site(void **state)
+{
+    struct flame_store *store = *state;
+    const struct flame_position position = {1, 1, 4, 9};
+    uint32_t code = intern(store, 0x1000, "a", 1);
+    uint32_t known;
+
+    assert_int_equal(flame_store_line_sigsafe(store, code, 7, 1), code);
+    assert_false(flame_store_site_known_sigsafe(store, code, 7, &known));
+    uint32_t site = flame_store_site_sigsafe(store, code, 7, &position);
+    assert_true(flame_store_line_known_sigsafe(store, code, 7, &known));
+    assert_int_equal(known, code);
+    assert_true(flame_store_site_known_sigsafe(store, code, 7, &known));
+    assert_int_equal(known, site);
+}
+
+static void full_of_lines_is_said(void **state)
+{
+    struct flame_store *store = *state;
+    uint32_t code = intern(store, 0x1000, "a", 1);
+    uint32_t known;
+
+    for (uint32_t i = 0; i < FLAME_SITES_MAX; i++) {
+        flame_store_line_sigsafe(store, code, i, i % 100 + 1);
+    }
+    assert_false(flame_store_overflowed_sigsafe(store));
+    assert_int_equal(flame_store_line_sigsafe(store, code, FLAME_SITES_MAX, 3),
+                     FLAME_NONE);
+    assert_true(flame_store_overflowed_sigsafe(store));
+    assert_false(flame_store_line_known_sigsafe(store, code, FLAME_SITES_MAX, &known));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +232,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(full_of_nodes_charges_the_parent, open_store,
                                         close_store),
         cmocka_unit_test_setup_teardown(reset_is_as_new, open_store, close_store),
+        cmocka_unit_test_setup_teardown(a_line_is_not_taken_for_a_site, open_store,
+                                        close_store),
+        cmocka_unit_test_setup_teardown(full_of_lines_is_said, open_store, close_store),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }
