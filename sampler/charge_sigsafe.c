@@ -52,9 +52,11 @@ static uint64_t take_carried(struct flame_session *session)
 /* The time since the last sample, of whatever outcome it is. */
 static uint64_t take_elapsed(struct flame_session *session, uint64_t now_ns)
 {
-    uint64_t elapsed = now_ns - session->last_ns;
+    /* The ticker can have lost the CPU since it looked at the clock, and the thread
+     * have taken a sample of its own meanwhile. */
+    uint64_t elapsed = now_ns > session->last_ns ? now_ns - session->last_ns : 0;
 
-    session->last_ns = now_ns;
+    session->last_ns += elapsed;
     session->spacing_count++;
     session->spacing_sum_ns += elapsed;
     session->spacing_squares += (unsigned __int128)elapsed * elapsed;

@@ -145,7 +145,19 @@ static bool count_unwatched(struct flame_session *session, void *parent)
     return session == parent;
 }
 
-/* A greenlet that runs for the first time, as far as we know. */
+/* The current greenlet is told of before its function is called: nothing is on its
+ * stack then. One that goes on has what it left. */
+static bool has_just_begun(void)
+{
+    const flame_frame *frame = flame_cpython_top(PyThreadState_Get());
+
+    while (frame != NULL && flame_cpython_is_shim(frame)) {
+        frame = flame_cpython_caller(frame);
+    }
+    return frame == NULL;
+}
+
+/* A greenlet that runs for the first time. */
 static void adopt(PyObject *greenlet)
 {
     char label[FLAME_LABEL_SIZE];
@@ -167,7 +179,10 @@ static void adopt(PyObject *greenlet)
     child->greenlet = greenlet;
     flame_session_note_thread_state(child, PyThreadState_Get());
     flame_child_begin(child);
-    flame_ticker_serve(child);
+    if (!flame_ticker_serve(child)) {
+        flame_greenlet_release(child);
+        flame_child_drop(child);
+    }
 }
 
 static bool is_over(PyObject *greenlet)
@@ -197,7 +212,7 @@ static void switched(PyObject *origin, PyObject *target)
         }
     }
     flame_ticker_any(find_those_of, &in);
-    if (in.count == 0 && flame_ticker_any(gathers_here, NULL)) {
+    if (in.count == 0 && has_just_begun() && flame_ticker_any(gathers_here, NULL)) {
         adopt(target);
     }
     for (size_t i = 0; i < in.count; i++) {

@@ -300,8 +300,8 @@ void flame_session_complete(struct flame_session *session, uint64_t end,
     if (session->paused) {
         end = session->paused_at_ns;
     }
-    if (session->paused || quality->deadline_reached) {
-        cpu_end = session->cpu_mark_ns;
+    if (session->paused || atomic_load(&session->parked) || quality->deadline_reached) {
+        cpu_end = session->cpu_mark_ns; /* what the thread did since was for others */
     }
     flame_charge_rest_sigsafe(session, end, cpu_end);
     flame_store_settle_running(session->store);

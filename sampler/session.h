@@ -282,9 +282,9 @@ void flame_ticker_resume(struct flame_session *session);
 void flame_ticker_park_begin(struct flame_session *session);
 void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk);
 void flame_ticker_unpark(struct flame_session *session);
-/* Serves a child that has begun, or drops it if its parent has too many. Not on the
- * ticker's own thread, where threads.c hands them over. */
-void flame_ticker_serve(struct flame_session *child);
+/* Serves a child that has begun; false: its parent has ended, or has too many, which it
+ * counts. Not on the ticker's own thread, where threads.c hands them over. */
+bool flame_ticker_serve(struct flame_session *child);
 /*
  * Shows all sessions served to `visit` under the ticker's lock, until it says true,
  * which is returned. It does not block.

@@ -71,6 +71,13 @@ static void count_last(struct flame_session *session)
     }
 }
 
+/* It ended without its session, nobody knows when. */
+static void thread_is_gone(struct flame_session *session)
+{
+    session->ends_ns = session->last_ns;
+    atomic_store(&session->active, false);
+}
+
 /* True if the sample was had without the thread's help. */
 static bool sample_from_outside(struct flame_session *session, uint64_t now)
 {
@@ -87,9 +94,7 @@ static bool sample_from_outside(struct flame_session *session, uint64_t now)
         return true;
     }
     if (moment.cpu_ns == 0) {
-        /* The thread is gone; nobody knows for how long. */
-        session->ends_ns = session->last_ns;
-        atomic_store(&session->active, false);
+        thread_is_gone(session);
         return true;
     }
     if (flame_cpu_now_sigsafe(session->cpu_clock) != moment.cpu_ns) {
@@ -127,8 +132,7 @@ static void sample(struct flame_session *session, uint64_t now)
     }
     session->quality.missed += answered == FLAME_NOT_YET;
     if (!flame_handler_ask(session)) {
-        /* The thread is gone without having ended its session. */
-        atomic_store(&session->active, false);
+        thread_is_gone(session);
     }
 }
 
@@ -138,25 +142,29 @@ static void tick(struct flame_session *session, uint64_t now)
         sample(session, now);
         return;
     }
-    flame_charge_note_cpu_sigsafe(session, flame_cpu_now_sigsafe(session->cpu_clock));
+    if (!atomic_load(&session->parked)) {
+        flame_charge_note_cpu_sigsafe(session,
+                                      flame_cpu_now_sigsafe(session->cpu_clock));
+    }
     session->quality.deadline_reached = true;
     atomic_store(&session->active, false);
 }
 
-/* From now on a child is looked at, too. Under lock. */
-static void serve(struct flame_session *child)
+/* From now on a child is looked at, too; false: its parent has ended, or has too many.
+ * Under lock. */
+static bool serve(struct flame_session *child)
 {
     struct flame_session *parent = child->parent;
 
-    if (parent->child_count == FLAME_CHILDREN_MAX) {
+    if (!atomic_load(&parent->active) || parent->child_count == FLAME_CHILDREN_MAX) {
         parent->quality.unwatched++;
-        flame_child_drop(child);
-        return;
+        return false;
     }
     parent->children[parent->child_count++] = child;
     child->due_ns = child->started_ns + jittered(child);
     served[served_count++] = child;
     atomic_store(&child->active, true);
+    return true;
 }
 
 /* Ticks whoever is due; returns when the next one is, or UINT64_MAX. */
@@ -175,7 +183,9 @@ static uint64_t tick_all(void)
             schedule_next(session, now);
             struct flame_session *child;
             while ((child = flame_threads_look(session, &own_guard)) != NULL) {
-                serve(child);
+                if (!serve(child)) {
+                    flame_child_drop(child);
+                }
             }
         }
         if (session->due_ns < next) {
@@ -290,12 +300,13 @@ static void leave(struct flame_session *session)
     forget(session);
 }
 
-void flame_ticker_serve(struct flame_session *child)
+bool flame_ticker_serve(struct flame_session *child)
 {
     pthread_mutex_lock(&lock);
-    serve(child);
+    bool served_from_now = serve(child);
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
+    return served_from_now;
 }
 
 void flame_ticker_remove(struct flame_session *session)
@@ -362,13 +373,16 @@ void flame_ticker_resume(struct flame_session *session)
 }
 
 /*
- * From `parked` on the handler keeps off, even on a signal already on its way;
- * the lock keeps the ticker off until the path is written.
+ * From `parked` on the handler keeps off, even on a signal already on its way, and
+ * so does the ticker once it has let the lock go. The lock is not held until
+ * _park_end: reading the path can run Python code (the garbage collector's
+ * finalizers), which gives the GIL to threads that wait for this lock with it.
  */
 void flame_ticker_park_begin(struct flame_session *session)
 {
     atomic_store(&session->parked, true);
     pthread_mutex_lock(&lock);
+    pthread_mutex_unlock(&lock);
 }
 
 void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk)
@@ -377,6 +391,7 @@ void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk)
                                   .cpu_ns = flame_cpu_now_sigsafe(session->cpu_clock),
                                   .state = FLAME_RUNNING};
 
+    pthread_mutex_lock(&lock);
     if (walk == FLAME_WALK_TORN) {
         session->quality.rejected++;
     } else {

@@ -161,6 +161,19 @@ static void a_clock_never_goes_back(void **state)
     assert_int_equal(session.cpu_mark_ns, MS);
 }
 
+/* The ticker looked at the clock before the handler did, and comes after it. */
+static void a_moment_that_has_passed_takes_nothing(void **state)
+{
+    (void)state;
+    sample(codes[0], FLAME_RUNNING, 3 * MS, MS);
+    session.last_ns += MS;
+    sample(codes[1], FLAME_BLOCKED, 0 - MS, 0);
+    assert_int_equal(node_of(codes[1]).wall_ns[FLAME_BLOCKED], 0);
+    assert_int_equal(session.last_ns, 4 * MS);
+    sample(codes[1], FLAME_BLOCKED, MS, 0);
+    assert_int_equal(node_of(codes[1]).wall_ns[FLAME_BLOCKED], MS);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -173,6 +186,7 @@ int main(void)
         TEST(the_rest_is_charged_at_the_end),
         TEST(phases_begin_and_end_exactly),
         TEST(a_clock_never_goes_back),
+        TEST(a_moment_that_has_passed_takes_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

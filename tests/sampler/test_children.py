@@ -1,7 +1,11 @@
 """Threads and greenlets that a watched stretch starts."""
 
 import concurrent.futures
+import gc
 import os
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import unittest
@@ -26,6 +30,64 @@ def roots(session):
     for names, weight in weights(session).items():
         found[names[0]] = found.get(names[0], 0) + weight / 1e6
     return found
+
+
+# The collector strikes in the callback of a switch; its finalizer lets another thread
+# run, which asks the ticker something.
+FINALIZERS = """
+    import gc, threading, time
+    import _flameprof, greenlet
+
+    class Garbage:
+        def __del__(self):
+            time.sleep(0.0005)
+
+    def asks():
+        while not stop:
+            try:
+                threading._start_new_thread()
+            except TypeError:
+                pass
+
+    def deep(levels, function):
+        return function() if levels == 0 else deep(levels - 1, function)
+
+    def child():
+        parent = greenlet.getcurrent().parent
+        while True:
+            deep(12, parent.switch)
+
+    stop = []
+    gc.collect()
+    gc.freeze()
+    session = _flameprof.Session(threads=True, children=True)
+    session.start()
+    thread = threading.Thread(target=asks)
+    thread.start()
+    other = greenlet.greenlet(child)
+    end = time.monotonic() + 1
+    turn = 0
+    while time.monotonic() < end:
+        turn += 1
+        gc.disable()
+        garbage = Garbage()
+        garbage.itself = garbage
+        del garbage
+        gc.set_threshold(max(1, gc.get_count()[0] + turn % 9))
+        gc.enable()
+        deep(12, other.switch)
+    gc.disable()
+    session.stop()
+    stop.append(1)
+    thread.join()
+"""
+
+
+def measured_busy(seconds):
+    """The CPU time it was: less than asked for on a busy machine."""
+    begun = time.thread_time()
+    busy(seconds)
+    return time.thread_time() - begun
 
 
 class Threads(unittest.TestCase):
@@ -158,30 +220,90 @@ class Greenlets(unittest.TestCase):
 
     def test_children_are_roots_of_their_own(self):
         def child():
-            busy(0.05)
+            used.append(measured_busy(0.05))
             gevent.sleep(0.1)
 
         def work():
             gevent.joinall([gevent.spawn(child) for _ in range(2)])
 
+        used = []
         session = self.spawned(work, children=True)
         label = "[greenlet Greenlets.test_children_are_roots_of_their_own.<locals>.child]"
         found = roots(session)
         self.assertIn(label, found)
         cpu = seconds(session, "busy", "cpu")
-        self.assertAlmostEqual(cpu, 0.1, delta=0.03)
+        self.assertAlmostEqual(cpu, sum(used), delta=0.03)
         self.assertEqual(session.quality()["children"], 2)
         self.assertNotIn("stranger", " ".join(" ".join(names) for names in weights(session)))
         waited = seconds(session, label, "offcpu")
         self.assertGreater(waited, 0.2)
+
+    def test_cpu_time_of_one_that_ended_or_waits(self):
+        def short():
+            busy(0.02)
+
+        def waits():
+            busy(0.02)
+            gevent.sleep(5)
+
+        def work():
+            gevent.spawn(short)
+            waiting = gevent.spawn(waits)
+            gevent.sleep(0.05)
+            busy(0.2)
+            spawned.append(waiting)
+
+        spawned = []
+        session = profiled(work, children=True)
+        for name in "short", "waits":
+            label = f"[greenlet Greenlets.test_cpu_time_of_one_that_ended_or_waits.<locals>.{name}]"
+            found = [n for n in roots(session) if n in (label, f"[greenlet {name}]")]
+            self.assertEqual(len(found), 1)
+            self.assertLess(seconds(session, found[0], "cpu"), 0.06)
+        quality = session.quality()
+        self.assertLess(quality["cpu_ns"] / 1e9, 0.35 + 0.05)
+        spawned[0].kill()
+
+    def test_cpu_time_of_others_after_the_deadline(self):
+        def request():
+            sessions.append(profiled(lambda: gevent.sleep(0.3), max_seconds=0.15))
+
+        sessions = []
+        waiting = gevent.spawn(request)
+        gevent.sleep(0)
+        busy(0.25)
+        waiting.join()
+        self.assertLess(sessions[0].quality()["cpu_ns"], 0.05e9)
+
+    def test_more_than_there_is_room_for(self):
+        def child():
+            for _ in range(5):
+                gevent.sleep(0)
+
+        def work():
+            spawned.extend(gevent.spawn(child) for _ in range(40))
+            gevent.joinall(spawned)
+
+        spawned = []
+        quality = self.spawned(work, children=True).quality()
+        self.assertEqual((quality["children"], quality["unwatched"]), (32, 8))
+        gc.collect()
+        self.assertEqual(len({sys.getrefcount(one) for one in spawned}), 1)
+
+    @unittest.skipIf(sys.version_info >= (3, 12), "there no allocation runs the collector")
+    def test_finalizers_that_run_while_a_stack_is_read(self):
+        code = textwrap.dedent(FINALIZERS)
+        subprocess.run([sys.executable, "-B", "-c", code], check=True, timeout=60)
 
     def test_not_asked_for_none_is_seen(self):
         session = self.spawned(lambda: gevent.spawn(busy, 0.05).join())
         self.assertEqual(seconds(session, "busy"), 0)
 
     def test_a_pool_and_its_children(self):
+        used = []
+
         def grandchild():
-            busy(0.02)
+            used.append(measured_busy(0.02))
 
         def child(_):
             gevent.spawn(grandchild).join()
@@ -189,7 +311,7 @@ class Greenlets(unittest.TestCase):
         session = self.spawned(
             lambda: list(gevent.pool.Pool(2).imap(child, range(4))), children=True
         )
-        self.assertAlmostEqual(seconds(session, "busy", "cpu"), 0.08, delta=0.03)
+        self.assertAlmostEqual(seconds(session, "busy", "cpu"), sum(used), delta=0.03)
         self.assertGreaterEqual(session.quality()["children"], 8)
 
 
