@@ -72,8 +72,9 @@ static void format_from_ending(struct command *command)
     const char *dot = command->output != NULL ? strrchr(command->output, '.') : NULL;
 
     command->format = FLAME_FORMAT_SVG;
-    if (dot != NULL)
+    if (dot != NULL) {
         (void)flame_format_from_name(flame_slice_of(dot + 1), &command->format);
+    }
 }
 
 static int parse_option(struct command *command, int option)
@@ -87,12 +88,14 @@ static int parse_option(struct command *command, int option)
         return 0;
     case 'f':
         command->format_given = true;
-        if (flame_format_from_name(flame_slice_of(optarg), &command->format) == 0)
+        if (flame_format_from_name(flame_slice_of(optarg), &command->format) == 0) {
             return 0;
+        }
         return misused("no such format (svg, png and folded are)", optarg);
     case 'u':
-        if (parse_unit(optarg, &command->unit))
+        if (parse_unit(optarg, &command->unit)) {
             return 0;
+        }
         return misused("no such unit (microseconds and samples are)", optarg);
     default:
         fputs("Try: flameprof --help\n", stderr);
@@ -112,19 +115,23 @@ static int parse(struct command *command, int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "o:f:t:u:", options, NULL)) != -1) {
         int status = parse_option(command, option);
-        if (status != 0)
+        if (status != 0) {
             return status;
+        }
     }
-    if (argc - optind > 1)
+    if (argc - optind > 1) {
         return misused("one input at a time", argv[optind + 1]);
+    }
     command->input = optind < argc ? argv[optind] : "-";
-    if (!command->format_given)
+    if (!command->format_given) {
         format_from_ending(command);
+    }
     if (command->title == NULL) {
         const char *slash = strrchr(command->input, '/');
         command->title = slash != NULL ? slash + 1 : command->input;
-        if (strcmp(command->input, "-") == 0)
+        if (strcmp(command->input, "-") == 0) {
             command->title = "Flame graph";
+        }
     }
     return 0;
 }
@@ -137,14 +144,16 @@ static int read_all(int descriptor, struct flame_writer *writer)
     char *buffer = malloc(1 << 20);
     ssize_t got = 1;
 
-    if (buffer == NULL)
+    if (buffer == NULL) {
         return -ENOMEM;
+    }
     while (got != 0 && writer->error == 0) {
         got = read(descriptor, buffer, 1 << 20);
-        if (got > 0)
+        if (got > 0) {
             flame_write_bytes(writer, buffer, (size_t)got);
-        else if (got < 0 && errno != EINTR)
+        } else if (got < 0 && errno != EINTR) {
             writer->error = -errno;
+        }
     }
     free(buffer);
     return writer->error;
@@ -155,11 +164,13 @@ static int read_input(const char *path, struct flame_writer *writer)
     int descriptor = STDIN_FILENO;
     int error;
 
-    if (strcmp(path, "-") == 0)
+    if (strcmp(path, "-") == 0) {
         return read_all(descriptor, writer);
+    }
     descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0)
+    if (descriptor < 0) {
         return -errno;
+    }
     error = read_all(descriptor, writer);
     close(descriptor);
     return error;
@@ -169,8 +180,9 @@ static int write_all(int descriptor, const char *data, size_t length)
 {
     while (length != 0) {
         ssize_t put = write(descriptor, data, length);
-        if (put < 0 && errno != EINTR)
+        if (put < 0 && errno != EINTR) {
             return -errno;
+        }
         if (put > 0) {
             data += put;
             length -= (size_t)put;
@@ -184,14 +196,17 @@ static int write_output(const char *path, const struct flame_writer *writer)
     int descriptor;
     int error;
 
-    if (path == NULL || strcmp(path, "-") == 0)
+    if (path == NULL || strcmp(path, "-") == 0) {
         return write_all(STDOUT_FILENO, writer->data, writer->length);
+    }
     descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (descriptor < 0)
+    if (descriptor < 0) {
         return -errno;
+    }
     error = write_all(descriptor, writer->data, writer->length);
-    if (close(descriptor) != 0 && error == 0)
+    if (close(descriptor) != 0 && error == 0) {
         error = -errno;
+    }
     return error;
 }
 
@@ -200,8 +215,9 @@ static int write_output(const char *path, const struct flame_writer *writer)
 
 static void describe_ignored(uint64_t ignored, struct flame_writer *warning)
 {
-    if (ignored == 0)
+    if (ignored == 0) {
         return;
+    }
     flame_write_grouped(warning, ignored);
     flame_write_text(warning, ignored == 1
                                   ? " line of the input made no sense and was ignored."
@@ -228,9 +244,10 @@ static int draw(const struct command *command, const struct flame_tree *tree,
         status = complain(command->input, flame_render_error(error));
     } else {
         error = write_output(command->output, &output);
-        if (error != 0)
+        if (error != 0) {
             status = complain(command->output != NULL ? command->output : "output",
                               strerror(-error));
+        }
     }
     flame_writer_free(&warning);
     flame_writer_free(&output);
@@ -244,8 +261,9 @@ static int render(int argc, char **argv)
     uint64_t ignored = 0;
     int status = parse(&command, argc, argv);
 
-    if (status != 0)
+    if (status != 0) {
         return status;
+    }
     int error = read_input(command.input, &input);
     if (error != 0) {
         flame_writer_free(&input);
@@ -254,8 +272,9 @@ static int render(int argc, char **argv)
     struct flame_tree *tree =
         flame_tree_from_folded(input.data, input.length, command.unit, &ignored);
     flame_writer_free(&input);
-    if (tree == NULL)
+    if (tree == NULL) {
         return complain(command.input, strerror(ENOMEM));
+    }
     status = draw(&command, tree, ignored);
     if (status == 0 && flame_tree_is_empty(tree)) {
         complain(command.input, "no samples in it");
@@ -272,17 +291,22 @@ static int say(const char *text)
 
 int main(int argc, char **argv)
 {
-    if (argc < 2)
+    if (argc < 2) {
         return misused("a command is missing", "render");
+    }
     if (strcmp(argv[1], "render") == 0) {
-        for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
-            if (strcmp(argv[i], "--help") == 0)
+        for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++) {
+            if (strcmp(argv[i], "--help") == 0) {
                 return say(HELP);
+            }
+        }
         return render(argc - 1, argv + 1);
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         return say(HELP);
-    if (strcmp(argv[1], "--version") == 0)
+    }
+    if (strcmp(argv[1], "--version") == 0) {
         return say("flameprof " FLAME_VERSION "\n");
+    }
     return misused("no such command", argv[1]);
 }

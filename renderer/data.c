@@ -55,8 +55,9 @@ static void write_sentences(struct flame_writer *writer,
     write_key(writer, "warning");
     flame_write_warnings(&sentence, options);
     write_string(writer, flame_writer_slice(&sentence));
-    if (writer->error == 0)
+    if (writer->error == 0) {
         writer->error = sentence.error;
+    }
     flame_writer_free(&sentence);
 }
 
@@ -119,8 +120,9 @@ static void write_tree(struct flame_writer *writer, const struct flame_tree *tre
 
 static void write_times(struct flame_writer *writer, const struct flame_tree *tree)
 {
-    if (!tree->has_times)
+    if (!tree->has_times) {
         return;
+    }
     write_key(writer, "times");
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
         const struct flame_times *times = &tree->places[i].times;

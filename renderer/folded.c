@@ -11,8 +11,9 @@ static void write_frame(struct flame_writer *writer,
                         const struct flame_function *function)
 {
     flame_write_escaped(writer, function->name, FLAME_ESCAPE_FOLDED);
-    if (function->file.length == 0)
+    if (function->file.length == 0) {
         return;
+    }
     flame_write_text(writer, " (");
     flame_write_escaped(writer, function->file, FLAME_ESCAPE_FOLDED);
     flame_write_text(writer, ":");
@@ -28,8 +29,9 @@ static void write_stack(struct flame_writer *writer, const struct flame_tree *tr
                         const uint32_t *path, uint32_t depth)
 {
     for (uint32_t at = depth == 0 ? 0 : 1; at <= depth; at++) {
-        if (at > 1)
+        if (at > 1) {
             flame_write_text(writer, ";");
+        }
         write_frame(writer, &tree->functions[path[at]]);
     }
 }
@@ -53,16 +55,19 @@ int flame_render_folded(const struct flame_tree *tree, struct flame_writer *writ
     uint64_t written = 0;
     uint32_t deepest = 0;
 
-    for (uint32_t i = 0; i < tree->place_count; i++)
+    for (uint32_t i = 0; i < tree->place_count; i++) {
         deepest = tree->places[i].depth > deepest ? tree->places[i].depth : deepest;
+    }
     uint32_t *path = malloc(((size_t)deepest + 1) * sizeof *path);
-    if (path == NULL)
+    if (path == NULL) {
         return -ENOMEM;
+    }
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
         const struct flame_place *place = &tree->places[i];
         path[place->depth] = place->function;
-        if (place->self == 0 && place->self_samples == 0)
+        if (place->self == 0 && place->self_samples == 0) {
             continue;
+        }
         write_stack(writer, tree, path, place->depth);
         flame_write_text(writer, " ");
         flame_write_unsigned(

@@ -55,9 +55,11 @@ static void unload(struct libraries *libraries)
     void *handles[] = {libraries->rsvg, libraries->cairo, libraries->gobject,
                        libraries->fontconfig};
 
-    for (size_t i = 0; i < sizeof handles / sizeof *handles; i++)
-        if (handles[i] != NULL)
+    for (size_t i = 0; i < sizeof handles / sizeof *handles; i++) {
+        if (handles[i] != NULL) {
             dlclose(handles[i]);
+        }
+    }
 }
 
 /* GObject cannot be unloaded again, hence NODELETE. */
@@ -101,8 +103,9 @@ static bool has_font(const struct libraries *libraries)
 {
     struct font_set *set;
 
-    if (!libraries->fonts_init())
+    if (!libraries->fonts_init()) {
         return false;
+    }
     set = libraries->fonts_get(NULL, FONTCONFIG_SYSTEM);
     return set != NULL && set->count > 0;
 }
@@ -126,10 +129,12 @@ static int draw(const struct libraries *l, void *svg, struct rectangle area,
         bool drawn = l->svg_draw(svg, context, &area, NULL) != 0;
         l->context_free(context);
         error = -EIO;
-        if (drawn && l->surface_write(surface, append, writer) == CAIRO_SUCCESS)
+        if (drawn && l->surface_write(surface, append, writer) == CAIRO_SUCCESS) {
             error = 0;
-        if (writer->error != 0)
+        }
+        if (writer->error != 0) {
             error = writer->error;
+        }
     }
     l->surface_free(surface);
     return error;
@@ -152,8 +157,9 @@ static int draw_svg(const struct libraries *libraries,
     void *svg =
         libraries->svg_new((const unsigned char *)source->data, source->length, NULL);
 
-    if (svg == NULL)
+    if (svg == NULL) {
         return -EIO;
+    }
     if (libraries->svg_size(svg, &width, &height)) {
         struct rectangle area = area_for(width, height);
         error = area.width > SIDE_MAX || area.height > SIDE_MAX
@@ -172,12 +178,15 @@ int flame_render_png(const struct flame_tree *tree,
     struct flame_writer svg = {.limit = writer->limit};
     int error = -ENOSYS;
 
-    if (load(&libraries))
+    if (load(&libraries)) {
         error = has_font(&libraries) ? 0 : -ENOENT;
-    if (error == 0)
+    }
+    if (error == 0) {
         error = flame_render_svg(tree, options, &svg);
-    if (error == 0)
+    }
+    if (error == 0) {
         error = draw_svg(&libraries, &svg, writer);
+    }
     flame_writer_free(&svg);
     unload(&libraries);
     return error;

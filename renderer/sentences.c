@@ -15,8 +15,9 @@ static void write_count(struct flame_writer *writer, uint64_t count, const char 
 static void write_count_if_any(struct flame_writer *writer, uint64_t count,
                                const char *what)
 {
-    if (count != 0)
+    if (count != 0) {
         write_count(writer, count, what);
+    }
 }
 
 void flame_write_times(struct flame_writer *writer, const struct flame_times *times)
@@ -30,8 +31,9 @@ void flame_write_times(struct flame_writer *writer, const struct flame_times *ti
     const char *separator = "";
 
     for (int state = 0; state < FLAME_STATES; state++) {
-        if (times->wall[state] == 0)
+        if (times->wall[state] == 0) {
             continue;
+        }
         flame_write_text(writer, separator);
         flame_write_text(writer, names[state]);
         flame_write_duration(writer, times->wall[state]);
@@ -46,8 +48,9 @@ void flame_write_times(struct flame_writer *writer, const struct flame_times *ti
 void flame_write_confidence(struct flame_writer *writer, uint64_t part, uint64_t whole,
                             uint64_t samples)
 {
-    if (samples == 0 || whole == 0)
+    if (samples == 0 || whole == 0) {
         return;
+    }
     double share = (double)part / (double)whole;
     double count = (double)samples;
     double half = 1.96 * sqrt(share * (1 - share) / count) + 0.5 / count;
@@ -139,8 +142,9 @@ void flame_write_quality(struct flame_writer *writer,
         flame_write_text(writer, clock_in_words(options->clock));
         flame_write_text(writer, quality == NULL ? "" : " · ");
     }
-    if (quality == NULL)
+    if (quality == NULL) {
         return;
+    }
     write_totals(writer, quality);
     write_count(writer, quality->samples,
                 quality->samples == 1 ? " sample" : " samples");
@@ -163,16 +167,18 @@ void flame_write_quality(struct flame_writer *writer,
         flame_write_text(writer, " · sampling took ");
         flame_write_duration(writer, quality->sampling_ns);
     }
-    if (!quality->gil_wait_known)
+    if (!quality->gil_wait_known) {
         flame_write_text(writer, quality->runnable_known
                                      ? " · waits for the GIL are among the blocked"
                                      : " · waits are not told apart");
+    }
 }
 
 static void write_sentence(struct flame_writer *writer, const char *sentence)
 {
-    if (writer->length != 0)
+    if (writer->length != 0) {
         flame_write_text(writer, " ");
+    }
     flame_write_text(writer, sentence);
 }
 
@@ -182,19 +188,23 @@ void flame_write_warnings(struct flame_writer *writer,
     const struct flame_quality *quality = options->quality;
 
     flame_write_bytes(writer, options->warning.data, options->warning.length);
-    if (quality == NULL)
+    if (quality == NULL) {
         return;
+    }
     if (is_thin(quality)) {
-        if (writer->length != 0)
+        if (writer->length != 0) {
             flame_write_text(writer, " ");
+        }
         write_thin(writer, quality);
     }
-    if (quality->deadline_reached)
+    if (quality->deadline_reached) {
         write_sentence(writer, "The profile reached its time limit; "
                                "the request ran on after it.");
-    if (quality->overflow != 0)
+    }
+    if (quality->overflow != 0) {
         write_sentence(writer, "The memory for places was full: some samples "
                                "are charged to a caller.");
+    }
 }
 
 void flame_write_nothing(struct flame_writer *writer,
@@ -209,8 +219,9 @@ void flame_write_nothing(struct flame_writer *writer,
         return;
     }
     flame_write_text(writer, "There is nothing to draw: no samples.");
-    if (quality == NULL || quality->duration_ns >= quality->interval_ns)
+    if (quality == NULL || quality->duration_ns >= quality->interval_ns) {
         return;
+    }
     flame_write_text(writer, " The request took ");
     flame_write_duration(writer, quality->duration_ns);
     flame_write_text(writer, ", less than the interval of ");

@@ -52,10 +52,11 @@ static void write_line(struct picture *picture, struct flame_slice text,
     write_attribute(writer, "font-size", size * 100);
     flame_write_text(writer, style);
     flame_write_text(writer, ">");
-    if (last)
+    if (last) {
         flame_text_write_cut(writer, text, size, picture->width * 100);
-    else
+    } else {
         flame_write_escaped(writer, text, FLAME_ESCAPE_XML);
+    }
     flame_write_text(writer, "</text>\n");
 }
 
@@ -70,8 +71,9 @@ static void write_paragraph(struct picture *picture, struct flame_slice text,
         write_line(picture,
                    (struct flame_slice){text.data, last ? text.length : length}, style,
                    size, last);
-        if (last)
+        if (last) {
             return;
+        }
         text.data += length;
         text.length -= length;
     }
@@ -93,8 +95,9 @@ static void write_head(struct picture *picture, struct flame_writer *sentence)
     const struct flame_picture_options *options = picture->options;
     struct flame_slice title = options->title;
 
-    if (title.length == 0)
+    if (title.length == 0) {
         title = flame_slice_of("Flame graph");
+    }
     picture->y = FLAME_SVG_MARGIN;
     flame_write_text(picture->writer, "<g id=\"flame-head\">\n");
     write_paragraph(picture, title, plain, TITLE_SIZE, 1);
@@ -134,10 +137,11 @@ static void write_foot(struct picture *picture, struct flame_writer *sentence)
 
 static void write_weight(struct picture *picture, uint64_t weight)
 {
-    if (picture->tree->is_time)
+    if (picture->tree->is_time) {
         flame_write_duration(picture->writer, weight);
-    else
+    } else {
         flame_write_grouped(picture->writer, weight);
+    }
     flame_write_text(picture->writer, ", ");
     flame_write_percent(picture->writer, weight, picture->tree->places[0].total);
 }
@@ -159,9 +163,10 @@ static void write_tooltip(struct picture *picture, const struct flame_place *pla
     }
     flame_write_text(writer, "\n");
     write_weight(picture, place->total);
-    if (picture->tree->is_time)
+    if (picture->tree->is_time) {
         flame_write_confidence(writer, place->total, picture->tree->places[0].total,
                                picture->tree->places[0].samples);
+    }
     flame_write_text(writer, "; self ");
     write_weight(picture, place->self);
     if (picture->tree->has_samples && picture->tree->is_time) {
@@ -188,8 +193,9 @@ static void write_label(struct picture *picture, const struct flame_box *box,
     struct flame_writer *writer = picture->writer;
 
     if (box->width <= 2 * padding ||
-        flame_text_fit(name, FLAME_SVG_LABEL_SIZE, box->width - 2 * padding) == 0)
+        flame_text_fit(name, FLAME_SVG_LABEL_SIZE, box->width - 2 * padding) == 0) {
         return;
+    }
     flame_write_text(writer, "<text");
     write_attribute(writer, "x", box->x + padding);
     write_attribute(writer, "y", y + 1250);
@@ -256,8 +262,9 @@ static void write_deep(struct picture *picture, uint64_t deep)
 {
     struct flame_writer *writer = picture->writer;
 
-    if (deep == 0)
+    if (deep == 0) {
         return;
+    }
     flame_write_text(writer, "<text id=\"flame-deep\" class=\"alarm\" x=\"4\" "
                              "y=\"12.5\" fill=\"#b3261e\">");
     flame_write_grouped(writer, deep);
@@ -280,8 +287,9 @@ static void write_graph(struct picture *picture)
     flame_write_unsigned(writer, FLAME_SVG_LABEL_SIZE);
     flame_write_text(writer, "\" fill=\"#33261c\">\n");
     flame_view_start(&picture->view, picture->tree, picture->width * 100);
-    while (writer->error == 0 && flame_view_next(&picture->view, &box))
+    while (writer->error == 0 && flame_view_next(&picture->view, &box)) {
         (box.narrow != 0 ? write_narrow : write_frame)(picture, &box);
+    }
     write_deep(picture, deep);
     flame_write_text(writer, "</g>\n");
 }
@@ -293,8 +301,9 @@ static void count_rows(struct picture *picture)
     uint32_t deepest = 0;
 
     picture->rows = 0;
-    if (flame_tree_is_empty(picture->tree))
+    if (flame_tree_is_empty(picture->tree)) {
         return;
+    }
     flame_view_start(&picture->view, picture->tree, picture->width * 100);
     while (flame_view_next(&picture->view, &box)) {
         uint32_t depth = picture->tree->places[box.place].depth;
@@ -378,8 +387,9 @@ int flame_render_svg(const struct flame_tree *tree,
     struct picture *picture = calloc(1, sizeof *picture);
     uint32_t width = options->width != 0 ? options->width : FLAME_SVG_WIDTH;
 
-    if (picture == NULL)
+    if (picture == NULL) {
         return -ENOMEM;
+    }
     *picture = (struct picture){.tree = tree,
                                 .options = options,
                                 .width = width - 2 * FLAME_SVG_MARGIN,
@@ -389,8 +399,9 @@ int flame_render_svg(const struct flame_tree *tree,
     write_opening(picture, picture->height);
     flame_write_bytes(writer, body.data, body.length);
     write_closing(picture);
-    if (writer->error == 0)
+    if (writer->error == 0) {
         writer->error = body.error != 0 ? body.error : sentence.error;
+    }
     flame_writer_free(&body);
     flame_writer_free(&sentence);
     free(picture);

@@ -18,8 +18,9 @@ static uint64_t glyph_width(const struct flame_glyph *glyph)
                    ? flame_widths[c - FLAME_WIDTHS_FIRST]
                    : FLAME_WIDTHS_OTHER;
     }
-    for (uint32_t i = 0; i < glyph->length; i++)
+    for (uint32_t i = 0; i < glyph->length; i++) {
         width += flame_widths[glyph->bytes[i] - FLAME_WIDTHS_FIRST];
+    }
     return width;
 }
 
@@ -34,8 +35,9 @@ uint64_t flame_text_width(struct flame_slice text, uint32_t font_size)
     struct flame_glyph glyph;
     uint64_t width = 0;
 
-    while (flame_glyph_next(&text, &glyph))
+    while (flame_glyph_next(&text, &glyph)) {
         width += glyph_width(&glyph);
+    }
     return to_pixels(width, font_size);
 }
 
@@ -49,8 +51,9 @@ size_t flame_text_fit(struct flame_slice text, uint32_t font_size, uint64_t widt
 
     while (flame_glyph_next(&rest, &glyph)) {
         used += glyph_width(&glyph);
-        if (to_pixels(used, font_size) > width)
+        if (to_pixels(used, font_size) > width) {
             return glyphs < LEAST_GLYPHS ? 0 : cut;
+        }
         if (to_pixels(used + ELLIPSIS_WIDTH, font_size) <= width) {
             cut = text.length - rest.length;
             glyphs++;
@@ -69,11 +72,13 @@ size_t flame_text_line(struct flame_slice text, uint32_t font_size, uint64_t wid
 
     while (flame_glyph_next(&rest, &glyph)) {
         used += glyph_width(&glyph);
-        if (to_pixels(used, font_size) > width && before != 0)
+        if (to_pixels(used, font_size) > width && before != 0) {
             return space != 0 ? space : before;
+        }
         before = text.length - rest.length;
-        if (glyph.code_point == ' ')
+        if (glyph.code_point == ' ') {
             space = before;
+        }
     }
     return text.length;
 }
@@ -85,6 +90,7 @@ void flame_text_write_cut(struct flame_writer *writer, struct flame_slice text,
 
     flame_write_escaped(writer, (struct flame_slice){text.data, fits},
                         FLAME_ESCAPE_XML);
-    if (fits != 0 && fits < text.length)
+    if (fits != 0 && fits < text.length) {
         flame_write_text(writer, ELLIPSIS);
+    }
 }

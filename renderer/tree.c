@@ -38,8 +38,9 @@ struct builder {
 
 static uint64_t hash_bytes(uint64_t hash, struct flame_slice bytes)
 {
-    for (size_t at = 0; at < bytes.length; at++)
+    for (size_t at = 0; at < bytes.length; at++) {
         hash = (hash ^ (unsigned char)bytes.data[at]) * UINT64_C(0x100000001b3);
+    }
     return (hash ^ bytes.length) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
@@ -79,8 +80,9 @@ static void table_put(struct table *table, uint32_t hash, uint32_t index)
 {
     uint32_t at = hash & (table->size - 1);
 
-    while (table->slots[at] != 0)
+    while (table->slots[at] != 0) {
         at = (at + 1) & (table->size - 1);
+    }
     table->slots[at] = index + 1;
 }
 
@@ -89,13 +91,16 @@ static bool grow(void **array, uint32_t count, uint32_t *capacity, size_t size)
 {
     uint32_t wanted = *capacity == 0 ? 64 : *capacity * 2;
 
-    if (count < *capacity)
+    if (count < *capacity) {
         return true;
-    if (wanted > COUNT_MAX)
+    }
+    if (wanted > COUNT_MAX) {
         return false;
+    }
     void *larger = realloc(*array, wanted * size);
-    if (larger == NULL)
+    if (larger == NULL) {
         return false;
+    }
     *array = larger;
     *capacity = wanted;
     return true;
@@ -105,8 +110,9 @@ static bool table_clear(struct table *table, uint32_t capacity)
 {
     uint32_t *slots = calloc((size_t)capacity * 2, sizeof *slots);
 
-    if (slots == NULL)
+    if (slots == NULL) {
         return false;
+    }
     free(table->slots);
     table->slots = slots;
     table->size = capacity * 2;
@@ -118,14 +124,18 @@ static bool grow_functions(struct builder *builder)
     uint32_t before = builder->function_capacity;
 
     if (!grow((void **)&builder->functions, builder->function_count,
-              &builder->function_capacity, sizeof *builder->functions))
+              &builder->function_capacity, sizeof *builder->functions)) {
         return false;
-    if (builder->function_capacity == before)
+    }
+    if (builder->function_capacity == before) {
         return true;
-    if (!table_clear(&builder->by_function, builder->function_capacity))
+    }
+    if (!table_clear(&builder->by_function, builder->function_capacity)) {
         return false;
-    for (uint32_t i = 0; i < builder->function_count; i++)
+    }
+    for (uint32_t i = 0; i < builder->function_count; i++) {
         table_put(&builder->by_function, hash_function(&builder->functions[i]), i);
+    }
     return true;
 }
 
@@ -134,12 +144,15 @@ static bool grow_sprouts(struct builder *builder)
     uint32_t before = builder->sprout_capacity;
 
     if (!grow((void **)&builder->sprouts, builder->sprout_count,
-              &builder->sprout_capacity, sizeof *builder->sprouts))
+              &builder->sprout_capacity, sizeof *builder->sprouts)) {
         return false;
-    if (builder->sprout_capacity == before)
+    }
+    if (builder->sprout_capacity == before) {
         return true;
-    if (!table_clear(&builder->by_child, builder->sprout_capacity))
+    }
+    if (!table_clear(&builder->by_child, builder->sprout_capacity)) {
         return false;
+    }
     for (uint32_t i = 0; i < builder->sprout_count; i++) {
         const struct sprout *sprout = &builder->sprouts[i];
         table_put(&builder->by_child, hash_child(sprout->parent, sprout->function), i);
@@ -151,8 +164,9 @@ static struct flame_slice keep(struct builder *builder, struct flame_slice text)
 {
     char *copy = builder->text + builder->text_used;
 
-    if (text.length != 0)
+    if (text.length != 0) {
         memmove(copy, text.data, text.length);
+    }
     builder->text_used += text.length;
     return (struct flame_slice){copy, text.length};
 }
@@ -162,15 +176,18 @@ static uint32_t intern_function(struct builder *builder, struct flame_function f
 {
     uint32_t hash = hash_function(&function);
 
-    if (!grow_functions(builder))
+    if (!grow_functions(builder)) {
         return NONE;
+    }
     for (uint32_t at = hash;; at++) {
         uint32_t slot =
             builder->by_function.slots[at & (builder->by_function.size - 1)];
-        if (slot == 0)
+        if (slot == 0) {
             break;
-        if (function_equal(&builder->functions[slot - 1], &function))
+        }
+        if (function_equal(&builder->functions[slot - 1], &function)) {
             return slot - 1;
+        }
     }
     function.name = keep(builder, function.name);
     function.file = keep(builder, function.file);
@@ -185,15 +202,18 @@ static uint32_t intern_child(struct builder *builder, uint32_t parent,
 {
     uint32_t hash = hash_child(parent, function);
 
-    if (!grow_sprouts(builder))
+    if (!grow_sprouts(builder)) {
         return NONE;
+    }
     for (uint32_t at = hash;; at++) {
         uint32_t slot = builder->by_child.slots[at & (builder->by_child.size - 1)];
-        if (slot == 0)
+        if (slot == 0) {
             break;
+        }
         const struct sprout *sprout = &builder->sprouts[slot - 1];
-        if (sprout->parent == parent && sprout->function == function)
+        if (sprout->parent == parent && sprout->function == function) {
             return slot - 1;
+        }
     }
     builder->sprouts[builder->sprout_count] =
         (struct sprout){.parent = parent, .function = function};
@@ -208,8 +228,9 @@ static bool builder_start(struct builder *builder, size_t text, const char *root
     *builder = (struct builder){0};
     /* Untouched pages cost nothing, so the bound may be generous. */
     builder->text = malloc(text + strlen(root) + 1);
-    if (builder->text == NULL)
+    if (builder->text == NULL) {
         return false;
+    }
     function =
         intern_function(builder, (struct flame_function){.name = {root, strlen(root)}});
     return function != NONE && intern_child(builder, NONE, function) != NONE;
@@ -226,8 +247,9 @@ static void builder_free(struct builder *builder)
 
 static void add_clamped(uint64_t *sum, uint64_t *all, uint64_t value)
 {
-    if (value > UINT64_MAX - *all)
+    if (value > UINT64_MAX - *all) {
         value = UINT64_MAX - *all;
+    }
     *all += value;
     *sum += value;
 }
@@ -242,8 +264,9 @@ static void add_weight(struct builder *builder, uint32_t sprout, uint64_t weight
 
 static void add_times(struct flame_times *sum, const struct flame_times *times)
 {
-    for (int state = 0; state < FLAME_STATES; state++)
+    for (int state = 0; state < FLAME_STATES; state++) {
         sum->wall[state] += times->wall[state];
+    }
     sum->cpu += times->cpu;
 }
 
@@ -263,8 +286,9 @@ static int compare_functions(const void *left, const void *right)
     const struct flame_function *b = right;
     int order = compare_slices(a->name, b->name);
 
-    if (order == 0)
+    if (order == 0) {
         order = compare_slices(a->file, b->file);
+    }
     return order != 0 ? order : (a->line > b->line) - (a->line < b->line);
 }
 
@@ -294,8 +318,9 @@ static bool rank_functions(struct builder *builder)
             }
         }
     }
-    for (uint32_t i = 0; i < builder->sprout_count; i++)
+    for (uint32_t i = 0; i < builder->sprout_count; i++) {
         builder->sprouts[i].function = ranks[builder->sprouts[i].function];
+    }
     free(builder->functions);
     free(ranks);
     builder->functions = sorted;
@@ -346,8 +371,9 @@ static void link_children(const struct builder *builder, struct links *links)
     for (uint32_t rank = builder->function_count; rank-- > 0;) {
         for (uint32_t i = links->of_rank[rank]; i != NONE; i = links->same[i]) {
             uint32_t parent = builder->sprouts[i].parent;
-            if (parent == NONE)
+            if (parent == NONE) {
                 continue;
+            }
             links->sibling[i] = links->child[parent];
             links->child[parent] = i;
         }
@@ -376,8 +402,9 @@ static void lay_out(const struct builder *builder, const struct links *links,
         }
         while (links->sibling[sprout] == NONE) {
             sprout = builder->sprouts[sprout].parent;
-            if (sprout == NONE)
+            if (sprout == NONE) {
                 return;
+            }
             depth--;
         }
         sprout = links->sibling[sprout];
@@ -406,8 +433,9 @@ static bool sum_up(struct flame_tree *tree)
     uint32_t *open = malloc(tree->place_count * sizeof *open);
     uint32_t open_count = 0;
 
-    if (open == NULL)
+    if (open == NULL) {
         return false;
+    }
     for (uint32_t i = 0; i < tree->place_count; i++) {
         struct flame_place *place = &tree->places[i];
         place->total = place->self;
@@ -426,12 +454,14 @@ static bool finish(struct builder *builder, struct flame_tree *tree)
     struct links links;
 
     if (!rank_functions(builder) ||
-        !links_new(&links, builder->function_count, builder->sprout_count))
+        !links_new(&links, builder->function_count, builder->sprout_count)) {
         return false;
+    }
     link_children(builder, &links);
     tree->places = malloc(builder->sprout_count * sizeof *tree->places);
-    if (tree->places != NULL)
+    if (tree->places != NULL) {
         lay_out(builder, &links, tree->places);
+    }
     links_free(&links);
     tree->place_count = builder->sprout_count;
     return tree->places != NULL && sum_up(tree);
@@ -461,8 +491,9 @@ static struct flame_tree *builder_end(struct builder *builder, bool ok, bool is_
 
 void flame_tree_free(struct flame_tree *tree)
 {
-    if (tree == NULL)
+    if (tree == NULL) {
         return;
+    }
     free(tree->functions);
     free(tree->places);
     free(tree->text);
@@ -516,10 +547,12 @@ static bool add_nodes(struct builder *builder, const struct flame_profile *profi
     for (uint32_t i = 1; i < profile->node_count; i++) {
         const struct flame_node *node = &profile->nodes[i];
         places[i] = places[node->parent];
-        if (node->code != FLAME_CODE_OF_PARENT)
+        if (node->code != FLAME_CODE_OF_PARENT) {
             places[i] = intern_child(builder, places[i], functions[node->code]);
-        if (places[i] == NONE)
+        }
+        if (places[i] == NONE) {
             return false;
+        }
         add_node(builder, places[i], node, clock);
     }
     return true;
@@ -532,8 +565,9 @@ static bool add_codes(struct builder *builder, const struct flame_profile *profi
         const struct flame_code *code = &profile->codes[i];
         functions[i] = intern_function(
             builder, (struct flame_function){code->name, code->file, code->first_line});
-        if (functions[i] == NONE)
+        if (functions[i] == NONE) {
             return false;
+        }
     }
     return true;
 }
@@ -544,8 +578,9 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
     struct builder builder;
     size_t text = 0;
 
-    for (uint32_t i = 0; i < profile->code_count; i++)
+    for (uint32_t i = 0; i < profile->code_count; i++) {
         text += profile->codes[i].name.length + profile->codes[i].file.length;
+    }
     uint32_t *functions = malloc((profile->code_count + 1) * sizeof *functions);
     uint32_t *places = malloc(profile->node_count * sizeof *places);
     bool ok = builder_start(&builder, text, "[request]") && functions != NULL &&
@@ -554,8 +589,9 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
     free(functions);
     free(places);
     struct flame_tree *tree = builder_end(&builder, ok, true);
-    if (tree != NULL)
+    if (tree != NULL) {
         tree->has_times = true;
+    }
     return tree;
 }
 
@@ -563,8 +599,9 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
 
 static int hex_digit(char c)
 {
-    if (c >= '0' && c <= '9')
+    if (c >= '0' && c <= '9') {
         return c - '0';
+    }
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
@@ -579,17 +616,20 @@ static size_t undo_escape(struct flame_slice rest, uint32_t *value)
 
     *value = 0;
     if (rest.length < digits + 2 || rest.data[0] != '\\' ||
-        (rest.data[1] != 'x' && rest.data[1] != 'u'))
+        (rest.data[1] != 'x' && rest.data[1] != 'u')) {
         return 0;
+    }
     for (size_t at = 2; at < digits + 2; at++) {
         int digit = hex_digit(rest.data[at]);
-        if (digit < 0)
+        if (digit < 0) {
             return 0;
+        }
         *value = *value << 4 | (uint32_t)digit;
     }
     if (digits == 2 && *value >= 0x20 && *value < 0x7f && *value != ';' &&
-        *value != '\\')
+        *value != '\\') {
         return 0;
+    }
     return digits == 4 && *value < 0x80 ? 0 : digits + 2;
 }
 
@@ -636,15 +676,19 @@ static struct flame_function split_frame(struct flame_slice frame)
     const char *colon = end;
     uint64_t line = 0;
 
-    if (open == NULL || *end != ')')
+    if (open == NULL || *end != ')') {
         return whole;
-    while (colon > open + 2 && *colon != ':')
+    }
+    while (colon > open + 2 && *colon != ':') {
         colon--;
-    if (colon <= open + 2 || end - colon < 2 || end - colon > 10)
+    }
+    if (colon <= open + 2 || end - colon < 2 || end - colon > 10) {
         return whole;
+    }
     for (const char *at = colon + 1; at < end; at++) {
-        if (*at < '0' || *at > '9')
+        if (*at < '0' || *at > '9') {
             return whole;
+        }
         line = line * 10 + (uint64_t)(*at - '0');
     }
     return (struct flame_function){.name = {frame.data, (size_t)(open - frame.data)},
@@ -657,8 +701,9 @@ static uint32_t intern_frame(struct builder *builder, struct flame_slice frame)
     char *spare = builder->text + builder->text_used;
     struct flame_function function = {0};
 
-    if (frame.length == 0)
+    if (frame.length == 0) {
         return intern_function(builder, function);
+    }
     function = split_frame(frame);
     if (memchr(frame.data, '\\', frame.length) != NULL) {
         function.name = unescape(spare, function.name);
@@ -678,16 +723,20 @@ static bool split_line(struct flame_slice line, struct flame_slice *stack,
     while (at > 0 && line.data[at - 1] >= '0' && line.data[at - 1] <= '9') {
         uint64_t digit = (uint64_t)(line.data[--at] - '0');
         uint64_t part;
-        if (digit != 0 && scale == 0)
+        if (digit != 0 && scale == 0) {
             return false;
+        }
         if (__builtin_mul_overflow(digit, scale, &part) ||
-            __builtin_add_overflow(*weight, part, weight))
+            __builtin_add_overflow(*weight, part, weight)) {
             return false;
-        if (__builtin_mul_overflow(scale, UINT64_C(10), &scale))
+        }
+        if (__builtin_mul_overflow(scale, UINT64_C(10), &scale)) {
             scale = 0;
+        }
     }
-    if (at == line.length || at < 2 || line.data[at - 1] != ' ')
+    if (at == line.length || at < 2 || line.data[at - 1] != ' ') {
         return false;
+    }
     *stack = (struct flame_slice){line.data, at - 1};
     return true;
 }
@@ -700,24 +749,29 @@ static int add_line(struct builder *builder, struct flame_slice line,
     uint64_t weight;
     uint32_t place = 0;
 
-    if (!split_line(line, &stack, &weight))
+    if (!split_line(line, &stack, &weight)) {
         return 0;
+    }
     uint64_t samples = unit == FLAME_UNIT_SAMPLES ? weight : 0;
     if ((unit == FLAME_UNIT_MICROSECONDS &&
          __builtin_mul_overflow(weight, UINT64_C(1000), &weight)) ||
-        weight > UINT64_MAX - builder->weight)
+        weight > UINT64_MAX - builder->weight) {
         return 0;
+    }
     for (;;) {
         const char *end = memchr(stack.data, ';', stack.length);
         size_t length = end != NULL ? (size_t)(end - stack.data) : stack.length;
         uint32_t function =
             intern_frame(builder, (struct flame_slice){stack.data, length});
-        if (function != NONE)
+        if (function != NONE) {
             place = intern_child(builder, place, function);
-        if (function == NONE || place == NONE)
+        }
+        if (function == NONE || place == NONE) {
             return -1;
-        if (end == NULL)
+        }
+        if (end == NULL) {
             break;
+        }
         stack.data += length + 1;
         stack.length -= length + 1;
     }
@@ -727,8 +781,9 @@ static int add_line(struct builder *builder, struct flame_slice line,
 
 static struct flame_slice trim(struct flame_slice line)
 {
-    while (line.length != 0 && memchr(" \t\r", line.data[line.length - 1], 3) != NULL)
+    while (line.length != 0 && memchr(" \t\r", line.data[line.length - 1], 3) != NULL) {
         line.length--;
+    }
     return line;
 }
 

@@ -51,8 +51,9 @@ static void skip_narrow(struct flame_view *view, struct flame_box *box)
     *box = (struct flame_box){.place = view->next};
     while (view->next < tree->place_count) {
         const struct flame_place *place = &tree->places[view->next];
-        if (place->depth != depth || !is_narrow(view, place->total))
+        if (place->depth != depth || !is_narrow(view, place->total)) {
             break;
+        }
         box->weight += place->total;
         box->narrow += place->end - view->next;
         view->next = place->end;
@@ -72,8 +73,9 @@ bool flame_view_next(struct flame_view *view, struct flame_box *box)
             view->next = place->end;
         } else if (is_narrow(view, place->total)) {
             skip_narrow(view, box);
-            if (!is_narrow(view, box->weight))
+            if (!is_narrow(view, box->weight)) {
                 return true;
+            }
         } else {
             *box = (struct flame_box){.place = at, .weight = place->total};
             place_box(view, box, place->depth);
@@ -94,10 +96,12 @@ uint32_t flame_svg_colour(const struct flame_function *function)
 {
     uint32_t hash = 2166136261u;
 
-    if (flame_function_is_synthetic(function))
+    if (flame_function_is_synthetic(function)) {
         return 0;
-    for (size_t i = 0; i < function->name.length; i++)
+    }
+    for (size_t i = 0; i < function->name.length; i++) {
         hash = (hash ^ (unsigned char)function->name.data[i]) * 16777619u;
+    }
     hash ^= hash >> 15;
     hash *= 0x2c1b3c6du;
     hash ^= hash >> 12;

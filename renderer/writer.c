@@ -25,17 +25,20 @@ static bool reserve(struct flame_writer *writer, size_t more)
 {
     size_t capacity = writer->capacity ? writer->capacity : 4096;
 
-    if (writer->error != 0)
+    if (writer->error != 0) {
         return false;
+    }
     if (more > SIZE_MAX / 4 - writer->length ||
         (writer->limit != 0 && writer->length + more > writer->limit)) {
         writer->error = -E2BIG;
         return false;
     }
-    if (writer->length + more <= writer->capacity)
+    if (writer->length + more <= writer->capacity) {
         return true;
-    while (capacity < writer->length + more)
+    }
+    while (capacity < writer->length + more) {
         capacity *= 2;
+    }
     char *data = realloc(writer->data, capacity);
     if (data == NULL) {
         writer->error = -ENOMEM;
@@ -48,8 +51,9 @@ static bool reserve(struct flame_writer *writer, size_t more)
 
 void flame_write_bytes(struct flame_writer *writer, const char *data, size_t length)
 {
-    if (length == 0 || !reserve(writer, length))
+    if (length == 0 || !reserve(writer, length)) {
         return;
+    }
     memcpy(writer->data + writer->length, data, length);
     writer->length += length;
 }
@@ -78,8 +82,9 @@ static void write_number(struct flame_writer *writer, uint64_t value, bool group
     unsigned count = 0;
 
     do {
-        if (grouped && count != 0 && count % 3 == 0)
+        if (grouped && count != 0 && count % 3 == 0) {
             digits[--at] = ',';
+        }
         digits[--at] = (char)('0' + value % 10);
         value /= 10;
         count++;
@@ -102,10 +107,11 @@ void flame_write_hundredths(struct flame_writer *writer, uint64_t value)
     char fraction[3] = {'.', (char)('0' + value / 10 % 10), (char)('0' + value % 10)};
 
     write_number(writer, value / 100, false);
-    if (value % 10 != 0)
+    if (value % 10 != 0) {
         flame_write_bytes(writer, fraction, 3);
-    else if (value % 100 != 0)
+    } else if (value % 100 != 0) {
         flame_write_bytes(writer, fraction, 2);
+    }
 }
 
 /* value / 10^decimals, with all its decimals */
@@ -121,16 +127,18 @@ static void write_decimals(struct flame_writer *writer, uint64_t value,
     }
     fraction[0] = '.';
     write_number(writer, whole, true);
-    if (decimals != 0)
+    if (decimals != 0) {
         flame_write_bytes(writer, fraction, decimals + 1);
+    }
 }
 
 void flame_write_percent(struct flame_writer *writer, uint64_t part, uint64_t whole)
 {
     unsigned __int128 scaled = (unsigned __int128)part * 10000;
 
-    if (whole != 0)
+    if (whole != 0) {
         scaled = (scaled + whole / 2) / whole;
+    }
     write_decimals(writer, whole == 0 ? 0 : (uint64_t)scaled, 2);
     flame_write_text(writer, " %");
 }
@@ -144,8 +152,9 @@ void flame_write_duration(struct flame_writer *writer, uint64_t nanoseconds)
 
     for (size_t at = 0; at < sizeof units / sizeof *units; at++) {
         uint64_t size = units[at].size;
-        if (nanoseconds < size)
+        if (nanoseconds < size) {
             continue;
+        }
         unsigned decimals = nanoseconds / size < 10    ? 3
                             : nanoseconds / size < 100 ? 2
                                                        : 1;
@@ -164,14 +173,18 @@ void flame_write_duration(struct flame_writer *writer, uint64_t nanoseconds)
 /* How many bytes from `lead` on, by its own account; 0: not a lead byte. */
 static uint32_t sequence_length(unsigned char lead)
 {
-    if (lead < 0x80)
+    if (lead < 0x80) {
         return 1;
-    if (lead >= 0xc2 && lead <= 0xdf)
+    }
+    if (lead >= 0xc2 && lead <= 0xdf) {
         return 2;
-    if (lead >= 0xe0 && lead <= 0xef)
+    }
+    if (lead >= 0xe0 && lead <= 0xef) {
         return 3;
-    if (lead >= 0xf0 && lead <= 0xf4)
+    }
+    if (lead >= 0xf0 && lead <= 0xf4) {
         return 4;
+    }
     return 0;
 }
 
@@ -186,16 +199,19 @@ static uint32_t decode(struct flame_slice text, uint32_t *code_point)
     uint32_t length = sequence_length(at[0]);
     uint32_t value;
 
-    if (length == 0 || length > text.length)
+    if (length == 0 || length > text.length) {
         return 0;
+    }
     value = length == 1 ? at[0] : at[0] & (0x7fu >> length);
     for (uint32_t i = 1; i < length; i++) {
-        if ((at[i] & 0xc0) != 0x80)
+        if ((at[i] & 0xc0) != 0x80) {
             return 0;
+        }
         value = value << 6 | (at[i] & 0x3fu);
     }
-    if (value < smallest[length] || value > 0x10ffff)
+    if (value < smallest[length] || value > 0x10ffff) {
         return 0;
+    }
     *code_point = value;
     return length;
 }
@@ -228,8 +244,9 @@ bool flame_glyph_next(struct flame_slice *rest, struct flame_glyph *glyph)
     uint32_t code_point = 0;
     uint32_t used;
 
-    if (rest->length == 0)
+    if (rest->length == 0) {
         return false;
+    }
     used = decode(*rest, &code_point);
     if (used == 0) {
         describe(glyph, (unsigned char)rest->data[0], true);
@@ -325,8 +342,9 @@ void flame_write_escaped(struct flame_writer *writer, struct flame_slice text,
             flame_write_text(writer, other);
             continue;
         }
-        if (glyph.described && escape == FLAME_ESCAPE_JSON)
+        if (glyph.described && escape == FLAME_ESCAPE_JSON) {
             flame_write_bytes(writer, "\\", 1);
+        }
         flame_write_bytes(writer, glyph.bytes, glyph.length);
     }
 }

@@ -88,8 +88,9 @@ void append_without_assets(struct flame_writer *to, const struct flame_writer *f
         const char *open = memmem(at, (size_t)(end - at), "<![CDATA[", 9);
         const char *close =
             open != NULL ? memmem(open, (size_t)(end - open), "]]>", 3) : NULL;
-        if (close == NULL)
+        if (close == NULL) {
             break;
+        }
         flame_write_bytes(to, at, (size_t)(open + 9 - at));
         at = close;
     }
@@ -104,8 +105,9 @@ static void write_file(const char *folder, const char *name,
 
     snprintf(path, sizeof path, "%s%s", folder, name);
     FILE *file = fopen(path, "wb");
-    if (file == NULL)
+    if (file == NULL) {
         fail_msg("%s: %s", path, strerror(errno));
+    }
     assert_int_equal(fwrite(content->data, 1, content->length, file), content->length);
     assert_int_equal(fclose(file), 0);
 }
@@ -119,10 +121,12 @@ static void read_file(const char *folder, const char *name,
 
     snprintf(path, sizeof path, "%s%s", folder, name);
     FILE *file = fopen(path, "rb");
-    if (file == NULL)
+    if (file == NULL) {
         fail_msg("%s: %s (FLAME_BLESS=1 writes it)", path, strerror(errno));
-    while ((got = fread(block, 1, sizeof block, file)) > 0)
+    }
+    while ((got = fread(block, 1, sizeof block, file)) > 0) {
         flame_write_bytes(content, block, got);
+    }
     fclose(file);
 }
 
@@ -133,8 +137,9 @@ void assert_golden(const char *name, const struct flame_writer *actual)
     const char *bless = getenv("FLAME_BLESS");
 
     append_without_assets(&mine, actual);
-    if (bless != NULL && strcmp(bless, "1") == 0)
+    if (bless != NULL && strcmp(bless, "1") == 0) {
         write_file(GOLDEN, name, &mine);
+    }
     read_file(GOLDEN, name, &golden);
     if (mine.length != golden.length ||
         memcmp(mine.data, golden.data, mine.length) != 0) {

@@ -211,8 +211,9 @@ static void test_svg_hostile_text(void **state)
     assert_int_equal(occurrences(&writer, "<![CDATA["), 2);
     assert_int_equal(occurrences(&writer, "]]>"), 2);
     assert_int_equal(occurrences(&writer, "onload=\""), 0);
-    for (size_t i = 0; i < writer.length; i++)
+    for (size_t i = 0; i < writer.length; i++) {
         assert_true((unsigned char)writer.data[i] >= 0x20 || writer.data[i] == '\n');
+    }
     flame_writer_free(&writer);
 }
 
@@ -223,8 +224,9 @@ static void test_svg_deep_stacks_are_capped(void **state)
     const struct flame_picture_options options = {0};
     (void)state;
 
-    for (int i = 0; i < 1000000; i++)
+    for (int i = 0; i < 1000000; i++) {
         flame_write_text(&text, i == 0 ? "f" : ";f");
+    }
     flame_write_bytes(&text, " 7\n", 4);
     render_text(text.data, FLAME_UNIT_SAMPLES, &options, &writer);
     assert_int_equal(occurrences(&writer, "<rect"), FLAME_SVG_ROWS + 1);
@@ -292,11 +294,13 @@ static void test_cut_text_fits(void **state)
             size_t fits = flame_text_fit(text, 11, width);
             writer.length = 0;
             flame_write_bytes(&writer, text.data, fits);
-            if (fits != 0 && fits < text.length)
+            if (fits != 0 && fits < text.length) {
                 flame_write_text(&writer, "...");
+            }
             assert_true(flame_text_width(flame_writer_slice(&writer), 11) <= width);
-            if (flame_text_width(text, 11) <= width)
+            if (flame_text_width(text, 11) <= width) {
                 assert_int_equal(fits, text.length);
+            }
         }
     }
     flame_writer_free(&writer);

@@ -264,8 +264,9 @@ static void test_a_million_deep(void **state)
     uint64_t ignored;
     (void)state;
 
-    for (int i = 0; i < DEPTH; i++)
+    for (int i = 0; i < DEPTH; i++) {
         flame_write_text(&text, i == 0 ? "f" : i % 2 == 0 ? ";f" : ";g");
+    }
     flame_write_text(&text, " 7\n");
     struct flame_tree *tree =
         flame_tree_from_folded(text.data, text.length, FLAME_UNIT_SAMPLES, &ignored);

@@ -158,8 +158,9 @@ static void test_every_pair_of_bytes(void **state)
         flame_write_escaped(&writer, (struct flame_slice){bytes, 2}, FLAME_ESCAPE_XML);
         for (size_t i = 0; i < writer.length; i++) {
             unsigned char c = (unsigned char)writer.data[i];
-            if (c < 0x20 || c == 0x7f || (c >= 0x80 && !two))
+            if (c < 0x20 || c == 0x7f || (c >= 0x80 && !two)) {
                 fail_msg("%04x comes out with byte %02x", pair, c);
+            }
         }
         writer.length = 0;
     }
