@@ -1,10 +1,12 @@
-"""An adversarial workload under profiles at 10 kHz: nothing may crash or grow.
+"""An adversarial workload under profiles at 10 to 20 kHz: nothing may crash or grow.
 
     soak.py [--seconds N] [--seed N]
 
 Runs short profiles one after another over code that changes under the sampler:
-exec'd functions, deep recursion, generators, exceptions, imports, threads, forks.
-Exits 0 and prints one line of figures, or 1 and says what was wrong.
+exec'd functions, deep recursion, generators, exceptions, imports, forks, execs,
+threads, profiles inside profiles, forgotten ones, greenlets. What a profile is asked
+for (lines, threads, children, its interval) is random. Exits 0 and prints one line
+of figures, or 1 and says what was wrong.
 """
 
 import argparse
@@ -17,8 +19,22 @@ import signal
 import sys
 import threading
 import time
+import warnings
 
 import _flameprof
+
+try:
+    import greenlet
+except ImportError:
+    greenlet = None
+try:
+    import gevent
+except ImportError:
+    gevent = None
+
+# All of them, for as long as sampler.h says so; nobody else profiles here.
+SESSIONS_MAX = 64
+TOO_MANY = "Too many profiles"
 
 MODULES = ["colorsys", "this_does_not_exist", "stringprep", "sndhdr_missing", "quopri"]
 
@@ -92,43 +108,186 @@ def c_calls(rng):
 def forks(rng):
     if rng.random() > 0.05:
         return
+    way = rng.randrange(3)
     child = os.fork()
     if child == 0:
+        in_child(rng, way)
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert ended == (0 if way == 2 else 3), "a child ended with %d" % ended
+
+
+def in_child(rng, way):
+    """Ends as it is, after a profile of its own, or in the middle of one by exec."""
+    signal.alarm(60)
+    try:
         recursion(rng, 50)
-        os._exit(3)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+        session = _flameprof.Session(interval=0.00005)
+        if way > 0:
+            session.start()
+            recursion(rng, 200)
+        if way == 1:
+            session.stop()
+        if way == 2:
+            os.execv("/bin/true", ["true"])
+    except BaseException as error:
+        if TOO_MANY in str(error):  # of the threads that are not here any more
+            os._exit(0 if way == 2 else 3)
+        os._exit(4)
+    os._exit(3)
 
 
-WORK = [exec_churn, recursion, generators, exceptions, imports, waits, c_calls, forks]
+def thread_churn(rng):
+    threads = [
+        threading.Thread(target=a_thread, args=(rng.randrange(1 << 30),))
+        for _ in range(rng.randrange(1, 4))
+    ]
+    for thread in threads:
+        thread.start()
+    if rng.random() < 0.5:
+        countdowns = [countdown(30) for _ in range(20)]
+        assert sum(map(sum, countdowns)) == 20 * 465
+    for thread in threads:
+        thread.join()
 
 
-def request(rng, seconds):
+def a_thread(seed):
+    """Some are over before anybody can have seen them."""
+    rng = random.Random(seed)
+    if rng.random() < 0.5:
+        rng.choice([exec_churn, recursion, generators, waits])(rng)
+
+
+def inner_profile(rng):
+    if rng.random() < 0.1:
+        profile(rng, 0.01, {})
+
+
+FORGOTTEN = []
+
+
+def forgotten(rng):
+    """Nobody stops it; it ends with its object, here or on another thread."""
+    if rng.random() > 0.05:
+        return
+    session = _flameprof.Session(interval=0.0001, lines=rng.random() < 0.5)
+    if started(session):
+        recursion(rng, 100)
+    FORGOTTEN.append(session)
+    del session
+    while len(FORGOTTEN) > 3:
+        FORGOTTEN.pop(0)
+
+
+def switches(rng):
+    """Greenlets that go on in any order, some with a profile of their own."""
+    if greenlet is None:
+        return
+    here = greenlet.getcurrent()
+
+    def run(number):
+        session = _flameprof.Session(interval=0.0001, children=rng.random() < 0.5)
+        watched = rng.random() < 0.2 and started(session)
+        for step in range(number):
+            recursion_to(here.switch, rng.randrange(40), step)
+        if watched:
+            session.stop()
+
+    waiting = [greenlet.greenlet(run) for _ in range(rng.randrange(1, 6))]
+    for one in waiting:
+        one.switch(rng.randrange(5))
+    while waiting:
+        one = rng.choice(waiting)
+        if one.dead:
+            waiting.remove(one)
+        else:
+            one.switch()
+
+
+def recursion_to(function, depth, value):
+    if depth == 0:
+        return function(value)
+    return recursion_to(function, depth - 1, value)
+
+
+def hub(rng):
+    """A server's way: greenlets of a hub, each a request under a profile or not."""
+    if gevent is None or rng.random() > 0.1:
+        return
+    if greenlet.getcurrent() is gevent.get_hub():
+        return
+
+    def serve():
+        if rng.random() < 0.5:
+            profile(rng, 0.002, {}, PLAIN)
+        gevent.sleep(rng.random() * 0.001)
+        recursion(rng, 30)
+
+    gevent.joinall([gevent.spawn(serve) for _ in range(rng.randrange(1, 45))], raise_error=True)
+
+
+PLAIN = [exec_churn, recursion, generators, exceptions, imports, waits, c_calls]
+WORK = PLAIN + [forks, thread_churn, inner_profile, forgotten, switches, hub]
+
+
+def request(rng, seconds, work):
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
-        rng.choice(WORK)(rng)
+        rng.choice(work)(rng)
 
 
-def profile(rng, seconds, totals):
-    session = _flameprof.Session(interval=0.0001)
-    session.start()
+def started(session):
+    """False: as many run as can."""
     try:
-        request(rng, seconds)
+        session.start()
+    except RuntimeError as error:
+        if TOO_MANY not in str(error):
+            raise
+        return False
+    return True
+
+
+def profile(rng, seconds, totals, work=None):
+    session = _flameprof.Session(
+        interval=rng.choice([0.00005, 0.0001]),
+        lines=rng.random() < 0.5,
+        threads=rng.random() < 0.3,
+        children=rng.random() < 0.3,
+    )
+    if not started(session):
+        totals["refused"] = totals.get("refused", 0) + 1
+        return
+    try:
+        request(rng, seconds, work or WORK)
     finally:
         session.stop()
     quality = session.quality()
-    for key in ("samples", "missed", "rejected", "cut", "overflow"):
+    for key in ("samples", "missed", "rejected", "cut", "overflow", "children", "unwatched"):
         totals[key] = totals.get(key, 0) + quality[key]
-    return session
+    totals["profiles"] = totals.get("profiles", 0) + 1
+    if rng.random() < 0.05:
+        assert session.svg().startswith("<") and session.folded()
 
 
 def rounds(seed, until, totals):
     rng = random.Random(seed)
     while time.monotonic() < until:
         profile(rng, 0.2, totals)
+    if gevent is not None:
+        gevent.get_hub().destroy(destroy_loop=True)
+
+
+def fill_all_slots(seed):
+    """Their memory is taken as it is used and stays."""
+    sessions = [_flameprof.Session(interval=0.001) for _ in range(SESSIONS_MAX)]
+    running = [session for session in sessions if started(session)]
+    request(random.Random(seed), 1, PLAIN)
+    for session in running:
+        session.stop()
 
 
 def state():
     """What must not grow: descriptors, threads, and the peak of memory in KiB."""
+    FORGOTTEN.clear()
     gc.collect()
     # A thread that was joined is still listed for a moment.
     patience = time.monotonic() + 2
@@ -176,9 +335,11 @@ def main():
     totals = {}
     faults = []
     threading.excepthook = lambda args: faults.append("a thread raised %r" % args.exc_value)
+    warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
     masks_before = handlers()
     slice_seconds = max(2.0, options.seconds / 8)
     begun = time.monotonic()
+    fill_all_slots(options.seed)
     round_of_threads(options.seed, slice_seconds, totals)
     warm = state()
     seed = options.seed
