@@ -110,13 +110,24 @@ static bool runs_again(struct wsgi_request *wsgi_req, const struct flame_watch *
            flame_runs_again(&watch->params, watch->runs, watch->begun_ns, ends);
 }
 
+/*
+ * A bare async loop has one stack: what happens until it calls again is others'.
+ * Engines that keep a stack per request say themselves when they leave it, and the
+ * request waits there; a pause on top of that would take its time off twice.
+ */
+static bool has_one_stack(void)
+{
+    return uwsgi.schedule_to_req == async_schedule_to_req;
+}
+
 /* Runs the application, or the next stretch of it, and answers at its end. */
 static int run(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 {
     for (;;) {
         int ret = flame_python_request(wsgi_req);
         if (ret == UWSGI_AGAIN) {
-            flame_watch_pause(watch);
+            if (has_one_stack())
+                flame_watch_pause(watch);
             return ret;
         }
         watch->runs++;
@@ -176,7 +187,8 @@ static int consider(struct wsgi_request *wsgi_req)
 /* A request that returned UWSGI_AGAIN has come back. */
 static int resume(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 {
-    flame_watch_resume(watch);
+    if (has_one_stack())
+        flame_watch_resume(watch);
     return run(wsgi_req, watch);
 }
 
