@@ -12,15 +12,14 @@
 
 void flame_child_label(const char *kind, const char *name, char *out, size_t size)
 {
-    int used = snprintf(out, size, "[%s %.*s", kind, (int)size - 20,
-                        name != NULL ? name : "without a name");
+    const char *shown = name != NULL ? name : "without a name";
+    size_t length = strnlen(shown, size - strlen("[greenlet ]") - 1);
 
     /* Not cut within a character. */
-    size_t length = used < 0 ? 0 : (size_t)used < size - 2 ? (size_t)used : size - 2;
-    while (length > 0 && ((unsigned char)out[length] & 0xC0) == 0x80) {
+    while (length > 0 && ((unsigned char)shown[length] & 0xC0) == 0x80) {
         length--;
     }
-    memcpy(out + length, "]", 2);
+    snprintf(out, size, "[%s %.*s]", kind, (int)length, shown);
 }
 
 struct flame_session *flame_child_take(struct flame_session *parent, const char *label)
@@ -42,6 +41,9 @@ struct flame_session *flame_child_take(struct flame_session *parent, const char 
     child->thread = parent->thread;
     child->tid = parent->tid;
     child->cpu_clock = parent->cpu_clock;
+    atomic_store(&child->gil, atomic_load(&parent->gil));
+    child->gil_size = parent->gil_size;
+    child->interpreter = parent->interpreter;
     snprintf(child->label, sizeof child->label, "%s", label);
     return child;
 }
@@ -99,4 +101,6 @@ void flame_children_end(struct flame_session *parent, uint64_t end_ns)
         flame_session_free(parent->children[i]);
     }
     parent->child_count = 0;
+    parent->quality.unwatched += parent->expected_count;
+    parent->expected_count = 0;
 }

@@ -131,6 +131,7 @@ void flame_session_note_thread_state(struct flame_session *session, const void *
 
     atomic_store(&session->gil, (uintptr_t)flame_cpython_gil(state, &size));
     session->gil_size = size;
+    session->interpreter = flame_cpython_interpreter(state);
     atomic_store(&session->thread_state, state);
 }
 
@@ -230,15 +231,16 @@ int flame_session_start(const struct flame_session_options *options,
     if (error == 0) {
         unblock_signals(session);
         flame_greenlet_attach(session);
-        if (options->threads) {
-            flame_threads_listen(session);
-        }
         error = join_ticker(session);
     }
     if (error != 0) {
         flame_session_stop(session);
         flame_session_free(session);
         return error;
+    }
+    if (options->threads) {
+        /* Not before others see it served: the last to listen tidies up. */
+        flame_threads_listen(session);
     }
     begin(session, options->max_ns);
     atomic_store(&session->active, true);

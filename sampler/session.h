@@ -54,6 +54,7 @@ struct flame_session {
     pid_t tid;
     clockid_t cpu_clock;
     _Atomic(const void *) thread_state; /* PyThreadState */
+    const void *interpreter;            /* its */
     const void *code_type;              /* &PyCode_Type */
     const void *entry;                  /* frame at start, not of the profile */
     void *greenlet;                     /* strong; NULL: none is known */
@@ -112,7 +113,8 @@ int flame_session_take(struct flame_session **out);
 /* As before any sample. */
 void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
                          uint64_t seed);
-/* Whose frames are read from now on (a PyThreadState *). */
+/* Whose frames are read from now on (a PyThreadState * that is not ending: GIL held).
+ */
 void flame_session_note_thread_state(struct flame_session *session, const void *state);
 /* The profile is whole; nothing is sampled any more. */
 void flame_session_complete(struct flame_session *session, uint64_t end_ns,

@@ -87,6 +87,19 @@ static bool expect(struct flame_session *session, void *data)
     return false;
 }
 
+/* It was not started after all: another one will have its id. */
+static bool expect_no_more(struct flame_session *session, void *data)
+{
+    const struct starting *starting = data;
+
+    for (unsigned i = 0; i < session->expected_count; i++) {
+        if (session->expected[i].id == starting->expected.id) {
+            session->expected[i] = session->expected[--session->expected_count];
+        }
+    }
+    return false;
+}
+
 /* In the place of a function that starts a thread: self is that function. */
 static PyObject *on_start(PyObject *original, PyObject *arguments, PyObject *keywords)
 {
@@ -94,12 +107,18 @@ static PyObject *on_start(PyObject *original, PyObject *arguments, PyObject *key
     struct starting starting = {.own_id = thread_state->id,
                                 .expected = {.starter = pthread_self()}};
 
-    if (flame_ticker_any(gathers, &starting)) {
+    bool wanted = flame_ticker_any(gathers, &starting);
+
+    if (wanted) {
         write_name(arguments, starting.expected.label, sizeof starting.expected.label);
         starting.expected.id = flame_cpython_next_thread_id(thread_state);
         flame_ticker_any(expect, &starting);
     }
-    return PyObject_Call(original, arguments, keywords);
+    PyObject *result = PyObject_Call(original, arguments, keywords);
+    if (wanted && result == NULL) {
+        flame_ticker_any(expect_no_more, &starting);
+    }
+    return result;
 }
 
 static PyMethodDef on_start_method = {
@@ -142,10 +161,13 @@ static PyObject *replacement(PyObject *function, bool listen)
  * another thread, whose state the session's is not to be used, in the current one. */
 static void replace_all(struct flame_session *session, bool listen)
 {
-    const PyThreadState *watched = pthread_equal(session->thread, pthread_self())
-                                       ? atomic_load(&session->thread_state)
-                                       : PyThreadState_Get();
-    PyThreadState *before = PyThreadState_Swap((PyThreadState *)(uintptr_t)watched);
+    PyThreadState *before = PyThreadState_Get();
+    bool elsewhere = session->interpreter != flame_cpython_interpreter(before) &&
+                     pthread_equal(session->thread, pthread_self());
+    if (elsewhere) {
+        PyThreadState_Swap(
+            (PyThreadState *)(uintptr_t)atomic_load(&session->thread_state));
+    }
     PyObject *modules = PyImport_GetModuleDict();
 
     for (size_t i = 0; i < sizeof starters / sizeof starters[0]; i++) {
@@ -160,7 +182,9 @@ static void replace_all(struct flame_session *session, bool listen)
         Py_XDECREF(function);
         PyErr_Clear();
     }
-    PyThreadState_Swap(before);
+    if (elsewhere) {
+        PyThreadState_Swap(before);
+    }
 }
 
 void flame_threads_listen(struct flame_session *session)
@@ -169,24 +193,16 @@ void flame_threads_listen(struct flame_session *session)
     replace_all(session, true);
 }
 
-struct neighbour {
-    const struct flame_session *session;
-    const void *interpreter;
-};
-
 static bool listens_too(struct flame_session *session, void *data)
 {
-    const struct neighbour *of = data;
+    const struct flame_session *other = data;
 
-    return session != of->session && session->threads &&
-           flame_cpython_interpreter(atomic_load(&session->thread_state)) ==
-               of->interpreter;
+    return session != other && session->threads &&
+           session->interpreter == other->interpreter;
 }
 
 void flame_threads_listen_no_more(struct flame_session *session)
 {
-    struct neighbour of = {
-        session, flame_cpython_interpreter(atomic_load(&session->thread_state))};
     PyObject *type;
     PyObject *value;
     PyObject *traceback;
@@ -195,7 +211,7 @@ void flame_threads_listen_no_more(struct flame_session *session)
         return;
     }
     session->threads = false;
-    if (!flame_ticker_any(listens_too, &of)) {
+    if (!flame_ticker_any(listens_too, session)) {
         PyErr_Fetch(&type, &value, &traceback);
         replace_all(session, false);
         PyErr_Restore(type, value, traceback);
@@ -218,30 +234,50 @@ static const PyThreadState *find_state(const struct flame_session *session, uint
     return NULL;
 }
 
+/* What was found of a thread expected, which can end while it is looked at. */
+struct sight {
+    const PyThreadState *state;
+    pthread_t thread;
+    clockid_t clock;
+};
+
+enum seen { SEEN_NOT, SEEN_STARTING, SEEN_RUNNING };
+
+/* To be run under a guard. Until a thread runs, its state has no thread or, before
+ * 3.12, its starter's. */
+static enum seen look_for(const struct flame_session *session,
+                          const struct flame_expected *expected, struct sight *sight)
+{
+    sight->state = find_state(session, expected->id);
+    if (sight->state == NULL) {
+        return SEEN_NOT;
+    }
+    sight->thread = (pthread_t)sight->state->thread_id;
+    if (sight->thread == 0 || sight->thread == expected->starter) {
+        return SEEN_STARTING;
+    }
+    /* Reads the thread's own structure, which may have gone meanwhile. */
+    return pthread_getcpuclockid(sight->thread, &sight->clock) == 0 ? SEEN_RUNNING
+                                                                    : SEEN_NOT;
+}
+
 /* A session for the thread expected; NULL: it does not run yet, or any more. */
 static struct flame_session *watch(struct flame_session *session,
                                    struct flame_expected *expected,
                                    struct flame_guard *guard)
 {
-    const PyThreadState *volatile found = NULL; /* set before a jump back */
-    volatile pthread_t thread = 0;
-    clockid_t clock = 0;
+    struct sight sight;
+    enum seen seen = SEEN_NOT;
 
     if (flame_guard_enter_sigsafe(guard)) {
-        found = find_state(session, expected->id);
-        thread = found == NULL || (pthread_t)found->thread_id == expected->starter
-                     ? 0
-                     : (pthread_t)found->thread_id;
-        /* Reads the thread's own structure, which may have gone meanwhile. */
-        if (thread != 0 && pthread_getcpuclockid(thread, &clock) != 0) {
-            thread = 0;
-        }
+        seen = look_for(session, expected, &sight);
         flame_guard_leave_sigsafe(guard);
     } else {
-        thread = 0;
+        seen = SEEN_NOT; /* a jump back */
     }
-    if (thread == 0) {
-        session->quality.unwatched += ++expected->looks == LOOKS_MAX;
+    if (seen != SEEN_RUNNING) {
+        expected->looks += seen == SEEN_NOT;
+        session->quality.unwatched += expected->looks == LOOKS_MAX;
         return NULL;
     }
     expected->looks = LOOKS_MAX;
@@ -250,11 +286,12 @@ static struct flame_session *watch(struct flame_session *session,
         session->quality.unwatched++;
         return NULL;
     }
-    child->thread = thread;
-    child->cpu_clock = clock;
+    child->thread = sight.thread;
+    child->cpu_clock = sight.clock;
     /* How Linux makes the clock of a thread; <linux/posix-timers.h>. */
-    child->tid = ~(clock >> 3);
-    flame_session_note_thread_state(child, found);
+    child->tid = ~(sight.clock >> 3);
+    /* Its state can be gone by now, and is read under a guard only. */
+    atomic_store(&child->thread_state, sight.state);
     flame_child_begin(child);
     return child;
 }

@@ -1,5 +1,6 @@
 """Threads and greenlets that a watched stretch starts."""
 
+import _thread
 import concurrent.futures
 import gc
 import os
@@ -80,6 +81,27 @@ FINALIZERS = """
     session.stop()
     stop.append(1)
     thread.join()
+"""
+
+
+# With PYTHONMALLOC=debug what was freed is no longer what it was.
+ENDING = """
+    import _thread, random, time
+    import _flameprof
+
+    def busy(seconds):
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            pass
+
+    end = time.perf_counter() + 4
+    while time.perf_counter() < end:
+        session = _flameprof.Session(threads=True, interval=0.00005)
+        session.start()
+        for _ in range(30):
+            _thread.start_new_thread(busy, (random.random() * 0.0012,))
+            busy(random.random() * 0.0003)
+        session.stop()
 """
 
 
@@ -187,6 +209,57 @@ class Threads(unittest.TestCase):
         quality = profiled(work, threads=True).quality()
         self.assertEqual(quality["children"] + quality["unwatched"], 70)
         self.assertGreater(quality["children"], 20)
+
+    def test_threads_too_short_to_be_seen_are_counted(self):
+        def work():
+            threads = [threading.Thread(target=int) for _ in range(5)]
+            for thread in threads:
+                thread.start()
+                thread.join()
+
+        quality = profiled(work, threads=True, interval=0.5).quality()
+        self.assertEqual((quality["children"], quality["unwatched"]), (0, 5))
+
+    def test_a_thread_that_cannot_start(self):
+        go = threading.Event()
+        done = threading.Event()
+
+        def stranger():
+            go.wait()
+            other = threading.Thread(target=busy, args=(0.1,))
+            other.start()
+            other.join()
+            done.set()
+
+        def work():
+            with self.assertRaises(TypeError):
+                _thread.start_new_thread()
+            go.set()
+            done.wait()
+
+        neighbour = threading.Thread(target=stranger)
+        neighbour.start()
+        quality = profiled(work, threads=True).quality()
+        neighbour.join()
+        self.assertEqual((quality["children"], quality["unwatched"]), (0, 0))
+
+    def test_a_long_name_is_cut_between_characters(self):
+        for shift in "", "a", "ab":
+
+            def work():
+                thread = threading.Thread(
+                    target=busy, args=(0.02,), name=shift + "\N{EURO SIGN}" * 40
+                )
+                thread.start()
+                thread.join()
+
+            label = next(n for n in roots(profiled(work, threads=True)) if "thread" in n)
+            self.assertRegex(label, rf"^\[thread {shift}\N{{EURO SIGN}}+\]$")
+
+    def test_threads_that_end_while_they_are_looked_for(self):
+        code = textwrap.dedent(ENDING)
+        environ = dict(os.environ, PYTHONMALLOC="debug")
+        subprocess.run([sys.executable, "-B", "-c", code], env=environ, check=True, timeout=60)
 
     def test_nothing_is_left_behind(self):
         def work():
