@@ -234,7 +234,10 @@ static int next_part(struct wsgi_request *wsgi_req)
     struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
     if (!watch)
         return flame_python_next_part(wsgi_req);
-    flame_watch_body(watch, wsgi_req);
+    /* In its async modes uWSGI leaves the request for a moment when it has made the
+     * iterator, and so an application may rely on having been left once. */
+    if (flame_watch_body(watch, wsgi_req) && uwsgi.async > 0)
+        return UWSGI_AGAIN;
     int ret = flame_python_next_part(wsgi_req);
     if (ret == UWSGI_OK)
         flame_watch_body_done(watch);

@@ -103,12 +103,13 @@ void flame_watch_raised(struct flame_watch *watch, struct wsgi_request *wsgi_req
         stop(watch);
 }
 
-void flame_watch_body(struct flame_watch *watch, struct wsgi_request *wsgi_req)
+bool flame_watch_body(struct flame_watch *watch, struct wsgi_request *wsgi_req)
 {
     if (watch->body)
-        return;
+        return false;
     flame_session_phase(watch->session, FLAME_PHASE_ITERATION, NULL);
     flame_body_replace(watch, wsgi_req);
+    return watch->body != NULL;
 }
 
 void flame_watch_body_done(struct flame_watch *watch)

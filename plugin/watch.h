@@ -46,8 +46,9 @@ void flame_watch_free(struct flame_watch *watch); /* a stopped one */
 void flame_watch_entered(struct flame_watch *watch);
 /* An exception is set that the application let through; it stays set. */
 void flame_watch_raised(struct flame_watch *watch, struct wsgi_request *wsgi_req);
-/* Around the iteration of the body: before its first part, and after its close(). */
-void flame_watch_body(struct flame_watch *watch, struct wsgi_request *wsgi_req);
+/* Around the iteration of the body: before its first part (true: an iterator over it
+ * was made just now), and after its close(). */
+bool flame_watch_body(struct flame_watch *watch, struct wsgi_request *wsgi_req);
 void flame_watch_body_done(struct flame_watch *watch);
 
 #endif
