@@ -281,6 +281,20 @@ static inline bool flame_cpython_holds_gil(void)
     return thread != NULL && thread->thread_id == PyThread_get_thread_ident();
 }
 
+/*
+ * A module that has been imported: borrowed, NULL if not. PyImport_GetModuleDict() ends
+ * the process where there are no modules any more: an interpreter that finalizes drops
+ * its last objects, a Session among them, after those.
+ */
+static inline PyObject *flame_cpython_module(const char *name)
+{
+    PyObject *modules = PySys_GetObject("modules");
+
+    return modules == NULL || !PyDict_Check(modules)
+               ? NULL
+               : PyDict_GetItemString(modules, name);
+}
+
 /* The hash a str carries, or -1 where it was never asked for one. */
 static inline Py_hash_t flame_cpython_text_hash(const PyObject *object)
 {

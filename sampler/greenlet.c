@@ -249,9 +249,7 @@ static bool is_ours(PyObject *trace)
 /* The greenlet module if anybody has imported it; borrowed, or NULL. */
 static PyObject *greenlet_module(void)
 {
-    PyObject *modules = PyImport_GetModuleDict();
-
-    return modules == NULL ? NULL : PyDict_GetItemString(modules, "greenlet");
+    return flame_cpython_module("greenlet");
 }
 
 static int install_trace(PyObject *module)

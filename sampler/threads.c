@@ -168,10 +168,8 @@ static void replace_all(struct flame_session *session, bool listen)
         PyThreadState_Swap(
             (PyThreadState *)(uintptr_t)atomic_load(&session->thread_state));
     }
-    PyObject *modules = PyImport_GetModuleDict();
-
     for (size_t i = 0; i < sizeof starters / sizeof starters[0]; i++) {
-        PyObject *module = PyDict_GetItemString(modules, starters[i].module);
+        PyObject *module = flame_cpython_module(starters[i].module);
         PyObject *function =
             module == NULL ? NULL : PyObject_GetAttrString(module, starters[i].name);
         PyObject *other = function == NULL ? NULL : replacement(function, listen);

@@ -261,6 +261,16 @@ class Threads(unittest.TestCase):
         environ = dict(os.environ, PYTHONMALLOC="debug")
         subprocess.run([sys.executable, "-B", "-c", code], env=environ, check=True, timeout=60)
 
+    def test_a_profile_forgotten_until_the_interpreter_has_ended(self):
+        code = '''if True:
+            import contextvars, _flameprof
+            session = _flameprof.Session(threads=True)
+            session.start()
+            contextvars.ContextVar("kept").set(session)
+            del session
+        '''
+        subprocess.run([sys.executable, "-B", "-c", code], check=True, timeout=60)
+
     def test_nothing_is_left_behind(self):
         def work():
             thread = threading.Thread(target=time.sleep, args=(0.01,))
