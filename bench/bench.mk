@@ -2,10 +2,10 @@
 # BENCH= chooses among them. A missed target is said, and the next one runs all
 # the same.
 
-BENCH ?= instructions answer overhead accuracy
+BENCH ?= instructions answer overhead accuracy disturbance
 
 .PHONY: bench
-bench: all ## every benchmark, half an hour on an idle machine (BENCH=instructions: one)
+bench: all ## every benchmark, three quarters of an hour on an idle machine (BENCH=instructions: one)
 	@missed=; for bench in $(BENCH); do \
 		echo "== bench/$$bench.py"; \
 		BUILD=$(BUILD) UWSGI=$(UWSGI) PYTHONPATH=$(BUILD)/python \
