@@ -63,10 +63,13 @@ class Crowd(Checks):
         self.check_frames(n, answer.body)
         line = re.search(rf"^\[flameprof\] \S+&n={n}: ([\d.]+) s, .* (\d+) missed", log, re.M)
         weights = [line.rpartition(" ") for line in answer.body.decode().splitlines()]
-        # Between the parts of its body no function of the application runs.
+        # Between the parts of its body no function of the application runs. What its
+        # generator spends by itself may be a wait for the GIL beside its clock.
         framed = sum(int(weight) for stack, _, weight in weights if "/crowd.py:" in stack)
+        inner = sum(int(weight) for stack, _, weight in weights if f"(own_{n}.py:" in stack)
         allowed = 0.03 * took + (int(line.group(2)) + 2) * INTERVAL * 1e6
-        self.assertLessEqual(abs(framed - took), allowed, (n, weights, took, line.group()))
+        self.assertLessEqual(inner, took + allowed, (n, weights, took, line.group()))
+        self.assertGreaterEqual(framed, took - allowed, (n, weights, took, line.group()))
         whole = sum(int(weight) for _, _, weight in weights)
         self.assertLessEqual(abs(whole - float(line.group(1)) * 1e6), 2000, line.group())
 
