@@ -43,9 +43,10 @@ void flame_divert(struct wsgi_request *wsgi_req)
     wsgi_req->is_response_routing = 1;
     wsgi_req->response_routes_applied = 1;
     drop_added_headers(wsgi_req);
-    for (const char *const *name = flame_dropped_headers; *name; name++)
+    for (const char *const *name = flame_dropped_headers; *name; name++) {
         uwsgi_remove_header(wsgi_req, (char *)(uintptr_t)*name,
                             (uint16_t)strlen(*name));
+    }
 }
 
 bool flame_can_rewind(struct wsgi_request *wsgi_req)
@@ -59,8 +60,9 @@ bool flame_can_rewind(struct wsgi_request *wsgi_req)
 
 void flame_rewind(struct wsgi_request *wsgi_req)
 {
-    if (wsgi_req->headers)
+    if (wsgi_req->headers) {
         wsgi_req->headers->pos = 0;
+    }
     wsgi_req->header_cnt = 0;
     wsgi_req->status = 0;
     /* What the python plugin leaves behind, and takes for its own of this run. */
@@ -81,8 +83,9 @@ static size_t status_prefix(struct wsgi_request *wsgi_req)
     char status[] = "200 OK";
     struct uwsgi_buffer *line =
         wsgi_req->socket->proto_prepare_headers(wsgi_req, status, sizeof(status) - 1);
-    if (!line)
+    if (!line) {
         return 0;
+    }
     size_t length = line->pos;
     uwsgi_buffer_destroy(line);
     size_t rest = sizeof(status) - 1 + strlen("\r\n");
@@ -93,12 +96,14 @@ struct flame_slice flame_application_status(struct wsgi_request *wsgi_req)
 {
     struct flame_slice none = {NULL, 0};
     struct uwsgi_buffer *headers = wsgi_req->headers;
-    if (!headers || headers->pos == 0)
+    if (!headers || headers->pos == 0) {
         return none;
+    }
     const char *end = memmem(headers->buf, headers->pos, "\r\n", 2);
     size_t prefix = status_prefix(wsgi_req);
-    if (!end || headers->buf + prefix >= end)
+    if (!end || headers->buf + prefix >= end) {
         return none;
+    }
     return (struct flame_slice){headers->buf + prefix,
                                 (size_t)(end - headers->buf) - prefix};
 }
@@ -108,12 +113,14 @@ static int swap_status(struct wsgi_request *wsgi_req, char *status, size_t lengt
 {
     struct uwsgi_buffer *old = wsgi_req->headers;
     const char *end = memmem(old->buf, old->pos, "\r\n", 2);
-    if (!end)
+    if (!end) {
         return -1;
+    }
     struct uwsgi_buffer *swapped =
         wsgi_req->socket->proto_prepare_headers(wsgi_req, status, (uint16_t)length);
-    if (!swapped)
+    if (!swapped) {
         return -1;
+    }
     size_t first = (size_t)(end - old->buf) + strlen("\r\n");
     if (uwsgi_buffer_append(swapped, old->buf + first, old->pos - first)) {
         uwsgi_buffer_destroy(swapped);
@@ -129,11 +136,13 @@ static int put_status(struct wsgi_request *wsgi_req, const struct flame_answer *
     char status[128];
     int length =
         snprintf(status, sizeof(status), "%d %s", answer->status, answer->reason);
-    if (length < 0 || (size_t)length >= sizeof(status))
+    if (length < 0 || (size_t)length >= sizeof(status)) {
         return -1;
+    }
     wsgi_req->status = answer->status;
-    if (wsgi_req->headers && wsgi_req->headers->pos)
+    if (wsgi_req->headers && wsgi_req->headers->pos) {
         return swap_status(wsgi_req, status, (size_t)length);
+    }
     return uwsgi_response_prepare_headers(wsgi_req, status, (uint16_t)length);
 }
 
@@ -159,18 +168,22 @@ static int put_headers(struct wsgi_request *wsgi_req, const struct flame_answer 
     if (put_text(wsgi_req, "Content-Type", answer->content_type) ||
         put_text(wsgi_req, "Content-Length", length) ||
         put_text(wsgi_req, "Cache-Control", "no-store") ||
-        put_text(wsgi_req, "X-Content-Type-Options", "nosniff"))
+        put_text(wsgi_req, "X-Content-Type-Options", "nosniff")) {
         return -1;
+    }
     if (answer->security_policy &&
-        put_text(wsgi_req, "Content-Security-Policy", answer->security_policy))
+        put_text(wsgi_req, "Content-Security-Policy", answer->security_policy)) {
         return -1;
+    }
     char runs[16];
     snprintf(runs, sizeof(runs), "%u", answer->runs);
-    if (answer->runs && put_text(wsgi_req, "X-Flameprof-Runs", runs))
+    if (answer->runs && put_text(wsgi_req, "X-Flameprof-Runs", runs)) {
         return -1;
+    }
     if (status.data &&
-        put_header(wsgi_req, "X-Flameprof-Status", status.data, status.length))
+        put_header(wsgi_req, "X-Flameprof-Status", status.data, status.length)) {
         return -1;
+    }
     return 0;
 }
 
@@ -178,8 +191,9 @@ static bool configured_headers_spoil(void)
 {
     for (const struct uwsgi_string_list *header = uwsgi.additional_headers; header;
          header = header->next) {
-        if (spoils(header))
+        if (spoils(header)) {
             return true;
+        }
     }
     return false;
 }
@@ -189,8 +203,9 @@ static int add_harmless(struct wsgi_request *wsgi_req, struct uwsgi_string_list 
     for (; header; header = header->next) {
         if (!spoils(header) &&
             uwsgi_response_add_header(wsgi_req, NULL, 0, header->value,
-                                      (uint16_t)header->len))
+                                      (uint16_t)header->len)) {
             return -1;
+        }
     }
     return 0;
 }
@@ -203,11 +218,13 @@ static int add_harmless(struct wsgi_request *wsgi_req, struct uwsgi_string_list 
 static int send_headers_without_spoilers(struct wsgi_request *wsgi_req)
 {
     if (add_harmless(wsgi_req, uwsgi.additional_headers) ||
-        add_harmless(wsgi_req, wsgi_req->additional_headers))
+        add_harmless(wsgi_req, wsgi_req->additional_headers)) {
         return -1;
+    }
     if (wsgi_req->socket->proto_fix_headers(wsgi_req) ||
-        uwsgi_simple_write(wsgi_req, wsgi_req->headers->buf, wsgi_req->headers->pos))
+        uwsgi_simple_write(wsgi_req, wsgi_req->headers->buf, wsgi_req->headers->pos)) {
         return -1;
+    }
     wsgi_req->write_pos = 0;
     wsgi_req->headers_size += wsgi_req->headers->pos;
     wsgi_req->headers_sent = 1;
@@ -224,10 +241,12 @@ static int send_head(struct wsgi_request *wsgi_req, const struct flame_answer *a
         memcpy(kept, status.data, status.length);
         status.data = kept;
     }
-    if (wsgi_req->headers)
+    if (wsgi_req->headers) {
         wsgi_req->headers->limit = 0;
-    if (put_status(wsgi_req, answer) || put_headers(wsgi_req, answer, status))
+    }
+    if (put_status(wsgi_req, answer) || put_headers(wsgi_req, answer, status)) {
         return -1;
+    }
     return configured_headers_spoil() ? send_headers_without_spoilers(wsgi_req) : 0;
 }
 
@@ -240,8 +259,9 @@ int flame_send(struct wsgi_request *wsgi_req, const struct flame_answer *answer,
         wsgi_req->headers_sent = 1;
         return -ENOTCONN;
     }
-    if (wsgi_req->headers_sent || wsgi_req->headers_size || wsgi_req->response_size)
+    if (wsgi_req->headers_sent || wsgi_req->headers_size || wsgi_req->response_size) {
         return -EALREADY;
+    }
     if (wsgi_req->transformations) {
         uwsgi_free_transformations(wsgi_req);
         wsgi_req->transformations = NULL;
@@ -253,10 +273,11 @@ int flame_send(struct wsgi_request *wsgi_req, const struct flame_answer *answer,
         return 0;
     }
     wsgi_req->ignore_body = 0;
-    if (head || answer->body.length == 0)
+    if (head || answer->body.length == 0) {
         uwsgi_response_write_headers_do(wsgi_req);
-    else
+    } else {
         uwsgi_response_write_body_do(wsgi_req, answer->body.data, answer->body.length);
+    }
     wsgi_req->ignore_body = 1;
     return 0;
 }

@@ -19,8 +19,9 @@ static const char capsule_name[] = "flameprof.body";
 static void release(PyObject *capsule)
 {
     struct flame_body *body = PyCapsule_GetPointer(capsule, capsule_name);
-    if (body->watch)
+    if (body->watch) {
         body->watch->body = NULL;
+    }
     Py_DECREF(body->parts);
     Py_DECREF(body->end);
     free(body);
@@ -32,13 +33,16 @@ static PyObject *next_part(PyObject *capsule, PyObject *unused)
     struct flame_body *body = PyCapsule_GetPointer(capsule, capsule_name);
     if (!body->watch || flame_now_ns() < body->watch->ends_ns) {
         PyObject *part = PyIter_Next(body->parts);
-        if (part)
+        if (part) {
             return part;
+        }
     }
-    if (body->watch)
+    if (body->watch) {
         flame_session_phase(body->watch->session, FLAME_PHASE_CLOSE, NULL);
-    if (PyErr_Occurred())
+    }
+    if (PyErr_Occurred()) {
         return NULL;
+    }
     Py_INCREF(body->end);
     return body->end;
 }
@@ -70,17 +74,20 @@ static PyObject *iterator_over(struct flame_watch *watch, PyObject *parts)
 void flame_body_replace(struct flame_watch *watch, struct wsgi_request *wsgi_req)
 {
     if (wsgi_req->async_placeholder ||
-        wsgi_req->async_sendfile == wsgi_req->async_result)
+        wsgi_req->async_sendfile == wsgi_req->async_result) {
         return;
+    }
     PyObject *parts = PyObject_GetIter(wsgi_req->async_result);
     wsgi_req->async_placeholder = parts ? iterator_over(watch, parts) : NULL;
     /* uWSGI will see for itself, and say so. */
-    if (!wsgi_req->async_placeholder)
+    if (!wsgi_req->async_placeholder) {
         PyErr_Clear();
+    }
 }
 
 void flame_body_forget(struct flame_watch *watch)
 {
-    if (watch->body)
+    if (watch->body) {
         watch->body->watch = NULL;
+    }
 }

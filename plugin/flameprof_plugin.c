@@ -38,8 +38,9 @@ static uint64_t seconds_option(const char *option, const char *value, uint64_t m
 {
     uint64_t ns = 0;
     struct flame_slice text = {value, strlen(value)};
-    if (flame_parse_seconds(text, &ns) || ns < min_ns || ns > max_ns)
+    if (flame_parse_seconds(text, &ns) || ns < min_ns || ns > max_ns) {
         refuse_option(option, value, accepted);
+    }
     return ns;
 }
 
@@ -61,8 +62,10 @@ static void set_max_seconds(char *option, char *value, void *data)
 static void add_allowed(char *option, char *value, void *data)
 {
     (void)data;
-    if (flame_config_allow(&plugin.config, (struct flame_slice){value, strlen(value)}))
+    if (flame_config_allow(&plugin.config,
+                           (struct flame_slice){value, strlen(value)})) {
         refuse_option(option, value, "a network such as 10.0.0.0/8, ::1 or fd00::/8");
+    }
     uwsgi_string_new_list(&plugin.allowed, value);
 }
 
@@ -103,8 +106,10 @@ static int init(void)
      * `import flameprof` in the application finds this _flameprof, and with it
      * the one sampler of the process. Only possible before Py_Initialize().
      */
-    if (!Py_IsInitialized() && PyImport_AppendInittab("_flameprof", PyInit__flameprof))
+    if (!Py_IsInitialized() &&
+        PyImport_AppendInittab("_flameprof", PyInit__flameprof)) {
         uwsgi_log("[flameprof] no memory to register the module _flameprof\n");
+    }
     return 0;
 }
 
@@ -124,8 +129,9 @@ static void log_who_may_ask(void)
          network = network->next) {
         int added =
             snprintf(networks + used, sizeof(networks) - used, " %s", network->value);
-        if (added < 0 || (size_t)added >= sizeof(networks) - used)
+        if (added < 0 || (size_t)added >= sizeof(networks) - used) {
             break;
+        }
         used += (size_t)added;
     }
     uwsgi_log("[flameprof] ?flamegraph=1 is answered to%s: whoever is there can read "
@@ -137,16 +143,18 @@ static void log_who_may_ask(void)
 static bool has_option(const char *name)
 {
     for (int i = 0; i < uwsgi.exported_opts_cnt; i++) {
-        if (!strcmp(uwsgi.exported_opts[i]->key, name))
+        if (!strcmp(uwsgi.exported_opts[i]->key, name)) {
             return true;
+        }
     }
     return false;
 }
 
 static void post_init(void)
 {
-    if (!plugin.usable || plugin.disabled)
+    if (!plugin.usable || plugin.disabled) {
         return;
+    }
     char why[128];
     if (!flame_python_find(why, sizeof(why))) {
         uwsgi_log("[flameprof] off: %s\n", why);
@@ -168,8 +176,9 @@ static void post_init(void)
 
 static void post_fork(void)
 {
-    if (plugin.installed)
+    if (plugin.installed) {
         flame_trampoline_post_fork();
+    }
 }
 
 __attribute__((visibility("default"))) struct uwsgi_plugin flameprof_plugin = {

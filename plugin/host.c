@@ -19,8 +19,9 @@ static char host_name[96];
 static bool shapes_structures(const char *flag, size_t length)
 {
     static const char ours[] = "-DUWSGI_", harmless[] = "-DUWSGI_PLUGIN_DIR";
-    if (length < sizeof(ours) - 1 || memcmp(flag, ours, sizeof(ours) - 1) != 0)
+    if (length < sizeof(ours) - 1 || memcmp(flag, ours, sizeof(ours) - 1) != 0) {
         return false;
+    }
     return length < sizeof(harmless) - 1 ||
            memcmp(flag, harmless, sizeof(harmless) - 1) != 0;
 }
@@ -31,8 +32,9 @@ static const char *next_flag(const char *text, size_t *length)
     for (;;) {
         text += strspn(text, " ");
         *length = strcspn(text, " ");
-        if (*length == 0 || shapes_structures(text, *length))
+        if (*length == 0 || shapes_structures(text, *length)) {
             return text;
+        }
         text += *length;
     }
 }
@@ -47,14 +49,16 @@ static bool check_uwsgi(char *why, size_t size)
         built = next_flag(built, &built_length);
         found = next_flag(found, &found_length);
         same = built_length == found_length && memcmp(built, found, found_length) == 0;
-        if (!same)
+        if (!same) {
             snprintf(why, size, "built for uWSGI %s with %.*s, this one has %.*s",
                      UWSGI_VERSION, built_length ? (int)built_length : 7,
                      built_length ? built : "nothing",
                      found_length ? (int)found_length : 7,
                      found_length ? found : "nothing");
-        if (!same || built_length == 0)
+        }
+        if (!same || built_length == 0) {
             break;
+        }
         built += built_length;
         found += found_length;
     }

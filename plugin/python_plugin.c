@@ -35,8 +35,9 @@ static const word *find_up(void *object, size_t *words)
     Dl_info info;
     ElfW(Sym) *symbol = NULL;
     if (!up || !dladdr1(up, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol ||
-        info.dli_saddr != up)
+        info.dli_saddr != up) {
         return NULL;
+    }
     *words = symbol->st_size / sizeof(word);
     return up;
 }
@@ -44,8 +45,9 @@ static const word *find_up(void *object, size_t *words)
 static bool is_one_of(word value, void *object, const char *const *names)
 {
     for (; *names; names++) {
-        if (value && value == (word)dlsym(object, *names))
+        if (value && value == (word)dlsym(object, *names)) {
             return true;
+        }
     }
     return false;
 }
@@ -61,8 +63,9 @@ static bool find_slots(void *object)
     size_t words = 0;
     const word *up = find_up(object, &words);
     for (size_t i = 0; up && i + 1 < words; i++) {
-        if (is_one_of(up[i], object, enterers))
+        if (is_one_of(up[i], object, enterers)) {
             python.enter_slot = (flame_enter_hook **)(uintptr_t)&up[i];
+        }
         if (is_one_of(up[i], object, gil_getters) &&
             is_one_of(up[i + 1], object, gil_releasers)) {
             python.gil_get = (void (**)(void))(uintptr_t)&up[i];
@@ -83,11 +86,13 @@ bool flame_python_find(char *why, size_t size)
     }
     Dl_info info;
     void *object = NULL;
-    if (dladdr((void *)(word)python.plugin->request, &info))
+    if (dladdr((void *)(word)python.plugin->request, &info)) {
         object = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+    }
     /* Built into the uWSGI binary: dlopen() knows that by no name. */
-    if (!object)
+    if (!object) {
         object = dlopen(NULL, RTLD_NOW);
+    }
     if (!object || !find_slots(object)) {
         snprintf(why, size, "this python plugin is not one we know");
         return false;
@@ -100,32 +105,36 @@ void flame_python_hook(flame_request_hook *request, flame_exception_hook *except
     python.request = python.plugin->request;
     python.plugin->request = request;
     python.exception = python.plugin->exception_log;
-    if (python.exception)
+    if (python.exception) {
         python.plugin->exception_log = exception;
+    }
 }
 
 void flame_python_hook_switch(flame_switch_hook *suspend, flame_switch_hook *resume)
 {
     python.suspend = python.plugin->suspend;
     python.resume = python.plugin->resume;
-    if (!python.suspend || !python.resume)
+    if (!python.suspend || !python.resume) {
         return;
+    }
     python.plugin->suspend = suspend;
     python.plugin->resume = resume;
 }
 
 void flame_python_hook_enter(flame_enter_hook *enter)
 {
-    if (*python.enter_slot == enter)
+    if (*python.enter_slot == enter) {
         return;
+    }
     python.enter = *python.enter_slot;
     *python.enter_slot = enter;
 }
 
 void flame_python_hook_next_part(struct uwsgi_app *app, flame_request_hook *next_part)
 {
-    if (app->response_subhandler == python.next_part)
+    if (app->response_subhandler == python.next_part) {
         app->response_subhandler = next_part;
+    }
 }
 
 int flame_python_request(struct wsgi_request *wsgi_req)
@@ -160,8 +169,9 @@ void flame_python_resume(struct wsgi_request *wsgi_req)
 
 struct uwsgi_buffer *flame_python_exception_class(struct wsgi_request *wsgi_req)
 {
-    if (!python.plugin->exception_class)
+    if (!python.plugin->exception_class) {
         return NULL;
+    }
     return python.plugin->exception_class(wsgi_req);
 }
 

@@ -55,8 +55,9 @@ static int answer_sentence(struct wsgi_request *wsgi_req, int status,
 static void extend_harakiri(void)
 {
     time_t deadline = (time_t)uwsgi.workers[uwsgi.mywid].harakiri;
-    if (deadline > 0)
+    if (deadline > 0) {
         set_harakiri((int)(deadline - uwsgi_now()) + FLAME_HARAKIRI_GRACE);
+    }
 }
 
 static struct flame_outcome outcome_of(const struct wsgi_request *wsgi_req,
@@ -85,12 +86,14 @@ static void answer_profile(struct wsgi_request *wsgi_req,
     flame_answer_make(profile, &watch->params, &outcome, &answer);
     flame_answer_log(profile, &outcome, &answer, line, sizeof(line));
     /* Without a status uWSGI answers nothing and counts the request as a 500. */
-    if (!status.data)
+    if (!status.data) {
         status = (struct flame_slice){"500", 3};
+    }
     int error = flame_send(wsgi_req, &answer, watch->params.head, status);
-    if (error)
+    if (error) {
         uwsgi_log("[flameprof] the application %s by itself: no picture for it\n",
                   error == -ENOTCONN ? "closed the connection" : "sent its headers");
+    }
     flame_answer_free(&answer);
     log_line(line);
 }
@@ -126,13 +129,15 @@ static int run(struct wsgi_request *wsgi_req, struct flame_watch *watch)
     for (;;) {
         int ret = flame_python_request(wsgi_req);
         if (ret == UWSGI_AGAIN) {
-            if (has_one_stack())
+            if (has_one_stack()) {
                 flame_watch_pause(watch);
+            }
             return ret;
         }
         watch->runs++;
-        if (!runs_again(wsgi_req, watch))
+        if (!runs_again(wsgi_req, watch)) {
             break;
+        }
         flame_rewind(wsgi_req);
         flame_watch_run(watch);
     }
@@ -152,14 +157,16 @@ static void mark_taken(struct wsgi_request *wsgi_req)
 
 static int profile(struct wsgi_request *wsgi_req, const struct flame_params *params)
 {
-    if (trampoline.refusal)
+    if (trampoline.refusal) {
         return answer_sentence(wsgi_req, 503, "Service Unavailable",
                                trampoline.refusal);
+    }
     struct flame_watch *watch;
     int error = flame_watch_start(params, trampoline.config->max_ns, &watch);
-    if (error)
+    if (error) {
         return answer_sentence(wsgi_req, 503, "Service Unavailable",
                                flame_start_error_sentence(error));
+    }
     mark_taken(wsgi_req);
     flame_divert(wsgi_req);
     extend_harakiri();
@@ -187,8 +194,9 @@ static int consider(struct wsgi_request *wsgi_req)
 /* A request that returned UWSGI_AGAIN has come back. */
 static int resume(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 {
-    if (has_one_stack())
+    if (has_one_stack()) {
         flame_watch_resume(watch);
+    }
     return run(wsgi_req, watch);
 }
 
@@ -203,19 +211,24 @@ static void abandon(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 static int trampoline_request(struct wsgi_request *wsgi_req)
 {
     struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
-    if (watch && wsgi_req->async_force_again)
+    if (watch && wsgi_req->async_force_again) {
         return resume(wsgi_req, watch);
-    if (watch)
+    }
+    if (watch) {
         abandon(wsgi_req, watch);
+    }
     /* What the original would do before it parses, it shall do. */
-    if (wsgi_req->is_raw || wsgi_req->async_force_again || !wsgi_req->uh->pktsize)
+    if (wsgi_req->is_raw || wsgi_req->async_force_again || !wsgi_req->uh->pktsize) {
         return flame_python_request(wsgi_req);
-    if (uwsgi_parse_vars(wsgi_req))
+    }
+    if (uwsgi_parse_vars(wsgi_req)) {
         return -1;
+    }
     if (wsgi_req->query_string_len == 0 || wsgi_req->http_sec_websocket_key_len > 0 ||
         !flame_query_mentions_us(
-            (struct flame_slice){wsgi_req->query_string, wsgi_req->query_string_len}))
+            (struct flame_slice){wsgi_req->query_string, wsgi_req->query_string_len})) {
         return flame_python_request(wsgi_req);
+    }
     return consider(wsgi_req);
 }
 
@@ -223,8 +236,9 @@ static int trampoline_request(struct wsgi_request *wsgi_req)
 static void exception_log(struct wsgi_request *wsgi_req)
 {
     struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
-    if (watch)
+    if (watch) {
         flame_watch_raised(watch, wsgi_req);
+    }
     flame_python_exception_log(wsgi_req);
 }
 
@@ -232,15 +246,18 @@ static void exception_log(struct wsgi_request *wsgi_req)
 static int next_part(struct wsgi_request *wsgi_req)
 {
     struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
-    if (!watch)
+    if (!watch) {
         return flame_python_next_part(wsgi_req);
+    }
     /* In its async modes uWSGI leaves the request for a moment when it has made the
      * iterator, and so an application may rely on having been left once. */
-    if (flame_watch_body(watch, wsgi_req) && uwsgi.async > 0)
+    if (flame_watch_body(watch, wsgi_req) && uwsgi.async > 0) {
         return UWSGI_AGAIN;
+    }
     int ret = flame_python_next_part(wsgi_req);
-    if (ret == UWSGI_OK)
+    if (ret == UWSGI_OK) {
         flame_watch_body_done(watch);
+    }
     return ret;
 }
 
@@ -249,8 +266,9 @@ static void enter(struct wsgi_request *wsgi_req, struct uwsgi_app *app)
 {
     flame_python_enter(wsgi_req, app);
     struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
-    if (!watch)
+    if (!watch) {
         return;
+    }
     flame_python_gil_get();
     flame_python_hook_next_part(app, next_part);
     flame_watch_entered(watch);
@@ -262,8 +280,9 @@ static void suspend(struct wsgi_request *wsgi_req)
 {
     struct flame_watch *watch =
         wsgi_req ? trampoline.watches[wsgi_req->async_id] : NULL;
-    if (watch)
+    if (watch) {
         flame_session_park(watch->session);
+    }
     flame_python_suspend(wsgi_req);
 }
 
@@ -272,8 +291,9 @@ static void resume_stack(struct wsgi_request *wsgi_req)
     flame_python_resume(wsgi_req);
     struct flame_watch *watch =
         wsgi_req ? trampoline.watches[wsgi_req->async_id] : NULL;
-    if (watch)
+    if (watch) {
         flame_session_unpark(watch->session);
+    }
 }
 
 int flame_trampoline_install(const struct flame_config *config, const char *refusal)
@@ -281,8 +301,9 @@ int flame_trampoline_install(const struct flame_config *config, const char *refu
     trampoline.config = config;
     trampoline.refusal = refusal;
     trampoline.watches = calloc((size_t)uwsgi.cores, sizeof(*trampoline.watches));
-    if (!trampoline.watches)
+    if (!trampoline.watches) {
         return -ENOMEM;
+    }
     flame_python_hook(trampoline_request, exception_log);
     flame_python_hook_switch(suspend, resume_stack);
     return 0;

@@ -16,8 +16,9 @@ int flame_watch_start(const struct flame_params *params, uint64_t max_ns,
 {
     struct flame_session_options options = flame_session_options_of(params, max_ns);
     struct flame_watch *watch = calloc(1, sizeof(*watch));
-    if (!watch)
+    if (!watch) {
         return -ENOMEM;
+    }
     watch->params = *params;
     flame_python_gil_get();
     int error = flame_session_start(&options, &watch->session);
@@ -55,8 +56,9 @@ void flame_watch_run(struct flame_watch *watch)
 
 static void stop(struct flame_watch *watch)
 {
-    if (!watch->stopped)
+    if (!watch->stopped) {
         flame_session_stop(watch->session);
+    }
     watch->stopped = true;
 }
 
@@ -90,23 +92,27 @@ static void note_exception(struct flame_watch *watch, struct wsgi_request *wsgi_
         length -= sizeof(module) - 1;
     }
     snprintf(watch->raised, sizeof(watch->raised), "%.*s", (int)length, name);
-    if (found)
+    if (found) {
         uwsgi_buffer_destroy(found);
+    }
 }
 
 void flame_watch_raised(struct flame_watch *watch, struct wsgi_request *wsgi_req)
 {
-    if (!watch->raised[0])
+    if (!watch->raised[0]) {
         note_exception(watch, wsgi_req);
+    }
     /* Printing this one finalizes the interpreter and ends the process. */
-    if (PyErr_ExceptionMatches(PyExc_SystemExit))
+    if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
         stop(watch);
+    }
 }
 
 bool flame_watch_body(struct flame_watch *watch, struct wsgi_request *wsgi_req)
 {
-    if (watch->body)
+    if (watch->body) {
         return false;
+    }
     flame_session_phase(watch->session, FLAME_PHASE_ITERATION, NULL);
     flame_body_replace(watch, wsgi_req);
     return watch->body != NULL;
