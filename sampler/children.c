@@ -26,7 +26,7 @@ struct flame_session *flame_child_take(struct flame_session *parent, const char 
 {
     struct flame_session *child = NULL;
 
-    if (flame_session_take(&child) != 0) {
+    if (flame_session_take(&child, FLAME_SESSIONS_KEPT) != 0) {
         return NULL;
     }
     /* Not in step with its parent. */

@@ -76,9 +76,9 @@ static int prepare_process(void)
     return error != 0 ? error : flame_guard_install(guards, FLAME_SESSIONS_MAX + 1);
 }
 
-int flame_session_take(struct flame_session **out)
+int flame_session_take(struct flame_session **out, size_t kept)
 {
-    for (size_t i = 0; i < FLAME_SESSIONS_MAX; i++) {
+    for (size_t i = 0; i < FLAME_SESSIONS_MAX - kept; i++) {
         struct flame_session *session = &slots[i];
         if (atomic_exchange(&session->taken, true)) {
             continue;
@@ -220,7 +220,7 @@ int flame_session_start(const struct flame_session_options *options,
     pthread_mutex_lock(&lock);
     int error = prepare_process();
     if (error == 0) {
-        error = flame_session_take(&session);
+        error = flame_session_take(&session, 0);
     }
     users += error == 0;
     pthread_mutex_unlock(&lock);

@@ -32,6 +32,8 @@
 
 /* Threads and greenlets a session watches besides its own. */
 #define FLAME_CHILDREN_MAX 32u
+/* Slots no child gets: two profiles with all of theirs shall not refuse a third. */
+#define FLAME_SESSIONS_KEPT 16u
 #define FLAME_LABEL_SIZE 96u
 
 /* A thread that was started and has not been seen running yet. */
@@ -108,8 +110,8 @@ struct flame_session {
 
 /* ---- sampler.c: what a session and its children have in common ------------------ */
 
-/* A free slot, its store empty. 0, -EBUSY or -ENOMEM. */
-int flame_session_take(struct flame_session **out);
+/* A free slot, its store empty, but none of the last `kept`. 0, -EBUSY or -ENOMEM. */
+int flame_session_take(struct flame_session **out, size_t kept);
 /* As before any sample. */
 void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
                          uint64_t seed);

@@ -210,6 +210,28 @@ class Threads(unittest.TestCase):
         self.assertEqual(quality["children"] + quality["unwatched"], 70)
         self.assertGreater(quality["children"], 20)
 
+    def test_children_leave_room_for_other_profiles(self):
+        def work():
+            threads = [threading.Thread(target=time.sleep, args=(0.2,)) for _ in range(32)]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.1)
+            for _ in range(12):
+                others.append(_flameprof.Session())
+                others[-1].start()
+            for thread in threads:
+                thread.join()
+
+        others = []
+        # Each watches every thread.
+        session = profiled(
+            lambda: profiled(lambda: profiled(work, threads=True), threads=True), threads=True
+        )
+        for other in others:
+            other.stop()
+        self.assertGreater(session.quality()["children"], 10)
+        self.assertEqual(len(others), 12)
+
     def test_threads_too_short_to_be_seen_are_counted(self):
         def work():
             threads = [threading.Thread(target=int) for _ in range(5)]
