@@ -29,9 +29,10 @@ struct flame_session *flame_child_take(struct flame_session *parent, const char 
     if (flame_session_take(&child, FLAME_SESSIONS_KEPT) != 0) {
         return NULL;
     }
-    /* Not in step with its parent. */
+    /* Not in step with its parent, nor with another child. What the ticker changes of
+     * the parent is not read here: it may be at work. */
     uint64_t seed =
-        (parent->random ^ (parent->child_count + 1)) * UINT64_C(2862933555777941757);
+        (parent->started_ns ^ (uintptr_t)child) * UINT64_C(2862933555777941757);
     flame_session_clear(child, parent->interval_ns, seed);
     child->parent = parent;
     child->lines = parent->lines;

@@ -24,7 +24,7 @@
 
 struct flame_guard {
     atomic_bool armed;
-    pthread_t thread;
+    _Atomic(pthread_t) thread; /* others ask whose fault it is */
     sigjmp_buf back;
 };
 
@@ -36,7 +36,8 @@ bool flame_guard_arm_sigsafe(struct flame_guard *guard);
 void flame_guard_leave_sigsafe(struct flame_guard *guard);
 
 /*
- * The handlers, for as long as any guard may be used. `guards` outlives them.
+ * The handlers, for as long as any guard may be used. `guards` is the same each time
+ * and outlives them.
  * Installing again is harmless and puts ours back on top of one that came in
  * between. Removing puts back what stood before where ours is still on top.
  * Ordinary context; callers take turns.

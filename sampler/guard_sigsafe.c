@@ -15,7 +15,7 @@ static bool installed[FAULTS];
 
 bool flame_guard_arm_sigsafe(struct flame_guard *guard)
 {
-    guard->thread = pthread_self();
+    atomic_store_explicit(&guard->thread, pthread_self(), memory_order_relaxed);
     atomic_store_explicit(&guard->armed, true, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
     return true;
@@ -55,7 +55,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
     for (size_t i = 0; info->si_code > 0 && i < guards_count; i++) {
         struct flame_guard *guard = guards_known[i];
         if (atomic_load_explicit(&guard->armed, memory_order_relaxed) &&
-            pthread_equal(guard->thread, self)) {
+            pthread_equal(atomic_load_explicit(&guard->thread, memory_order_relaxed),
+                          self)) {
             atomic_store_explicit(&guard->armed, false, memory_order_relaxed);
             siglongjmp(guard->back, 1);
         }
@@ -72,8 +73,10 @@ int flame_guard_install(struct flame_guard *const *guards, size_t count)
                              .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
 
     sigemptyset(&ours.sa_mask);
-    guards_known = guards;
-    guards_count = count;
+    if (guards_known != guards) { /* else they may be in use at this moment */
+        guards_known = guards;
+        guards_count = count;
+    }
     for (size_t i = 0; i < FAULTS; i++) {
         struct sigaction now;
         if (sigaction(fault_signals[i], NULL, &now) != 0) {

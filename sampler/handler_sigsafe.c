@@ -143,7 +143,9 @@ int flame_handler_install(struct flame_session *sessions)
     struct sigaction now;
 
     sigemptyset(&ours.sa_mask);
-    sessions_known = sessions;
+    if (sessions_known == NULL) { /* else it may be read at this moment */
+        sessions_known = sessions;
+    }
     if (sigaction(SAMPLE_SIGNAL, NULL, &now) != 0) {
         return -errno;
     }

@@ -52,7 +52,7 @@ struct flame_session {
     bool lines; /* a function's lines are places of their own */
 
     /* The watched thread; constant while active. */
-    pthread_t thread;
+    _Atomic(pthread_t) thread; /* handlers of other threads look, too */
     pid_t tid;
     clockid_t cpu_clock;
     _Atomic(const void *) thread_state; /* PyThreadState */

@@ -64,7 +64,7 @@ static struct flame_slice copy_text(const PyObject *object, char *out, size_t ro
 }
 
 /* The index of a code object's function. */
-static uint32_t intern(struct flame_session *session, const PyCodeObject *code)
+static uint32_t function_of(struct flame_session *session, const PyCodeObject *code)
 {
     const PyObject *name = flame_cpython_name(code);
     struct flame_code_key key = {
@@ -96,7 +96,7 @@ static bool plausible(const void *pointer)
 static uint32_t place_of(struct flame_session *session, const PyCodeObject *code,
                          uint32_t instruction)
 {
-    uint32_t function = intern(session, code);
+    uint32_t function = function_of(session, code);
     uint32_t known;
 
     if (!session->lines || instruction == UINT32_MAX) {
