@@ -12,6 +12,8 @@ import time
 
 import _flameprof
 
+ALL = ""
+
 
 class Flameprof:
     name = "flameprof"
@@ -26,15 +28,19 @@ class Flameprof:
         self.session.stop()
         self.samples = self.session.quality()["samples"]
 
-    def shares(self):
+    def seconds(self, clock="wall"):
+        """{function name: seconds of this clock below it}, and ALL of it."""
         found = collections.Counter()
-        total = 0
-        for line in self.session.folded().splitlines():
+        for line in self.session.folded(clock=clock).splitlines():
             stack, weight = line.rsplit(" ", 1)
-            total += int(weight)
-            for name in {frame.split(" (")[0] for frame in stack.split(";")}:
-                found[name.rsplit(".", 1)[-1]] += int(weight)
-        return {name: weight / total for name, weight in found.items()}
+            frames = (frame.split(" (")[0].rsplit(".", 1)[-1] for frame in stack.split(";"))
+            for name in {ALL, *frames}:
+                found[name] += int(weight) / 1e6
+        return found
+
+    def shares(self):
+        found = self.seconds()
+        return {name: seconds / found[ALL] for name, seconds in found.items()}
 
 
 class Counting:
