@@ -1,0 +1,174 @@
+"""An application whose requests outlive, leave or change the process they run in."""
+
+import ctypes
+import os
+import pathlib
+import resource
+import struct
+import subprocess
+import threading
+import time
+
+from shapes import PLAIN, work
+
+forgotten = []
+
+
+def answer(start_response, text):
+    start_response("200 OK", PLAIN)
+    return [str(text).encode()]
+
+
+def pid(environ, start_response):
+    return answer(start_response, os.getpid())
+
+
+def long(environ, start_response):
+    """Two seconds, half of them on the CPU."""
+    for _ in range(20):
+        work(50)
+        time.sleep(0.05)
+    return answer(start_response, "long")
+
+
+def endless(environ, start_response):
+    time.sleep(60)
+    return answer(start_response, "endless")
+
+
+def in_child():
+    work(100)
+
+
+def inspected_child(write_end):
+    """The child takes a profile of its own: it starts from nothing."""
+    import _flameprof
+    session = _flameprof.Session(interval=0.001)
+    session.start()
+    in_child()
+    session.stop()
+    threads = len(os.listdir("/proc/self/task"))
+    os.write(write_end, f"{threads} {session.folded()}".encode())
+
+
+def forks(environ, start_response):
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            inspected_child(write_end)
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    work(100)
+    said = b""
+    while part := os.read(read_end, 65536):
+        said += part
+    os.close(read_end)
+    os.waitpid(child, 0)
+    subprocess.run(["true"], check=True)
+    work(100)
+    assert said.startswith(b"1 ") and b"in_child" in said, said
+    assert b"forks" not in said, said
+    return answer(start_response, "forked")
+
+
+def leave_a_profile():
+    import _flameprof
+    session = _flameprof.Session(interval=0.001)
+    session.start()
+    work(100)
+    forgotten.append(session)
+
+
+def thread_ends(environ, start_response):
+    """A thread of the request's starts a profile and ends under it."""
+    thread = threading.Thread(target=leave_a_profile)
+    thread.start()
+    thread.join()
+    work(100)
+    forgotten.clear()
+    work(100)
+    return answer(start_response, "ended")
+
+
+def tickers():
+    names = [path.read_text() for path in pathlib.Path("/proc/self/task").glob("*/comm")]
+    return names.count("flameprof\n")
+
+
+def both_doors(environ, start_response):
+    """A profile of the other door's inside this one's."""
+    import _flameprof
+    session = _flameprof.Session(interval=0.001)
+    session.start()
+    work(100)
+    found = tickers()
+    session.stop()
+    assert found == 1, found
+    assert "both_doors" not in session.folded() and "work" in session.folded()
+    return answer(start_response, found)
+
+
+def limit_threads(environ, start_response):
+    """As many as there are, or as allowed: soft limit, for the whole user."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    wanted = 1 if environ["QUERY_STRING"] == "on" else hard
+    resource.setrlimit(resource.RLIMIT_NPROC, (wanted, hard))
+    return answer(start_response, wanted)
+
+
+def contended(environ, start_response):
+    """Waits for the GIL, which another thread holds all the time, and sleeps."""
+    over = threading.Event()
+
+    def holds():
+        while not over.is_set():
+            sum(range(20000))
+
+    thread = threading.Thread(target=holds)
+    thread.start()
+    waits_for_gil(0.4)
+    over.set()
+    thread.join()
+    sleeps()
+    return answer(start_response, os.geteuid())
+
+
+def waits_for_gil(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sum(range(2000))
+        time.sleep(0)
+
+
+def sleeps():
+    time.sleep(0.2)
+
+
+# Numbers of system calls that a strict filter may refuse, on x86-64.
+REFUSABLE = {"sched_setattr": 314, "clone3": 435, "rt_tgsigqueueinfo": 297,
+             "sched_getattr": 315}
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
+RETURN_ERRNO, RETURN_ALLOW = 0x00050000, 0x7fff0000
+
+
+def refuse(environ, start_response):
+    """From here on these system calls fail: the query names them, with an errno each."""
+    rules = [(REFUSABLE[name], int(errno)) for name, errno in
+             (pair.split("=") for pair in environ["QUERY_STRING"].split("&"))]
+    code = [(0x20, 0, 0, 0)]  # load the number
+    for number, errno in rules:
+        code += [(0x15, 0, 1, number), (0x06, 0, 0, RETURN_ERRNO | errno)]
+    code.append((0x06, 0, 0, RETURN_ALLOW))
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
+    header = struct.pack("HxxxxxxP", len(code), ctypes.addressof(program))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+    if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.c_char_p(header), 0, 0):
+        return answer(start_response, os.strerror(ctypes.get_errno()))
+    return answer(start_response, "refused")
+
+
+def application(environ, start_response):
+    return globals()[environ["PATH_INFO"].strip("/")](environ, start_response)
