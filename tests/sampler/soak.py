@@ -105,10 +105,13 @@ def c_calls(rng):
     return sorted(bytes(rng.randrange(256) for _ in range(200)))[0], sum(range(20000))
 
 
+WAYS_OF_CHILDREN = 3
+
+
 def forks(rng):
     if rng.random() > 0.05:
         return
-    way = rng.randrange(3)
+    way = rng.randrange(WAYS_OF_CHILDREN)
     child = os.fork()
     if child == 0:
         in_child(rng, way)
@@ -170,8 +173,11 @@ def forgotten(rng):
     if rng.random() > 0.05:
         return
     session = _flameprof.Session(interval=0.0001, lines=rng.random() < 0.5)
-    if started(session):
+    try:
+        session.start()
         recursion(rng, 100)
+    except RuntimeError as error:
+        only_too_many(error)
     FORGOTTEN.append(session)
     del session
     while len(FORGOTTEN) > 3:
@@ -186,7 +192,13 @@ def switches(rng):
 
     def run(number):
         session = _flameprof.Session(interval=0.0001, children=rng.random() < 0.5)
-        watched = rng.random() < 0.2 and started(session)
+        watched = rng.random() < 0.2
+        try:
+            if watched:
+                session.start()
+        except RuntimeError as error:
+            only_too_many(error)
+            watched = False
         for step in range(number):
             recursion_to(here.switch, rng.randrange(40), step)
         if watched:
@@ -211,9 +223,7 @@ def recursion_to(function, depth, value):
 
 def hub(rng):
     """A server's way: greenlets of a hub, each a request under a profile or not."""
-    if gevent is None or rng.random() > 0.1:
-        return
-    if greenlet.getcurrent() is gevent.get_hub():
+    if not may_have_hub() or rng.random() > 0.1:
         return
 
     def serve():
@@ -235,15 +245,11 @@ def request(rng, seconds, work):
         rng.choice(work)(rng)
 
 
-def started(session):
-    """False: as many run as can."""
-    try:
-        session.start()
-    except RuntimeError as error:
-        if TOO_MANY not in str(error):
-            raise
-        return False
-    return True
+def only_too_many(error):
+    """As many run as can, which is no fault. (A start in a function of its own would
+    have the profile end at a frame that is gone.)"""
+    if TOO_MANY not in str(error):
+        raise error
 
 
 def profile(rng, seconds, totals, work=None):
@@ -253,7 +259,10 @@ def profile(rng, seconds, totals, work=None):
         threads=rng.random() < 0.3,
         children=rng.random() < 0.3,
     )
-    if not started(session):
+    try:
+        session.start()
+    except RuntimeError as error:
+        only_too_many(error)
         totals["refused"] = totals.get("refused", 0) + 1
         return
     try:
@@ -272,16 +281,28 @@ def rounds(seed, until, totals):
     rng = random.Random(seed)
     while time.monotonic() < until:
         profile(rng, 0.2, totals)
-    if gevent is not None:
+    leave_hub()
+
+
+def may_have_hub():
+    """The main thread's, each time it is made anew, reaps whatever child just ended."""
+    main = threading.main_thread()
+    return gevent is not None and threading.current_thread() is not main
+
+
+def leave_hub():
+    """A thread's own; it has descriptors."""
+    if may_have_hub():
         gevent.get_hub().destroy(destroy_loop=True)
 
 
 def fill_all_slots(seed):
     """Their memory is taken as it is used and stays."""
     sessions = [_flameprof.Session(interval=0.001) for _ in range(SESSIONS_MAX)]
-    running = [session for session in sessions if started(session)]
+    for session in sessions:
+        session.start()
     request(random.Random(seed), 1, PLAIN)
-    for session in running:
+    for session in sessions:
         session.stop()
 
 

@@ -21,3 +21,20 @@ test-sampler: $(SAMPLER_UNITS:%=$(BUILD)/tests/sampler/test_%) $(BUILD)/python #
 
 soak: $(BUILD)/python ## minutes of an adversarial workload at 10 kHz
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B tests/sampler/soak.py --seconds 180
+
+# Everything of ours that runs in Python's process, built anew with a sanitizer under
+# $(BUILD)/sanitize-*, and real CPython over it. With gcc: the runtime to load is its.
+SANITIZE_CC ?= gcc
+SANITIZE_thread := -fsanitize=thread -include tests/sampler/sanitize/thread.h
+SANITIZE_address := -fsanitize=address,undefined -fsanitize-recover=address,undefined
+
+.PHONY: sanitize sanitize-thread sanitize-address
+sanitize: sanitize-thread sanitize-address ## real Python over our code under ThreadSanitizer, AddressSanitizer, UBSan
+
+sanitize-thread sanitize-address: sanitize-%:
+	@mkdir -p $(BUILD)/$@
+	rm -f $(BUILD)/$@/python/*.so
+	$(SANITIZE_CC) -O1 -g -fPIC $(SANITIZE_$*) -c -o $(BUILD)/$@/planted.o tests/sampler/sanitize/planted.c
+	$(MAKE) BUILD=$(BUILD)/$@ CC=$(SANITIZE_CC) CFLAGS='-O1 -g -fno-omit-frame-pointer $(SANITIZE_$*)' \
+		LDFLAGS='$(filter-out -include %.h,$(SANITIZE_$*)) $(BUILD)/$@/planted.o' $(BUILD)/$@/python
+	CC=$(SANITIZE_CC) $(PYTHON) -B tests/sampler/sanitize/run.py $* $(BUILD)/$@/python
