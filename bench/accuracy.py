@@ -184,7 +184,9 @@ def clock_errors(workload, seconds, seed):
     """In points of the run's time: CPU and off-CPU of the worst part, GIL wait of all."""
     peer = peers.Flameprof(INTERVAL)
     delay = -run_delay()
-    truth, elapsed = workloads.watched(workload, seconds, seed, peer.start, peer.stop)
+    truth, elapsed = workloads.watched(
+        workload, seconds, seed, peer.start, peer.stop, with_cpu=True
+    )
     delay += run_delay()
     cpu, offcpu, gil = (peer.seconds(clock) for clock in ("cpu", "offcpu", "gil"))
     off = {part: truth.seconds[part] - truth.cpu[part] for part in truth.seconds}

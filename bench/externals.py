@@ -18,8 +18,12 @@ import sys
 import tempfile
 import time
 
+import workloads
+
 HERE = pathlib.Path(__file__).resolve().parent
 INTERVAL_US = 1000
+# What they call the garbage collector: what flameprof calls it.
+COLLECTOR = dict.fromkeys(["<GC>", "GC"], workloads.COLLECTOR)
 # From its start until it surely looks on: attaching takes time.
 SETTLING = 2
 
@@ -33,6 +37,12 @@ def lines_of(text):
         stack, _, weight = line.rpartition(" ")
         if stack and weight.isdigit():
             yield stack.split(";"), int(weight)
+
+
+def names_of(frames):
+    """Of frames as FILE:NAME:LINE, and what stands between them."""
+    names = [frame.rsplit(":", 2)[-2] for frame in frames if frame.count(":") >= 2]
+    return [COLLECTOR.get(name, name) for name in names]
 
 
 class PySpy:
@@ -61,11 +71,12 @@ class Austin:
         self.program = str(pathlib.Path(venv) / "bin" / "austin")
 
     def command(self, file, pid):
-        return [self.program, f"--interval={INTERVAL_US}", f"--output={file}", f"--pid={pid}"]
+        where = [f"--output={file}", f"--pid={pid}"]
+        return [self.program, "--gc", f"--interval={INTERVAL_US}", *where]
 
     def stacks(self, text):
         for frames, weight in lines_of(text):
-            yield [frame.rsplit(":", 2)[-2] for frame in frames if frame.count(":") >= 2], weight
+            yield names_of(frames), weight
 
 
 class ProfilingSampling:
@@ -83,11 +94,7 @@ class ProfilingSampling:
 
     def stacks(self, text):
         for frames, weight in lines_of(text):
-            yield [
-                {"<GC>": "[garbage collection]"}.get(frame.split(":")[-2], frame.split(":")[-2])
-                for frame in frames
-                if frame.count(":") >= 2
-            ], weight
+            yield names_of(frames), weight
 
 
 class Found:
