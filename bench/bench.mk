@@ -5,7 +5,7 @@
 BENCH ?= instructions answer overhead accuracy disturbance
 
 .PHONY: bench
-bench: all ## every benchmark, three quarters of an hour on an idle machine (BENCH=instructions: one)
+bench: all ## every benchmark, two hours on an idle machine (BENCH=instructions: one)
 	@missed=; for bench in $(BENCH); do \
 		echo "== bench/$$bench.py"; \
 		BUILD=$(BUILD) UWSGI=$(UWSGI) PYTHONPATH=$(BUILD)/python \

@@ -40,8 +40,8 @@ def lines_of(text):
 
 
 def names_of(frames):
-    """Of frames as FILE:NAME:LINE, and what stands between them."""
-    names = [frame.rsplit(":", 2)[-2] for frame in frames if frame.count(":") >= 2]
+    """Of frames as FILE:NAME:LINE, and of the collector's, which may be bare."""
+    names = [frame.rsplit(":", 2)[-2] if frame.count(":") >= 2 else frame for frame in frames]
     return [COLLECTOR.get(name, name) for name in names]
 
 
