@@ -10,9 +10,17 @@ $(BUILD)/tests/sampler/test_%: tests/sampler/test_%.c sampler/%_sigsafe.c
 # It charges into a store.
 $(BUILD)/tests/sampler/test_charge: sampler/store_sigsafe.c sampler/session.h
 
+# Beside $(BUILD)/python, where test_faults.py looks for it.
+FAULTS := $(BUILD)/tests/sampler/faults.so
+
+$(FAULTS): tests/sampler/faults.c $(SAMPLER_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -fPIC -D_GNU_SOURCE $(PY_CFLAGS) -shared -Wl,--wrap=siglongjmp \
+		-o $@ $^ -lpthread -lm
+
 .PHONY: test-sampler soak
 # The guard's faults are meant: AddressSanitizer must leave SIGSEGV to us.
-test-sampler: $(SAMPLER_UNITS:%=$(BUILD)/tests/sampler/test_%) $(BUILD)/python ## the sampler: store, guard, real Python under it
+test-sampler: $(SAMPLER_UNITS:%=$(BUILD)/tests/sampler/test_%) $(FAULTS) $(BUILD)/python ## the sampler: store, guard, real Python under it
 	for unit in $(SAMPLER_UNITS); do \
 		ASAN_OPTIONS=handle_segv=0:handle_sigbus=0 $(BUILD)/tests/sampler/test_$$unit || exit 1; \
 	done
