@@ -10,8 +10,12 @@ enum { FAULTS = sizeof fault_signals / sizeof fault_signals[0] };
 
 static struct flame_guard *const *guards_known;
 static size_t guards_count;
+/* What stood when ours was installed last, and when it was first: in between somebody
+ * may have come on top of ours, whose own "before" is ours. */
 static struct sigaction handler_before[FAULTS];
+static struct sigaction handler_below[FAULTS];
 static bool installed[FAULTS];
+static _Atomic(pthread_t) passing; /* the thread whose fault another handler has */
 
 bool flame_guard_arm_sigsafe(struct flame_guard *guard)
 {
@@ -27,24 +31,33 @@ void flame_guard_leave_sigsafe(struct flame_guard *guard)
     atomic_store_explicit(&guard->armed, false, memory_order_relaxed);
 }
 
-/* Not our fault: as if ours had never been installed. */
+/*
+ * Not our fault: as if ours had never been installed. A handler that came on top of
+ * ours may put ours back and raise the signal again, as faulthandler does: then it is
+ * the turn of what is below.
+ */
 static void pass_on(int number, siginfo_t *info, void *context)
 {
     size_t which = number == SIGSEGV ? 0 : 1;
-    const struct sigaction *before = &handler_before[which];
+    pthread_t self = pthread_self();
+    bool again = info->si_code <= 0 && pthread_equal(atomic_load(&passing), self);
+    const struct sigaction *next =
+        again || !installed[which] ? &handler_below[which] : &handler_before[which];
 
-    if (before->sa_flags & SA_SIGINFO) {
-        before->sa_sigaction(number, info, context);
-    } else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN) {
-        before->sa_handler(number);
+    atomic_store(&passing, self);
+    if (next->sa_flags & SA_SIGINFO) {
+        next->sa_sigaction(number, info, context);
+    } else if (next->sa_handler != SIG_DFL && next->sa_handler != SIG_IGN) {
+        next->sa_handler(number);
     } else {
         /* The instruction faults again, or a sent signal is sent again, and
          * finds what the application left: the default, with its core. */
-        sigaction(number, before, NULL);
+        sigaction(number, next, NULL);
         if (info->si_code <= 0) {
             raise(number);
         }
     }
+    atomic_store(&passing, (pthread_t)0);
 }
 
 static void on_fault(int number, siginfo_t *info, void *context)
@@ -86,6 +99,9 @@ int flame_guard_install(struct flame_guard *const *guards, size_t count)
             continue;
         }
         handler_before[i] = now;
+        if (!installed[i]) {
+            handler_below[i] = now;
+        }
         if (sigaction(fault_signals[i], &ours, NULL) != 0) {
             return -errno;
         }

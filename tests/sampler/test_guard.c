@@ -121,6 +121,58 @@ static void foreign_faults_still_kill_by_default(void **state)
     assert_int_equal(WTERMSIG(status), SIGSEGV);
 }
 
+static struct sigaction before_the_later;
+
+/* As Python's faulthandler does it. */
+static void tells_and_raises_again(int number)
+{
+    (void)!write(STDOUT_FILENO, "told\n", 5);
+    sigaction(number, &before_the_later, NULL);
+    raise(number);
+}
+
+/* What a child that faults writes, which has such a handler over ours. */
+static ssize_t told_by_a_later_handler(bool over_it_again, char *out, size_t size)
+{
+    char *page = unreadable_page();
+    int ends[2];
+    int status = 0;
+
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct sigaction action = {.sa_handler = tells_and_raises_again,
+                                   .sa_flags = SA_NODEFER};
+        dup2(ends[1], STDOUT_FILENO);
+        signal(SIGSEGV, SIG_DFL);
+        flame_guard_install(guards, 1);
+        sigaction(SIGSEGV, &action, &before_the_later);
+        flame_guard_install(guards, 1);
+        if (!over_it_again) {
+            flame_guard_remove();
+        }
+        read_without_guard(page);
+        _exit(0);
+    }
+    close(ends[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGSEGV);
+    ssize_t length = read(ends[0], out, size);
+    close(ends[0]);
+    munmap(page, 4096);
+    return length;
+}
+
+static void a_handler_that_raises_again_is_asked_once(void **state)
+{
+    char told[64];
+
+    (void)state;
+    assert_int_equal(told_by_a_later_handler(true, told, sizeof told), 5);
+    assert_int_equal(told_by_a_later_handler(false, told, sizeof told), 5);
+}
+
 static void a_later_handler_is_left_alone(void **state)
 {
     struct sigaction later = {.sa_handler = exit_with_seven};
@@ -144,6 +196,7 @@ int main(void)
         cmocka_unit_test(handlers_are_put_back),
         cmocka_unit_test(foreign_faults_reach_the_handler_before),
         cmocka_unit_test(foreign_faults_still_kill_by_default),
+        cmocka_unit_test(a_handler_that_raises_again_is_asked_once),
         cmocka_unit_test(a_later_handler_is_left_alone),
     };
     return cmocka_run_group_tests_name("guard", tests, NULL, NULL);
