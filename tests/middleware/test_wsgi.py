@@ -406,14 +406,15 @@ class Details(unittest.TestCase):
             start_response("200 OK", [])
             return []
 
-        due = []  # a busy machine takes fewer
+        due = []  # per second: on a busy machine it takes longer
         for interval in ("0.0005", "0.002"):
             environ = environ_for("flamegraph=1&interval=" + interval)
             call(flameprof.Middleware(app), environ)
             line = environ["wsgi.errors"].getvalue()
-            taken, missed = re.search(r"(\d+) samples, (\d+) missed", line).groups()
-            self.assertGreater(int(taken), 0)
-            due.append(int(taken) + int(missed))
+            figures = r": ([\d.]+) s, (\d+) samples, (\d+) missed"
+            took, taken, missed = map(float, re.search(figures, line).groups())
+            self.assertGreater(taken, 0)
+            due.append((taken + missed) / took)
         self.assertAlmostEqual(due[0] / due[1], 4, delta=0.8)
 
     def test_memory_stays_flat_over_a_large_body(self):
