@@ -142,4 +142,6 @@ if __name__ == "__main__":
         sys.exit(planted())
     if sys.argv[1] == "thread":
         soak.WAYS_OF_CHILDREN = 1  # its runtime allows a forked child no threads
+    else:
+        soak.WORK.remove(soak.forks)  # its runtime forks with its allocator locked
     sys.exit(work(float(sys.argv[2]), int(sys.argv[3])))
