@@ -212,6 +212,13 @@ void flame_write_nothing(struct flame_writer *writer,
 {
     const struct flame_quality *quality = options->quality;
 
+    if (options->clock == FLAME_CLOCK_GIL && quality != NULL &&
+        !quality->gil_wait_known) {
+        flame_write_text(writer,
+                         "There is nothing to draw: waits for the GIL could not "
+                         "be told from others.");
+        return;
+    }
     if (options->clock != FLAME_CLOCK_WALL) {
         flame_write_text(writer, "There is nothing to draw: no ");
         flame_write_text(writer, clock_in_words(options->clock));

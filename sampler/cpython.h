@@ -114,6 +114,12 @@ static inline const PyCodeObject *flame_cpython_code(const flame_frame *frame)
 #endif
 }
 
+/* Of what flame_cpython_code() found, which need not be a code object. */
+static inline const void *flame_cpython_type(const PyCodeObject *code)
+{
+    return Py_TYPE(code);
+}
+
 static inline const PyObject *flame_cpython_name(const PyCodeObject *code)
 {
 #if PY_VERSION_HEX >= 0x030B0000

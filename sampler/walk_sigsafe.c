@@ -145,6 +145,10 @@ static enum flame_walk read_chain(struct flame_session *session)
         thread_state,
         (const void *)atomic_load_explicit(&session->gil, memory_order_relaxed));
     for (uint32_t steps = 0; frame != session->entry; steps++) {
+        if (frame == NULL && session->greenlet != NULL) {
+            return FLAME_WALK_TORN; /* another greenlet's, a moment before we are told
+                                     */
+        }
         if (frame == NULL) {
             session->depth = depth; /* the entry was not met */
             return FLAME_WALK_CUT;
@@ -154,7 +158,7 @@ static enum flame_walk read_chain(struct flame_session *session)
         }
         if (!flame_cpython_is_shim(frame)) {
             const PyCodeObject *code = flame_cpython_code(frame);
-            if (!plausible(code) || Py_TYPE(code) != session->code_type) {
+            if (!plausible(code) || flame_cpython_type(code) != session->code_type) {
                 return FLAME_WALK_TORN;
             }
             uint32_t instruction = flame_cpython_instruction(frame, code);

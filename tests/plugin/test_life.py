@@ -15,7 +15,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from checks import ASK, FOLDED, Checks, functions  # noqa: E402
+from checks import ASK, FOLDED, Checks, functions, phases  # noqa: E402
 from server import HERE, Server  # noqa: E402
 
 LIFE = {"app": ("--module", "life", "--need-app")}
@@ -342,6 +342,16 @@ class Forbidden(Life):
         """Those of containers: no clone3 yet, no scheduling wishes."""
         server = self.refusing(clone3=38, sched_setattr=1)
         self.assert_profiled(server.get(f"/long?{FOLDED}"), "long", "work")
+        self.assert_sound(server)
+
+    def test_signals_only_of_the_common_kind(self):
+        """A running thread is sampled all the same, to its end."""
+        server = self.refusing(rt_tgsigqueueinfo=1)
+        for _ in range(3):
+            answer = server.get(f"/long?{FOLDED}")
+            self.assert_profiled(answer, "long", "work")
+            took = int(re.findall(r"in (\d+) msecs", server.log())[-1])
+            self.assertGreater(sum(phases(answer.body).values()), took * 900)
         self.assert_sound(server)
 
 
