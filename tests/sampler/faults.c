@@ -12,6 +12,7 @@
 #include "sampler/cpython.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@ SHOWN int flame_test_faults(void);
 
 #define FRAMES 3
 #define OBJECTS_MAX 32
-/* Much more than struct pthread, of which glibc does not say the size. */
+/* Much more than any of the objects has. */
 #define ROOM ((size_t)4 << 20)
 #define PAGE ((size_t)4096)
 #define WORD sizeof(void *)
@@ -174,7 +175,10 @@ static void add_all(const PyThreadState *state)
         frame = flame_cpython_caller(frame);
     }
     session->entry = frame;
-    add("the thread's own structure", (const void *)pthread_self(), 1024, WORD);
+    /* struct pthread: glibc tells its size to debuggers only. */
+    const uint32_t *size = dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
+    add("the thread's own structure", (const void *)pthread_self(),
+        size != NULL ? *size : 1024, WORD);
 }
 
 static const struct object *object_at(uintptr_t address)
