@@ -150,6 +150,23 @@ static bool has_option(const char *name)
     return false;
 }
 
+/* Why no profile can be had in this server; NULL: it can. */
+static const char *refusal_of_options(void)
+{
+    if (has_option("start_response-nodelay")) {
+        return "No profile with --start_response-nodelay: the application's headers "
+               "are "
+               "sent before they can be exchanged for the picture's.";
+    }
+    /* Its stacks and the thread states of these Pythons lose each other when one of
+     * them gives up the GIL, as a profile does at its ends. */
+    if (has_option("ugreen") && PY_VERSION_HEX >= 0x030C0000) {
+        return "No profile with --ugreen under Python 3.12 and later: use --gevent, "
+               "--threads or processes.";
+    }
+    return NULL;
+}
+
 static void post_init(void)
 {
     if (!plugin.usable || plugin.disabled) {
@@ -160,10 +177,8 @@ static void post_init(void)
         uwsgi_log("[flameprof] off: %s\n", why);
         return;
     }
-    const char *refusal = NULL;
-    if (has_option("start_response-nodelay")) {
-        refusal = "No profile with --start_response-nodelay: the application's headers "
-                  "are sent before they can be exchanged for the picture's.";
+    const char *refusal = refusal_of_options();
+    if (refusal) {
         uwsgi_log("[flameprof] %s\n", refusal);
     }
     if (flame_trampoline_install(&plugin.config, refusal)) {

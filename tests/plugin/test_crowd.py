@@ -137,6 +137,8 @@ class Crowd(Checks):
     def test_ugreen(self):
         """One client whose requests leave their stack: two that come back in another
         order crash ugreen under CPython 3.11 and later, without us as well."""
+        if sys.version_info >= (3, 12):
+            self.skipTest("no profile under ugreen with this Python: see test_plugin.py")
         self.crowd("--async", "40", "--ugreen", rests="suspend",
                    before=("--plugin", "python3,ugreen"))
 
