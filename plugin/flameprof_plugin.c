@@ -158,8 +158,8 @@ static const char *refusal_of_options(void)
                "are "
                "sent before they can be exchanged for the picture's.";
     }
-    /* Its stacks and the thread states of these Pythons lose each other when one of
-     * them gives up the GIL, as a profile does at its ends. */
+    /* Seen there: CPython ends the process ("non-NULL old thread state") when a
+     * profiled request comes back to its stack. */
     if (has_option("ugreen") && PY_VERSION_HEX >= 0x030C0000) {
         return "No profile with --ugreen under Python 3.12 and later: use --gevent, "
                "--threads or processes.";
