@@ -147,6 +147,18 @@ static inline uint32_t flame_cpython_instruction(const flame_frame *frame,
 #endif
 }
 
+/* What of a frame changes with each instruction it executes. */
+static inline uintptr_t flame_cpython_progress(const flame_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return (uintptr_t)frame->instr_ptr;
+#elif PY_VERSION_HEX >= 0x030B0000
+    return (uintptr_t)frame->prev_instr;
+#else
+    return (uintptr_t)frame->f_lasti;
+#endif
+}
+
 static inline const unsigned char *flame_cpython_positions(const PyCodeObject *code,
                                                            size_t *size)
 {
@@ -233,21 +245,26 @@ static inline const void *flame_cpython_gil(const PyThreadState *thread, size_t 
 #endif
 }
 
+/* True if a thread state's thread has the GIL, which flame_cpython_gil() found. */
+static inline bool flame_cpython_has_gil(const PyThreadState *thread, const void *gil)
+{
+    const struct _gil_runtime_state *state = gil;
+
+#if PY_VERSION_HEX >= 0x030D0000
+    return state->locked == 1 && state->last_holder == thread;
+#else
+    return state->locked._value == 1 && state->last_holder._value == (uintptr_t)thread;
+#endif
+}
+
 /*
  * True while the garbage collector runs on a thread state's thread: its interpreter
- * collects, and it is the one that has the GIL, which flame_cpython_gil() found.
+ * collects, and it is the one that has the GIL.
  */
 static inline bool flame_cpython_collecting(const PyThreadState *thread,
                                             const void *gil)
 {
-    const struct _gil_runtime_state *state = gil;
-#if PY_VERSION_HEX >= 0x030D0000
-    bool holds = state->locked == 1 && state->last_holder == thread;
-#else
-    bool holds =
-        state->locked._value == 1 && state->last_holder._value == (uintptr_t)thread;
-#endif
-    return holds && thread->interp->gc.collecting != 0;
+    return flame_cpython_has_gil(thread, gil) && thread->interp->gc.collecting != 0;
 }
 
 static inline const void *flame_cpython_interpreter(const PyThreadState *thread)

@@ -26,6 +26,7 @@ enum turn {
 static _Atomic unsigned char turns[FLAME_SESSIONS_MAX];
 static struct flame_session *sessions_known;
 static struct sigaction handler_before;
+static siginfo_t question; /* what goes with the signal */
 
 int flame_handler_signal(void)
 {
@@ -100,23 +101,18 @@ static void on_signal(int number, siginfo_t *info, void *context)
     }
 }
 
-/* Where a filter of system calls refuses the one, the other is what raise() uses. */
-static bool send_to(pid_t tid)
-{
-    pid_t process = getpid();
-    siginfo_t info = {.si_signo = SAMPLE_SIGNAL, .si_code = SI_QUEUE};
-
-    info.si_pid = process;
-    info.si_uid = getuid();
-    info.si_value.sival_ptr = turns;
-    return syscall(SYS_rt_tgsigqueueinfo, process, tid, SAMPLE_SIGNAL, &info) == 0 ||
-           (errno != ESRCH && syscall(SYS_tgkill, process, tid, SAMPLE_SIGNAL) == 0);
-}
-
+/*
+ * Whatever a thread begins until the signal has reached it, it cuts short: nothing is
+ * done between the decision to ask and the system call. Where a filter refuses that
+ * one, the other is what raise() uses.
+ */
 bool flame_handler_ask(const struct flame_session *session)
 {
     atomic_store_explicit(turn_of(session), TURN_ASKED, memory_order_release);
-    if (send_to(session->tid)) {
+    if (syscall(SYS_rt_tgsigqueueinfo, question.si_pid, session->tid, SAMPLE_SIGNAL,
+                &question) == 0 ||
+        (errno != ESRCH &&
+         syscall(SYS_tgkill, question.si_pid, session->tid, SAMPLE_SIGNAL) == 0)) {
         return true;
     }
     atomic_store(turn_of(session), TURN_TICKER);
@@ -135,8 +131,19 @@ enum flame_answered flame_handler_take_back(const struct flame_session *session)
                : FLAME_ANSWERING;
 }
 
+/* siginfo_t's fields that matter to us, and those a receiver may expect. */
+static void prepare_question(void)
+{
+    question.si_signo = SAMPLE_SIGNAL;
+    question.si_code = SI_QUEUE;
+    question.si_pid = getpid();
+    question.si_uid = getuid();
+    question.si_value.sival_ptr = turns;
+}
+
 void flame_handler_forget_all(void)
 {
+    prepare_question();
     for (size_t i = 0; i < FLAME_SESSIONS_MAX; i++) {
         atomic_store(&turns[i], TURN_TICKER);
     }
@@ -149,8 +156,9 @@ int flame_handler_install(struct flame_session *sessions)
     struct sigaction now;
 
     sigemptyset(&ours.sa_mask);
-    if (sessions_known == NULL) { /* else it may be read at this moment */
+    if (sessions_known == NULL) { /* else they may be read at this moment */
         sessions_known = sessions;
+        prepare_question();
     }
     if (sigaction(SAMPLE_SIGNAL, NULL, &now) != 0) {
         return -errno;

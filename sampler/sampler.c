@@ -144,6 +144,7 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     atomic_store(&session->parked, false);
     session->greenlet = NULL;
     session->paused_ns = 0;
+    session->ticker_ns = 0;
     session->cpu_carried_ns = 0;
     session->last_node = 0;
     session->last_running_node = 0;
@@ -307,6 +308,7 @@ void flame_session_complete(struct flame_session *session, uint64_t end,
     }
     flame_charge_rest_sigsafe(session, end, cpu_end);
     flame_store_settle_running(session->store);
+    quality->sampling_ns += session->ticker_ns;
     quality->duration_ns = session->last_ns - session->started_ns - session->paused_ns;
     if (session->spacing_count > 0) {
         double count = (double)session->spacing_count;

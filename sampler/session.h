@@ -68,9 +68,10 @@ struct flame_session {
     /* Time, all CLOCK_MONOTONIC ns. */
     uint64_t interval_ns;
     uint64_t started_ns;
-    uint64_t ends_ns; /* deadline; UINT64_MAX: none */
-    uint64_t due_ns;  /* next tick */
-    uint64_t random;  /* xorshift state of the jitter */
+    uint64_t ends_ns;   /* deadline; UINT64_MAX: none */
+    uint64_t due_ns;    /* next tick */
+    uint64_t random;    /* xorshift state of the jitter */
+    uint64_t ticker_ns; /* spent in the ticker; its alone */
     uint64_t paused_at_ns;
     uint64_t paused_ns;
 
@@ -166,6 +167,14 @@ enum flame_walk {
  */
 enum flame_walk flame_walk_sigsafe(struct flame_session *session,
                                    struct flame_guard *guard);
+
+/*
+ * The same of a thread that may be running, but not in Python: without the GIL (in a
+ * system call, in C code that gave it up) its frames stand still. TORN if it has it,
+ * or has moved on meanwhile. Any thread.
+ */
+enum flame_walk flame_walk_released_sigsafe(struct flame_session *session,
+                                            struct flame_guard *guard);
 
 /* The index of where a frame (a flame_frame *) of that code object stands. */
 uint32_t flame_walk_place_sigsafe(struct flame_session *session, const void *frame,

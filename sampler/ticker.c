@@ -3,9 +3,11 @@
  *
  * A thread that has not run since its last sample is where it was: count the
  * place again. One that is off the CPU is read from here, and its CPU clock,
- * the same before and after, proves that it did not run meanwhile. Only a
- * running one is interrupted, to sample itself. So a thread that waits is never
- * woken, and no call of the application is cut short by EINTR.
+ * the same before and after, proves that it did not run meanwhile. One that runs
+ * without the GIL is in C code or in the kernel, and its Python stack stands still:
+ * it is read from here, too. Only one that runs Python is interrupted, to sample
+ * itself. So a thread that waits is never woken, and no call of the application is
+ * cut short by EINTR.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -78,6 +80,19 @@ static void thread_is_gone(struct flame_session *session)
     atomic_store(&session->active, false);
 }
 
+/* Of a thread that runs; false: it has to take its sample itself. */
+static bool sample_released(struct flame_session *session, struct flame_moment *moment)
+{
+    enum flame_walk walk = flame_walk_released_sigsafe(session, &own_guard);
+
+    if (walk == FLAME_WALK_TORN) {
+        return false;
+    }
+    moment->state = FLAME_RUNNING;
+    flame_charge_walked_sigsafe(session, walk, moment);
+    return true;
+}
+
 /* True if the sample was had without the thread's help. */
 static bool sample_from_outside(struct flame_session *session, uint64_t now)
 {
@@ -98,7 +113,7 @@ static bool sample_from_outside(struct flame_session *session, uint64_t now)
         return true;
     }
     if (flame_cpu_now_sigsafe(session->cpu_clock) != moment.cpu_ns) {
-        return false;
+        return sample_released(session, &moment);
     }
     enum flame_walk walk = flame_walk_sigsafe(session, &own_guard);
     moment.state = flame_offcpu_state(session);
@@ -125,15 +140,13 @@ static void sample(struct flame_session *session, uint64_t now)
         session->quality.missed++;
         return;
     }
-    bool had = sample_from_outside(session, now);
-    session->quality.sampling_ns += flame_now_sigsafe() - now;
-    if (had) {
-        return;
+    if (!sample_from_outside(session, now)) {
+        session->quality.missed += answered == FLAME_NOT_YET;
+        if (!flame_handler_ask(session)) {
+            thread_is_gone(session);
+        }
     }
-    session->quality.missed += answered == FLAME_NOT_YET;
-    if (!flame_handler_ask(session)) {
-        thread_is_gone(session);
-    }
+    session->ticker_ns += flame_now_sigsafe() - now;
 }
 
 static void tick(struct flame_session *session, uint64_t now)

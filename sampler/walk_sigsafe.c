@@ -178,10 +178,63 @@ static enum flame_walk read_chain(struct flame_session *session)
 enum flame_walk flame_walk_sigsafe(struct flame_session *session,
                                    struct flame_guard *guard)
 {
-    enum flame_walk result = FLAME_WALK_TORN;
-
     if (flame_guard_enter_sigsafe(guard)) {
-        result = read_chain(session);
+        enum flame_walk result = read_chain(session);
+        flame_guard_leave_sigsafe(guard);
+        return result;
+    }
+    return FLAME_WALK_TORN;
+}
+
+/* Where a thread stands that is out of Python. */
+struct stand {
+    const flame_frame *frame; /* NULL: none of Python's frames is there */
+    uintptr_t progress;
+};
+
+/* False: it is in Python. Under a guard. */
+static bool find_stand(const struct flame_session *session, struct stand *stand)
+{
+    const PyThreadState *thread_state =
+        atomic_load_explicit(&session->thread_state, memory_order_relaxed);
+    const void *gil =
+        (const void *)atomic_load_explicit(&session->gil, memory_order_relaxed);
+
+    if (flame_cpython_has_gil(thread_state, gil)) {
+        return false;
+    }
+    stand->frame = flame_cpython_top(thread_state);
+    if (stand->frame == NULL) {
+        stand->progress = 0;
+        return true;
+    }
+    if (!plausible(stand->frame)) {
+        return false;
+    }
+    stand->progress = flame_cpython_progress(stand->frame);
+    return true;
+}
+
+static enum flame_walk read_standing_chain(struct flame_session *session)
+{
+    struct stand before;
+    struct stand after;
+
+    if (!find_stand(session, &before)) {
+        return FLAME_WALK_TORN;
+    }
+    enum flame_walk result = read_chain(session);
+    atomic_thread_fence(memory_order_acquire);
+    bool stands = find_stand(session, &after) && after.frame == before.frame &&
+                  after.progress == before.progress;
+    return stands ? result : FLAME_WALK_TORN;
+}
+
+enum flame_walk flame_walk_released_sigsafe(struct flame_session *session,
+                                            struct flame_guard *guard)
+{
+    if (flame_guard_enter_sigsafe(guard)) {
+        enum flame_walk result = read_standing_chain(session);
         flame_guard_leave_sigsafe(guard);
         return result;
     }
