@@ -97,6 +97,7 @@ static void charge_last_node(struct flame_session *session,
     uint64_t cpu = flame_charge_note_cpu_sigsafe(session, moment->cpu_ns);
 
     session->quality.samples++;
+    session->unblocked = moment->state == FLAME_BLOCKED ? 0 : session->unblocked + 1;
     flame_store_count_sample_sigsafe(session->store, session->last_node);
     if (moment->state == FLAME_RUNNING && elapsed > 2 * session->interval_ns) {
         charge_late(session, elapsed, cpu);

@@ -144,6 +144,8 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     atomic_store(&session->parked, false);
     session->greenlet = NULL;
     session->paused_ns = 0;
+    session->cpu = -1;
+    session->unblocked = 0;
     session->ticker_ns = 0;
     session->cpu_carried_ns = 0;
     session->last_node = 0;

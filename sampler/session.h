@@ -77,6 +77,8 @@ struct flame_session {
 
     /* Samples. */
     struct flame_guard guard; /* of the handler */
+    int cpu;                  /* where the thread was when it answered; -1: unknown */
+    unsigned unblocked;       /* samples since it was last seen blocked */
     uint64_t last_ns;         /* when the last sample was charged */
     uint64_t cpu_mark_ns;     /* the thread's CPU clock then */
     uint64_t cpu_carried_ns;  /* CPU time not charged to any place yet */

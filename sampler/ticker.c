@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -21,6 +22,9 @@
 #include "sampler/sampler.h"
 #include "sampler/session.h"
 
+/* Samples in a row that did not find a thread blocked: it computes. */
+#define COMPUTES_AFTER 2u
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct flame_session *served[FLAME_SESSIONS_MAX];
@@ -30,6 +34,9 @@ static bool running;         /* a thread has been made */
 static bool there;           /* and has got the CPU for the first time */
 static uintptr_t generation; /* of the thread that serves; an older one ends */
 static struct flame_guard own_guard;
+static cpu_set_t own_cpus; /* of the ticker, as it was made */
+static bool movable;       /* they are known */
+static bool settled;       /* on a watched thread's CPU, not on all of those */
 
 struct flame_guard *flame_ticker_guard(void)
 {
@@ -129,6 +136,29 @@ static bool sample_from_outside(struct flame_session *session, uint64_t now)
 }
 
 /*
+ * A signal takes its time to another CPU, 30 us on some virtual machines, and cuts
+ * short what the thread begins meanwhile. So the ticker moves to the CPU of a thread
+ * that mostly waits: when both are awake it takes the thread's place for a moment,
+ * and reads it as one that does not run. One that computes would pay for that with
+ * more than a signal costs, and perhaps with the GIL: it is left alone on its CPU.
+ */
+static void choose_cpu(struct flame_session *session)
+{
+    cpu_set_t its;
+
+    if (session->unblocked > COMPUTES_AFTER) {
+        if (settled) {
+            settled = sched_setaffinity(0, sizeof own_cpus, &own_cpus) != 0;
+        }
+    } else if (session->cpu >= 0 && movable) {
+        CPU_ZERO(&its);
+        CPU_SET((unsigned)session->cpu, &its);
+        settled |= sched_setaffinity(0, sizeof its, &its) == 0;
+    }
+    session->cpu = -1;
+}
+
+/*
  * A thread that was asked and has not answered is often one that lost the CPU
  * just then: if so, it can be read from here after all.
  */
@@ -140,6 +170,7 @@ static void sample(struct flame_session *session, uint64_t now)
         session->quality.missed++;
         return;
     }
+    choose_cpu(session);
     if (!sample_from_outside(session, now)) {
         session->quality.missed += answered == FLAME_NOT_YET;
         if (!flame_handler_ask(session)) {
@@ -239,6 +270,8 @@ static void *ticker_main(void *own_generation)
     ask_for_punctuality();
     prctl(PR_SET_NAME, "flameprof", 0UL, 0UL, 0UL);
     pthread_mutex_lock(&lock);
+    movable = sched_getaffinity(0, sizeof own_cpus, &own_cpus) == 0;
+    settled = false;
     if (generation == (uintptr_t)own_generation) {
         there = true;
         pthread_cond_broadcast(&changed);

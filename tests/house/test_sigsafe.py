@@ -31,6 +31,7 @@ ALLOWED = {
     "munmap",
     "pthread_self",
     "raise",
+    "sched_getcpu",
     "sigaction",
     "sigemptyset",
     "siglongjmp",

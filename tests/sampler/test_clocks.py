@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import socket
 import threading
 import time
 import unittest
@@ -22,6 +23,15 @@ def nap(wall_seconds):
 
 def wait_for(lock):
     lock.acquire(timeout=0.2)
+
+
+def read_slowly(sock):
+    while sock.recv(1 << 16):
+        time.sleep(0.0001)
+
+
+def send(sock, data):
+    return sock.send(data)
 
 
 def all_of(session, clock):
@@ -55,6 +65,19 @@ class Clocks(unittest.TestCase):
         running = all_of(session, "wall") - all_of(session, "offcpu")
         # By the state at each sample: a busy machine makes that coarse.
         self.assertAlmostEqual(running, session.quality()["cpu_ns"] / 1e9, delta=0.12)
+
+    def test_sends_are_not_cut_short(self):
+        """The kernel copies: running, but not in Python, so it gets no signal."""
+        data, sent = bytes(4 << 20), []
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            reader = threading.Thread(target=read_slowly, args=(theirs,))
+            reader.start()
+            session = profiled(lambda: sent.extend(send(ours, data) for _ in range(40)))
+            ours.shutdown(socket.SHUT_WR)
+            reader.join()
+        self.assertGreater(seconds(session, "send"), 0.1)
+        self.assertLess(sum(count < len(data) for count in sent), 10)
 
     def test_a_lock_is_not_the_gil(self):
         held = threading.Lock()
