@@ -150,6 +150,12 @@ void flame_charge_walked_sigsafe(struct flame_session *session, enum flame_walk 
     charge_last_node(session, moment);
 }
 
+void flame_charge_nothing_sigsafe(struct flame_session *session)
+{
+    session->quality.rejected++;
+    session->unblocked++;
+}
+
 void flame_charge_again_sigsafe(struct flame_session *session,
                                 const struct flame_moment *moment)
 {

@@ -41,7 +41,7 @@ static void take_own_sample(struct flame_session *session)
     enum flame_walk walk = flame_walk_sigsafe(session, &session->guard);
 
     if (walk == FLAME_WALK_TORN) {
-        session->quality.rejected++;
+        flame_charge_nothing_sigsafe(session);
     } else {
         struct flame_moment moment = {
             .now_ns = begun,

@@ -78,7 +78,7 @@ struct flame_session {
     /* Samples. */
     struct flame_guard guard; /* of the handler */
     int cpu;                  /* where the thread was when it answered; -1: unknown */
-    unsigned unblocked;       /* samples since it was last seen blocked */
+    unsigned unblocked;       /* looks since it was last seen blocked */
     uint64_t last_ns;         /* when the last sample was charged */
     uint64_t cpu_mark_ns;     /* the thread's CPU clock then */
     uint64_t cpu_carried_ns;  /* CPU time not charged to any place yet */
@@ -198,6 +198,8 @@ struct flame_moment {
 /* Charges the time since the last sample to the path just walked. */
 void flame_charge_walked_sigsafe(struct flame_session *session, enum flame_walk walk,
                                  const struct flame_moment *moment);
+/* No path was read: the time is the next sample's, and that is counted. */
+void flame_charge_nothing_sigsafe(struct flame_session *session);
 /* Charges it to the same place as last time. */
 void flame_charge_again_sigsafe(struct flame_session *session,
                                 const struct flame_moment *moment);

@@ -22,7 +22,7 @@
 #include "sampler/sampler.h"
 #include "sampler/session.h"
 
-/* Samples in a row that did not find a thread blocked: it computes. */
+/* Looks in a row that did not find a thread blocked: it computes. */
 #define COMPUTES_AFTER 2u
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -128,7 +128,7 @@ static bool sample_from_outside(struct flame_session *session, uint64_t now)
         return false;
     }
     if (walk == FLAME_WALK_TORN) {
-        session->quality.rejected++;
+        flame_charge_nothing_sigsafe(session);
         return true;
     }
     flame_charge_walked_sigsafe(session, walk, &moment);
@@ -439,7 +439,7 @@ void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk)
 
     pthread_mutex_lock(&lock);
     if (walk == FLAME_WALK_TORN) {
-        session->quality.rejected++;
+        flame_charge_nothing_sigsafe(session);
     } else {
         flame_charge_walked_sigsafe(session, walk, &moment);
     }
