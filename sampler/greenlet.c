@@ -157,6 +157,18 @@ static bool has_just_begun(void)
     return frame == NULL;
 }
 
+/*
+ * Kept in a tuple: when a thread ends, the greenlet module asks the garbage collector
+ * who refers to its main greenlet, and if nobody does but one reference is left, it
+ * takes that for a lost one and drops it. False: no memory, an exception is set.
+ */
+static bool keep(struct flame_session *session, PyObject *greenlet)
+{
+    session->greenlet_keeper = PyTuple_Pack(1, greenlet);
+    session->greenlet = session->greenlet_keeper == NULL ? NULL : greenlet;
+    return session->greenlet != NULL;
+}
+
 /* A greenlet that runs for the first time. */
 static void adopt(PyObject *greenlet)
 {
@@ -171,12 +183,14 @@ static void adopt(PyObject *greenlet)
     }
     write_label(greenlet, label, sizeof label);
     struct flame_session *child = flame_child_take(wanted.found[0], label);
-    if (child == NULL) {
+    if (child == NULL || !keep(child, greenlet)) {
+        PyErr_Clear();
         flame_ticker_any(count_unwatched, wanted.found[0]);
+        if (child != NULL) {
+            flame_child_drop(child);
+        }
         return;
     }
-    Py_INCREF(greenlet);
-    child->greenlet = greenlet;
     flame_session_note_thread_state(child, PyThreadState_Get());
     flame_child_begin(child);
     if (!flame_ticker_serve(child)) {
@@ -279,20 +293,22 @@ void flame_greenlet_attach(struct flame_session *session)
         return;
     }
     PyObject *current = PyObject_CallMethod(module, "getcurrent", NULL);
-    if (current == NULL || install_trace(module) != 0) {
+    if (current == NULL || !keep(session, current)) {
         PyErr_Clear();
-        Py_XDECREF(current);
-        return;
+    } else if (install_trace(module) != 0) {
+        PyErr_Clear();
+        flame_greenlet_release(session);
     }
-    session->greenlet = current;
+    Py_XDECREF(current);
 }
 
-void flame_greenlet_release(struct flame_session *child)
+void flame_greenlet_release(struct flame_session *session)
 {
-    PyObject *greenlet = child->greenlet;
+    PyObject *keeper = session->greenlet_keeper;
 
-    child->greenlet = NULL;
-    Py_XDECREF(greenlet);
+    session->greenlet = NULL;
+    session->greenlet_keeper = NULL;
+    Py_XDECREF(keeper);
 }
 
 /* Where somebody chained a callback over ours, ours stays under it, inert. */

@@ -143,6 +143,7 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     session->paused = false;
     atomic_store(&session->parked, false);
     session->greenlet = NULL;
+    session->greenlet_keeper = NULL;
     session->paused_ns = 0;
     session->cpu = -1;
     session->unblocked = 0;

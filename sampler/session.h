@@ -59,7 +59,8 @@ struct flame_session {
     const void *interpreter;            /* its */
     const void *code_type;              /* &PyCode_Type */
     const void *entry;                  /* frame at start, not of the profile */
-    void *greenlet;                     /* strong; NULL: none is known */
+    const void *greenlet;               /* the keeper's; NULL: none is known */
+    void *greenlet_keeper;              /* strong */
     sigset_t blocked_before;            /* signals to block again at the end */
     int offcpu_file;                    /* a file of /proc; -1: none */
     _Atomic(uintptr_t) gil;             /* where the GIL's own words begin */
@@ -269,8 +270,8 @@ void flame_handler_forget_all(void);
  */
 void flame_greenlet_attach(struct flame_session *session);
 void flame_greenlet_detach(struct flame_session *session);
-/* Gives back the reference to a child's greenlet, if it has one. GIL held. */
-void flame_greenlet_release(struct flame_session *child);
+/* Lets go of the session's greenlet, if it has one. GIL held. */
+void flame_greenlet_release(struct flame_session *session);
 
 /* ---- ticker.c ---------------------------------------------------------------- */
 
