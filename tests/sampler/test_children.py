@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 import unittest
+import weakref
 
 import _flameprof
 from watching import blind, busy, profiled, seconds, weights
@@ -17,6 +18,7 @@ from watching import blind, busy, profiled, seconds, weights
 try:
     import gevent
     import gevent.pool
+    import greenlet
 except ImportError:
     gevent = None
 
@@ -322,6 +324,26 @@ class Greenlets(unittest.TestCase):
 
         gevent.joinall([gevent.spawn(request), gevent.spawn(stranger)], raise_error=True)
         return sessions[0]
+
+    def test_a_session_that_outlives_its_thread_keeps_its_greenlet(self):
+        """The greenlet module takes back references to it that nobody seems to have."""
+        kept = []
+
+        def run():
+            session = _flameprof.Session()
+            session.start()
+            kept.extend([session, weakref.ref(greenlet.getcurrent())])
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        for _ in range(10):  # The interpreter tidies up after threads when it gets to it.
+            busy(0.01)
+        session, main = kept
+        kept.clear()
+        self.assertIsNotNone(main())
+        del session
+        self.assertIsNone(main())
 
     def test_children_are_roots_of_their_own(self):
         def child():
