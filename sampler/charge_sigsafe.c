@@ -78,16 +78,16 @@ static void charge_late(struct flame_session *session, uint64_t elapsed, uint64_
 }
 
 /*
- * Found running, the thread is where its CPU time goes. So it is, most likely,
- * when it waits for a CPU although it has used much of late: somebody, often the
- * ticker itself, has just taken its place.
+ * Found running, the thread is where its CPU time goes. So it is when it waits for a
+ * CPU and has the GIL, or ran for most of the time since the last sample: somebody,
+ * often the ticker itself, has just taken its place. Otherwise it has as likely just
+ * been woken, in the call where it slept.
  */
 static bool has_been_running(const struct flame_session *session,
-                             const struct flame_moment *moment)
+                             enum flame_state state, uint64_t elapsed, uint64_t cpu)
 {
-    return moment->state == FLAME_RUNNING ||
-           (moment->state == FLAME_RUNNABLE &&
-            session->cpu_carried_ns > session->interval_ns);
+    return state == FLAME_RUNNING ||
+           (state == FLAME_RUNNABLE && (session->has_gil || 2 * cpu > elapsed));
 }
 
 static void charge_last_node(struct flame_session *session,
@@ -105,7 +105,8 @@ static void charge_last_node(struct flame_session *session,
     }
     flame_store_charge_sigsafe(
         session->store, session->last_node, moment->state, elapsed,
-        has_been_running(session, moment) ? take_carried(session) : 0);
+        has_been_running(session, moment->state, elapsed, cpu) ? take_carried(session)
+                                                               : 0);
 }
 
 /* The node of the path just walked, made if need be. */

@@ -257,14 +257,10 @@ static inline bool flame_cpython_has_gil(const PyThreadState *thread, const void
 #endif
 }
 
-/*
- * True while the garbage collector runs on a thread state's thread: its interpreter
- * collects, and it is the one that has the GIL.
- */
-static inline bool flame_cpython_collecting(const PyThreadState *thread,
-                                            const void *gil)
+/* True while the garbage collector runs, on the thread that has the GIL. */
+static inline bool flame_cpython_collecting(const PyThreadState *thread)
 {
-    return flame_cpython_has_gil(thread, gil) && thread->interp->gc.collecting != 0;
+    return thread->interp->gc.collecting != 0;
 }
 
 static inline const void *flame_cpython_interpreter(const PyThreadState *thread)

@@ -38,6 +38,7 @@ static void read_parked(struct flame_session *session, PyObject *greenlet)
     Py_XDECREF(frame);
     session->depth = depth;
     session->site = FLAME_NONE;
+    session->has_gil = true;
     session->collecting = false;
 }
 

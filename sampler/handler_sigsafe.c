@@ -2,7 +2,6 @@
 #include "sampler/session.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -37,7 +36,6 @@ int flame_handler_signal(void)
 static void take_own_sample(struct flame_session *session)
 {
     uint64_t begun = flame_now_sigsafe();
-    session->cpu = sched_getcpu();
     enum flame_walk walk = flame_walk_sigsafe(session, &session->guard);
 
     if (walk == FLAME_WALK_TORN) {

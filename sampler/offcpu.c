@@ -61,6 +61,29 @@ static bool stat_says_running(const char *line)
     return end != NULL && strncmp(end, ") R", 3) == 0;
 }
 
+/* Of proc_pid_stat(5), whose second field is in parentheses and may hold anything. */
+#define STAT_CPU_FIELD 39
+
+int flame_offcpu_cpu(const struct flame_session *session)
+{
+    char line[1024];
+    int file = open_file(session, "stat");
+    ssize_t length = file < 0 ? -1 : read(file, line, sizeof line - 1);
+
+    if (file >= 0) {
+        close(file);
+    }
+    if (length <= 0) {
+        return -1;
+    }
+    line[length] = '\0';
+    const char *field = strrchr(line, ')');
+    for (int number = 2; number < STAT_CPU_FIELD && field != NULL; number++) {
+        field = strchr(field + 1, ' ');
+    }
+    return field == NULL ? -1 : (int)strtol(field, NULL, 10);
+}
+
 enum flame_state flame_offcpu_state(const struct flame_session *session)
 {
     char line[256];

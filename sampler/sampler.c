@@ -145,7 +145,6 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     session->greenlet = NULL;
     session->greenlet_keeper = NULL;
     session->paused_ns = 0;
-    session->cpu = -1;
     session->unblocked = 0;
     session->ticker_ns = 0;
     session->cpu_carried_ns = 0;

@@ -78,7 +78,6 @@ struct flame_session {
 
     /* Samples. */
     struct flame_guard guard; /* of the handler */
-    int cpu;                  /* where the thread was when it answered; -1: unknown */
     unsigned unblocked;       /* looks since it was last seen blocked */
     uint64_t last_ns;         /* when the last sample was charged */
     uint64_t cpu_mark_ns;     /* the thread's CPU clock then */
@@ -93,6 +92,7 @@ struct flame_session {
     uint32_t phase;      /* the node all paths begin at; 0: none */
     uint32_t next_phase; /* the one to follow when there are frames; 0: none */
     uint32_t site;       /* of the leaf, a code; FLAME_NONE: none */
+    bool has_gil;        /* the thread did when its frames were read */
     bool collecting;     /* the garbage collector runs above the leaf */
     uint32_t depth;
     uint32_t path[FLAME_DEPTH_MAX]; /* codes, leaf first, as a ring */
@@ -238,6 +238,8 @@ void flame_offcpu_open(struct flame_session *session);
 void flame_offcpu_close(struct flame_session *session);
 /* The ticker only. FLAME_RUNNING is never the answer. */
 enum flame_state flame_offcpu_state(const struct flame_session *session);
+/* The CPU the watched thread is on, or was on last; -1: that cannot be told. */
+int flame_offcpu_cpu(const struct flame_session *session);
 
 /* ---- handler_sigsafe.c ------------------------------------------------------ */
 

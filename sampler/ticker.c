@@ -36,7 +36,7 @@ static uintptr_t generation; /* of the thread that serves; an older one ends */
 static struct flame_guard own_guard;
 static cpu_set_t own_cpus; /* of the ticker, as it was made */
 static bool movable;       /* they are known */
-static bool settled;       /* on a watched thread's CPU, not on all of those */
+static int beside;         /* the one of a watched thread's it is on; -1: on any */
 
 struct flame_guard *flame_ticker_guard(void)
 {
@@ -137,25 +137,49 @@ static bool sample_from_outside(struct flame_session *session, uint64_t now)
 
 /*
  * A signal takes its time to another CPU, 30 us on some virtual machines, and cuts
- * short what the thread begins meanwhile. So the ticker moves to the CPU of a thread
- * that mostly waits: when both are awake it takes the thread's place for a moment,
- * and reads it as one that does not run. One that computes would pay for that with
- * more than a signal costs, and perhaps with the GIL: it is left alone on its CPU.
+ * short what the thread begins meanwhile. So the ticker goes to the CPU of a thread
+ * that mostly waits, and stays there: when both are awake it takes the thread's place
+ * for a moment, and reads it as one that does not run. One that computes would pay for
+ * that with more than a signal costs, and perhaps with the GIL: it is left alone.
  */
-static void choose_cpu(struct flame_session *session)
+static bool mostly_waits(const struct flame_session *session)
 {
+    return session->unblocked <= COMPUTES_AFTER;
+}
+
+/* False: it was there already, or cannot be. */
+static bool go_beside(const struct flame_session *session)
+{
+    int cpu = movable ? flame_offcpu_cpu(session) : -1;
     cpu_set_t its;
 
-    if (session->unblocked > COMPUTES_AFTER) {
-        if (settled) {
-            settled = sched_setaffinity(0, sizeof own_cpus, &own_cpus) != 0;
-        }
-    } else if (session->cpu >= 0 && movable) {
-        CPU_ZERO(&its);
-        CPU_SET((unsigned)session->cpu, &its);
-        settled |= sched_setaffinity(0, sizeof its, &its) == 0;
+    if (cpu < 0 || cpu == beside) {
+        return false;
     }
-    session->cpu = -1;
+    CPU_ZERO(&its);
+    CPU_SET((unsigned)cpu, &its);
+    if (sched_setaffinity(0, sizeof its, &its) != 0) {
+        return false;
+    }
+    beside = cpu;
+    return true;
+}
+
+static void go_anywhere(void)
+{
+    if (beside >= 0 && sched_setaffinity(0, sizeof own_cpus, &own_cpus) == 0) {
+        beside = -1;
+    }
+}
+
+static bool sample_without_help(struct flame_session *session, uint64_t now)
+{
+    if (!mostly_waits(session)) {
+        go_anywhere();
+    }
+    return sample_from_outside(session, now) ||
+           (mostly_waits(session) && go_beside(session) &&
+            sample_from_outside(session, flame_now_sigsafe()));
 }
 
 /*
@@ -170,8 +194,7 @@ static void sample(struct flame_session *session, uint64_t now)
         session->quality.missed++;
         return;
     }
-    choose_cpu(session);
-    if (!sample_from_outside(session, now)) {
+    if (!sample_without_help(session, now)) {
         session->quality.missed += answered == FLAME_NOT_YET;
         if (!flame_handler_ask(session)) {
             thread_is_gone(session);
@@ -271,7 +294,7 @@ static void *ticker_main(void *own_generation)
     prctl(PR_SET_NAME, "flameprof", 0UL, 0UL, 0UL);
     pthread_mutex_lock(&lock);
     movable = sched_getaffinity(0, sizeof own_cpus, &own_cpus) == 0;
-    settled = false;
+    beside = -1;
     if (generation == (uintptr_t)own_generation) {
         there = true;
         pthread_cond_broadcast(&changed);

@@ -141,9 +141,10 @@ static enum flame_walk read_chain(struct flame_session *session)
     uint32_t depth = 0;
 
     session->site = FLAME_NONE;
-    session->collecting = flame_cpython_collecting(
+    session->has_gil = flame_cpython_has_gil(
         thread_state,
         (const void *)atomic_load_explicit(&session->gil, memory_order_relaxed));
+    session->collecting = session->has_gil && flame_cpython_collecting(thread_state);
     for (uint32_t steps = 0; frame != session->entry; steps++) {
         if (frame == NULL && session->greenlet != NULL) {
             return FLAME_WALK_TORN; /* another greenlet's, a moment before we are told

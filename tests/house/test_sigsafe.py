@@ -31,7 +31,6 @@ ALLOWED = {
     "munmap",
     "pthread_self",
     "raise",
-    "sched_getcpu",
     "sigaction",
     "sigemptyset",
     "siglongjmp",

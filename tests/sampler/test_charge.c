@@ -98,7 +98,7 @@ static void cpu_time_waits_for_a_running_sample(void **state)
     assert_int_equal(session.quality.cpu_ns, 30 * (MS / 3));
 }
 
-/* Woken but not yet run: not where the time went, unless much has gathered. */
+/* Woken but not yet run: not where the time went. Displaced: it is. */
 static void waiting_for_a_cpu(void **state)
 {
     (void)state;
@@ -107,6 +107,9 @@ static void waiting_for_a_cpu(void **state)
     sample(codes[0], FLAME_RUNNABLE, MS, MS);
     assert_int_equal(node_of(codes[0]).cpu_ns, MS + MS / 2);
     assert_int_equal(node_of(codes[0]).wall_ns[FLAME_RUNNABLE], MS);
+    session.has_gil = true;
+    sample(codes[1], FLAME_RUNNABLE, MS, MS / 10);
+    assert_int_equal(node_of(codes[1]).cpu_ns, MS / 10);
 }
 
 /* The machine was too busy for the ticker: the thread has not run all that time. */
