@@ -302,7 +302,9 @@ def eintr(options):
 
 
 def blocked_second(sock):
-    """(voluntary context switches, ms of CPU) of this thread."""
+    """(voluntary context switches, ms of CPU) of this thread; what the profile's begin
+    needs is over by then."""
+    time.sleep(0.05)
     sock.send(b"x")
     before = resource.getrusage(resource.RUSAGE_THREAD)
     sock.recv(1)
@@ -337,7 +339,7 @@ def slow(options):
 
 TABLES = {"work": work, "eintr": eintr, "wakeups": wakeups, "slow": slow}
 # Rounds and seconds that make each table steady on an idle machine.
-DEFAULTS = {"work": (25, 0.5), "eintr": (5, 5), "wakeups": (7, 1), "slow": (1, 1)}
+DEFAULTS = {"work": (40, 1), "eintr": (5, 5), "wakeups": (7, 1), "slow": (1, 1)}
 
 
 def main():
@@ -345,8 +347,8 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", choices=TABLES, help="one of the tables")
-    parser.add_argument("--rounds", type=int, help="of each row (work 25, eintr 5, wakeups 7)")
-    parser.add_argument("--seconds", type=float, help="of each measurement (work 0.5, eintr 5)")
+    parser.add_argument("--rounds", type=int, help="of each row (work 40, eintr 5, wakeups 7)")
+    parser.add_argument("--seconds", type=float, help="of each measurement (work 1, eintr 5)")
     parser.add_argument("--requests", type=int, default=1000, help="of slow clients (1000)")
     parser.add_argument("--at-once", type=int, default=32, help="slow clients (32)")
     given = parser.parse_args()

@@ -2,6 +2,7 @@
 
 import _thread
 import concurrent.futures
+import ctypes
 import gc
 import os
 import subprocess
@@ -336,9 +337,11 @@ class Greenlets(unittest.TestCase):
 
         thread = threading.Thread(target=run)
         thread.start()
+        task = f"/proc/self/task/{thread.native_id}"
         thread.join()
-        for _ in range(10):  # The interpreter tidies up after threads when it gets to it.
-            busy(0.01)
+        while os.path.exists(task):
+            time.sleep(0.001)
+        ctypes.pythonapi.Py_MakePendingCalls()  # What the end of the thread has left to do.
         session, main = kept
         kept.clear()
         self.assertIsNotNone(main())
