@@ -154,9 +154,8 @@ static bool has_option(const char *name)
 static const char *refusal_of_options(void)
 {
     if (has_option("start_response-nodelay")) {
-        return "No profile with --start_response-nodelay: the application's headers "
-               "are "
-               "sent before they can be exchanged for the picture's.";
+        return "No profile with --start_response-nodelay: the headers of the "
+               "application are sent before they can be exchanged for the picture's.";
     }
     /* Seen there: CPython ends the process ("non-NULL old thread state") when a
      * profiled request comes back to its stack. */

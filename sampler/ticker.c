@@ -6,8 +6,8 @@
  * the same before and after, proves that it did not run meanwhile. One that runs
  * without the GIL is in C code or in the kernel, and its Python stack stands still:
  * it is read from here, too. Only one that runs Python is interrupted, to sample
- * itself. So a thread that waits is never woken, and no call of the application is
- * cut short by EINTR.
+ * itself. So a thread that waits is never woken, and hardly a call of the application
+ * is cut short by EINTR.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -132,6 +132,14 @@ static uint32_t leaf_site(struct flame_session *session, const PyCodeObject *cod
                                     found ? &position : NULL);
 }
 
+static bool has_gil(const struct flame_session *session,
+                    const PyThreadState *thread_state)
+{
+    return flame_cpython_has_gil(
+        thread_state,
+        (const void *)atomic_load_explicit(&session->gil, memory_order_relaxed));
+}
+
 /* The chain from the leaf up; to be run under a guard. */
 static enum flame_walk read_chain(struct flame_session *session)
 {
@@ -141,14 +149,12 @@ static enum flame_walk read_chain(struct flame_session *session)
     uint32_t depth = 0;
 
     session->site = FLAME_NONE;
-    session->has_gil = flame_cpython_has_gil(
-        thread_state,
-        (const void *)atomic_load_explicit(&session->gil, memory_order_relaxed));
+    session->has_gil = has_gil(session, thread_state);
     session->collecting = session->has_gil && flame_cpython_collecting(thread_state);
     for (uint32_t steps = 0; frame != session->entry; steps++) {
+        /* Another greenlet's, a moment before we are told of the switch. */
         if (frame == NULL && session->greenlet != NULL) {
-            return FLAME_WALK_TORN; /* another greenlet's, a moment before we are told
-                                     */
+            return FLAME_WALK_TORN;
         }
         if (frame == NULL) {
             session->depth = depth; /* the entry was not met */
@@ -198,21 +204,13 @@ static bool find_stand(const struct flame_session *session, struct stand *stand)
 {
     const PyThreadState *thread_state =
         atomic_load_explicit(&session->thread_state, memory_order_relaxed);
-    const void *gil =
-        (const void *)atomic_load_explicit(&session->gil, memory_order_relaxed);
 
-    if (flame_cpython_has_gil(thread_state, gil)) {
-        return false;
-    }
     stand->frame = flame_cpython_top(thread_state);
-    if (stand->frame == NULL) {
-        stand->progress = 0;
-        return true;
-    }
-    if (!plausible(stand->frame)) {
+    if (has_gil(session, thread_state) ||
+        (stand->frame != NULL && !plausible(stand->frame))) {
         return false;
     }
-    stand->progress = flame_cpython_progress(stand->frame);
+    stand->progress = stand->frame == NULL ? 0 : flame_cpython_progress(stand->frame);
     return true;
 }
 
