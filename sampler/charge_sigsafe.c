@@ -57,10 +57,14 @@ static uint64_t take_elapsed(struct flame_session *session, uint64_t now_ns)
     uint64_t elapsed = now_ns > session->last_ns ? now_ns - session->last_ns : 0;
 
     session->last_ns += elapsed;
+    return elapsed;
+}
+
+static void note_spacing(struct flame_session *session, uint64_t elapsed)
+{
     session->spacing_count++;
     session->spacing_sum_ns += elapsed;
     session->spacing_squares += (unsigned __int128)elapsed * elapsed;
-    return elapsed;
 }
 
 /*
@@ -96,8 +100,12 @@ static void charge_last_node(struct flame_session *session,
     uint64_t elapsed = take_elapsed(session, moment->now_ns);
     uint64_t cpu = flame_charge_note_cpu_sigsafe(session, moment->cpu_ns);
 
+    if (!atomic_load_explicit(&session->parked, memory_order_relaxed)) {
+        note_spacing(session, elapsed);
+        session->unblocked =
+            moment->state == FLAME_BLOCKED ? 0 : session->unblocked + 1;
+    }
     session->quality.samples++;
-    session->unblocked = moment->state == FLAME_BLOCKED ? 0 : session->unblocked + 1;
     flame_store_count_sample_sigsafe(session->store, session->last_node);
     if (moment->state == FLAME_RUNNING && elapsed > 2 * session->interval_ns) {
         charge_late(session, elapsed, cpu);
@@ -142,12 +150,17 @@ static uint32_t find_node(struct flame_session *session, enum flame_walk walk)
     return node;
 }
 
-void flame_charge_walked_sigsafe(struct flame_session *session, enum flame_walk walk,
-                                 const struct flame_moment *moment)
+static void go_to_node(struct flame_session *session, enum flame_walk walk)
 {
     session->quality.cut += walk == FLAME_WALK_CUT;
     session->last_node = find_node(session, walk);
     session->quality.overflow += flame_store_overflowed_sigsafe(session->store);
+}
+
+void flame_charge_walked_sigsafe(struct flame_session *session, enum flame_walk walk,
+                                 const struct flame_moment *moment)
+{
+    go_to_node(session, walk);
     charge_last_node(session, moment);
 }
 
@@ -166,7 +179,7 @@ void flame_charge_again_sigsafe(struct flame_session *session,
 void flame_charge_rest_sigsafe(struct flame_session *session, uint64_t now_ns,
                                uint64_t cpu_ns)
 {
-    uint64_t elapsed = now_ns > session->last_ns ? now_ns - session->last_ns : 0;
+    uint64_t elapsed = take_elapsed(session, now_ns);
 
     flame_charge_note_cpu_sigsafe(session, cpu_ns);
     uint64_t carried = session->cpu_carried_ns;
@@ -176,9 +189,40 @@ void flame_charge_rest_sigsafe(struct flame_session *session, uint64_t now_ns,
     flame_store_charge_sigsafe(session->store, session->last_node, FLAME_BLOCKED,
                                elapsed - ran, 0);
     flame_store_charge_sigsafe(session->store, session->last_running_node,
-                               FLAME_RUNNING, 0, carried);
-    session->last_ns += elapsed;
+                               FLAME_RUNNING, session->set_aside_ns, carried);
+    session->set_aside_ns = 0;
     session->cpu_carried_ns = 0;
+}
+
+/*
+ * The moment of a switch is not a random one: given the time since the last sample, as
+ * a sample is, the call that switches would have what others did before it.
+ */
+void flame_charge_park_sigsafe(struct flame_session *session, enum flame_walk walk,
+                               const struct flame_moment *moment, bool due)
+{
+    if (walk == FLAME_WALK_TORN) {
+        flame_charge_nothing_sigsafe(session);
+    } else {
+        go_to_node(session, walk);
+        if (due) {
+            charge_last_node(session, moment);
+        }
+    }
+    session->set_aside_ns = take_elapsed(session, moment->now_ns);
+    flame_charge_note_cpu_sigsafe(session, moment->cpu_ns);
+}
+
+void flame_charge_unpark_sigsafe(struct flame_session *session,
+                                 const struct flame_moment *moment)
+{
+    uint64_t away = take_elapsed(session, moment->now_ns);
+
+    flame_store_charge_sigsafe(session->store, session->last_node, FLAME_BLOCKED, away,
+                               0);
+    session->last_ns -= session->set_aside_ns;
+    session->set_aside_ns = 0;
+    session->cpu_mark_ns = moment->cpu_ns; /* meanwhile the thread worked for others */
 }
 
 static uint32_t phase_node(struct flame_store *store, const char *name)

@@ -147,6 +147,8 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     session->paused_ns = 0;
     session->unblocked = 0;
     session->ticker_ns = 0;
+    session->due_again_ns = 0;
+    session->set_aside_ns = 0;
     session->cpu_carried_ns = 0;
     session->last_node = 0;
     session->last_running_node = 0;

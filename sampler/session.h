@@ -75,11 +75,13 @@ struct flame_session {
     uint64_t ticker_ns; /* spent in the ticker; its alone */
     uint64_t paused_at_ns;
     uint64_t paused_ns;
+    uint64_t due_again_ns; /* while paused or parked: until the next tick; 0: any */
 
     /* Samples. */
     struct flame_guard guard; /* of the handler */
     unsigned unblocked;       /* looks since it was last seen blocked */
     uint64_t last_ns;         /* when the last sample was charged */
+    uint64_t set_aside_ns;    /* while parked: time before that, the next sample's */
     uint64_t cpu_mark_ns;     /* the thread's CPU clock then */
     uint64_t cpu_carried_ns;  /* CPU time not charged to any place yet */
     uint32_t last_node;
@@ -213,6 +215,16 @@ uint64_t flame_charge_note_cpu_sigsafe(struct flame_session *session, uint64_t c
  */
 void flame_charge_rest_sigsafe(struct flame_session *session, uint64_t now_ns,
                                uint64_t cpu_ns);
+/*
+ * The thread leaves the path just walked, which has all time from now on until
+ * _unpark_: exactly, that is no sample's business. What had passed since the last
+ * sample is set aside for the next one that finds the path's owner running; if one is
+ * due at this moment, this is it.
+ */
+void flame_charge_park_sigsafe(struct flame_session *session, enum flame_walk walk,
+                               const struct flame_moment *moment, bool due);
+void flame_charge_unpark_sigsafe(struct flame_session *session,
+                                 const struct flame_moment *moment);
 /* From here on everything is below that phase's node. */
 void flame_charge_phase_sigsafe(struct flame_session *session, const char *name,
                                 const char *then);
@@ -240,6 +252,19 @@ void flame_offcpu_close(struct flame_session *session);
 enum flame_state flame_offcpu_state(const struct flame_session *session);
 /* The CPU the watched thread is on, or was on last; -1: that cannot be told. */
 int flame_offcpu_cpu(const struct flame_session *session);
+
+/* ---- placement.c --------------------------------------------------------------- */
+
+/* The ticker's CPU; what cannot be had (affinity refused, no /proc) is the kernel's
+ * choice. On the ticker's thread, under its lock. begin: when the thread starts.
+ * before: each look at a session. */
+void flame_placement_begin(void);
+void flame_placement_before(const struct flame_session *session);
+/* The session could not be read from where the ticker is. True: it is on the thread's
+ * CPU now, where it was not before; another look is worth while. */
+bool flame_placement_go_beside(const struct flame_session *session);
+/* The session was found ready, but without a CPU: the ticker may have taken it. */
+void flame_placement_displaced(const struct flame_session *session);
 
 /* ---- handler_sigsafe.c ------------------------------------------------------ */
 

@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,8 +21,8 @@
 #include "sampler/sampler.h"
 #include "sampler/session.h"
 
-/* Looks in a row that did not find a thread blocked: it computes. */
-#define COMPUTES_AFTER 2u
+/* A tick that late, in parts of the interval, is not what was due. */
+#define LATE_PART 8u
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -34,9 +33,6 @@ static bool running;         /* a thread has been made */
 static bool there;           /* and has got the CPU for the first time */
 static uintptr_t generation; /* of the thread that serves; an older one ends */
 static struct flame_guard own_guard;
-static cpu_set_t own_cpus; /* of the ticker, as it was made */
-static bool movable;       /* they are known */
-static int beside;         /* the one of a watched thread's it is on; -1: on any */
 
 struct flame_guard *flame_ticker_guard(void)
 {
@@ -131,54 +127,18 @@ static bool sample_from_outside(struct flame_session *session, uint64_t now)
         flame_charge_nothing_sigsafe(session);
         return true;
     }
+    if (moment.state == FLAME_RUNNABLE) {
+        flame_placement_displaced(session);
+    }
     flame_charge_walked_sigsafe(session, walk, &moment);
     return true;
 }
 
-/*
- * A signal takes its time to another CPU, 30 us on some virtual machines, and cuts
- * short what the thread begins meanwhile. So the ticker goes to the CPU of a thread
- * that mostly waits, and stays there: when both are awake it takes the thread's place
- * for a moment, and reads it as one that does not run. One that computes would pay for
- * that with more than a signal costs, and perhaps with the GIL: it is left alone.
- */
-static bool mostly_waits(const struct flame_session *session)
-{
-    return session->unblocked <= COMPUTES_AFTER;
-}
-
-/* False: it was there already, or cannot be. */
-static bool go_beside(const struct flame_session *session)
-{
-    int cpu = movable ? flame_offcpu_cpu(session) : -1;
-    cpu_set_t its;
-
-    if (cpu < 0 || cpu == beside) {
-        return false;
-    }
-    CPU_ZERO(&its);
-    CPU_SET((unsigned)cpu, &its);
-    if (sched_setaffinity(0, sizeof its, &its) != 0) {
-        return false;
-    }
-    beside = cpu;
-    return true;
-}
-
-static void go_anywhere(void)
-{
-    if (beside >= 0 && sched_setaffinity(0, sizeof own_cpus, &own_cpus) == 0) {
-        beside = -1;
-    }
-}
-
 static bool sample_without_help(struct flame_session *session, uint64_t now)
 {
-    if (!mostly_waits(session)) {
-        go_anywhere();
-    }
+    flame_placement_before(session);
     return sample_from_outside(session, now) ||
-           (mostly_waits(session) && go_beside(session) &&
+           (flame_placement_go_beside(session) &&
             sample_from_outside(session, flame_now_sigsafe()));
 }
 
@@ -293,8 +253,7 @@ static void *ticker_main(void *own_generation)
     ask_for_punctuality();
     prctl(PR_SET_NAME, "flameprof", 0UL, 0UL, 0UL);
     pthread_mutex_lock(&lock);
-    movable = sched_getaffinity(0, sizeof own_cpus, &own_cpus) == 0;
-    beside = -1;
+    flame_placement_begin();
     if (generation == (uintptr_t)own_generation) {
         there = true;
         pthread_cond_broadcast(&changed);
@@ -423,6 +382,9 @@ void flame_ticker_pause(struct flame_session *session)
     count_last(session);
     session->paused = true;
     session->paused_at_ns = flame_now_sigsafe();
+    session->due_again_ns = session->due_ns > session->paused_at_ns
+                                ? session->due_ns - session->paused_at_ns
+                                : 0;
     flame_charge_note_cpu_sigsafe(session, flame_cpu_now_sigsafe(session->cpu_clock));
     pthread_mutex_unlock(&lock);
 }
@@ -435,7 +397,8 @@ void flame_ticker_resume(struct flame_session *session)
     session->paused_ns += away;
     session->last_ns += away;
     session->cpu_mark_ns = flame_cpu_now_sigsafe(session->cpu_clock);
-    session->due_ns = now + jittered(session);
+    session->due_ns =
+        now + (session->due_again_ns > 0 ? session->due_again_ns : jittered(session));
     session->paused = false;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
@@ -454,6 +417,23 @@ void flame_ticker_park_begin(struct flame_session *session)
     pthread_mutex_unlock(&lock);
 }
 
+/* True: the sample that was on its way, or would be by now; the next is later. */
+static bool has_tick_due(struct flame_session *session, uint64_t now)
+{
+    bool asked = flame_handler_take_back(session) == FLAME_NOT_YET;
+
+    count_overdue(session, now);
+    if (session->due_ns >= now) {
+        return asked;
+    }
+    bool late = session->due_ns + session->interval_ns / LATE_PART < now;
+    session->quality.missed += late;
+    while (session->due_ns < now) {
+        session->due_ns += jittered(session);
+    }
+    return asked || !late;
+}
+
 void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk)
 {
     struct flame_moment moment = {.now_ns = flame_now_sigsafe(),
@@ -461,12 +441,21 @@ void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk)
                                   .state = FLAME_RUNNING};
 
     pthread_mutex_lock(&lock);
-    if (walk == FLAME_WALK_TORN) {
-        flame_charge_nothing_sigsafe(session);
-    } else {
-        flame_charge_walked_sigsafe(session, walk, &moment);
-    }
+    bool due = has_tick_due(session, moment.now_ns);
+    session->due_again_ns = session->due_ns - moment.now_ns;
+    flame_charge_park_sigsafe(session, walk, &moment, due);
     pthread_mutex_unlock(&lock);
+}
+
+/* As if its time had stood still. The ticker sleeps until what was due before. */
+static void go_on_ticking(struct flame_session *session, uint64_t due_ns)
+{
+    bool sooner = due_ns < session->due_ns;
+
+    session->due_ns = due_ns;
+    if (sooner) {
+        pthread_cond_broadcast(&changed);
+    }
 }
 
 void flame_ticker_unpark(struct flame_session *session)
@@ -475,9 +464,12 @@ void flame_ticker_unpark(struct flame_session *session)
     if (atomic_load(&session->parked)) {
         struct flame_moment moment = {.now_ns = flame_now_sigsafe(),
                                       .state = FLAME_BLOCKED};
-        flame_charge_again_sigsafe(session, &moment);
-        /* What the thread did meanwhile was for others. */
-        session->cpu_mark_ns = flame_cpu_now_sigsafe(session->cpu_clock);
+        if (session->due_ns <= moment.now_ns) {
+            flame_charge_again_sigsafe(session, &moment);
+        }
+        moment.cpu_ns = flame_cpu_now_sigsafe(session->cpu_clock);
+        flame_charge_unpark_sigsafe(session, &moment);
+        go_on_ticking(session, moment.now_ns + session->due_again_ns);
     }
     pthread_mutex_unlock(&lock);
     atomic_store(&session->parked, false);

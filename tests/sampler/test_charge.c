@@ -177,6 +177,70 @@ static void a_moment_that_has_passed_takes_nothing(void **state)
     assert_int_equal(node_of(codes[1]).wall_ns[FLAME_BLOCKED], MS);
 }
 
+static void park(uint32_t code, uint64_t wall, uint64_t cpu, bool due)
+{
+    const struct flame_moment moment = {.now_ns = session.last_ns + wall,
+                                        .cpu_ns = session.cpu_mark_ns + cpu,
+                                        .state = FLAME_RUNNING};
+
+    session.path[0] = code;
+    session.depth = 1;
+    atomic_store(&session.parked, true);
+    flame_charge_park_sigsafe(&session, FLAME_WALK_WHOLE, &moment, due);
+}
+
+static void unpark(uint64_t wall, uint64_t cpu_of_others)
+{
+    const struct flame_moment moment = {.now_ns = session.last_ns + wall,
+                                        .cpu_ns = session.cpu_mark_ns + cpu_of_others};
+
+    flame_charge_unpark_sigsafe(&session, &moment);
+    atomic_store(&session.parked, false);
+}
+
+/* a works, b switches: b has what it was away for, to the nanosecond, and what a did
+ * before it since the last sample waits for the next. */
+static void parked_time_is_exact(void **state)
+{
+    (void)state;
+    park(codes[1], MS / 2, MS / 2, false);
+    unpark(7 * MS, 5 * MS);
+    assert_int_equal(node_of(codes[1]).wall_ns[FLAME_BLOCKED], 7 * MS);
+    assert_int_equal(node_of(codes[1]).wall_ns[FLAME_RUNNING], 0);
+    assert_int_equal(session.quality.samples, 0);
+    const struct flame_moment next = {.now_ns = session.last_ns + MS,
+                                      .cpu_ns = session.cpu_mark_ns + MS / 2,
+                                      .state = FLAME_RUNNING};
+    session.path[0] = codes[0];
+    flame_charge_walked_sigsafe(&session, FLAME_WALK_WHOLE, &next);
+    assert_int_equal(node_of(codes[0]).wall_ns[FLAME_RUNNING], MS);
+    assert_int_equal(node_of(codes[0]).cpu_ns, MS);
+    assert_int_equal(session.last_ns, 8 * MS);
+}
+
+static void a_sample_that_is_due_when_parked(void **state)
+{
+    (void)state;
+    park(codes[1], MS, MS, true);
+    unpark(2 * MS, 0);
+    assert_int_equal(node_of(codes[1]).wall_ns[FLAME_RUNNING], MS);
+    assert_int_equal(node_of(codes[1]).wall_ns[FLAME_BLOCKED], 2 * MS);
+    assert_int_equal(session.quality.samples, 1);
+}
+
+/* It never comes back: nothing is lost. */
+static void the_end_while_parked(void **state)
+{
+    (void)state;
+    sample(codes[0], FLAME_RUNNING, MS, MS);
+    park(codes[1], MS / 2, MS / 2, false);
+    flame_charge_rest_sigsafe(&session, session.last_ns + MS, session.cpu_mark_ns);
+    assert_int_equal(node_of(codes[0]).wall_ns[FLAME_RUNNING], MS + MS / 2);
+    assert_int_equal(node_of(codes[0]).cpu_ns, MS + MS / 2);
+    struct flame_node parked = node_of(codes[1]);
+    assert_int_equal(flame_node_wall(&parked), MS);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -190,6 +254,9 @@ int main(void)
         TEST(phases_begin_and_end_exactly),
         TEST(a_clock_never_goes_back),
         TEST(a_moment_that_has_passed_takes_nothing),
+        TEST(parked_time_is_exact),
+        TEST(a_sample_that_is_due_when_parked),
+        TEST(the_end_while_parked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
