@@ -100,8 +100,9 @@ static void charge_last_node(struct flame_session *session,
     uint64_t elapsed = take_elapsed(session, moment->now_ns);
     uint64_t cpu = flame_charge_note_cpu_sigsafe(session, moment->cpu_ns);
 
-    if (!atomic_load_explicit(&session->parked, memory_order_relaxed)) {
+    if (!session->away) {
         note_spacing(session, elapsed);
+        session->sampled_node = session->last_node;
         session->unblocked =
             moment->state == FLAME_BLOCKED ? 0 : session->unblocked + 1;
     }
@@ -182,16 +183,26 @@ void flame_charge_rest_sigsafe(struct flame_session *session, uint64_t now_ns,
     uint64_t elapsed = take_elapsed(session, now_ns);
 
     flame_charge_note_cpu_sigsafe(session, cpu_ns);
+    if (session->away) {
+        flame_store_charge_sigsafe(session->store, session->last_node, FLAME_BLOCKED,
+                                   elapsed, 0);
+        elapsed = session->set_aside_ns;
+        session->set_aside_ns = 0;
+    }
     uint64_t carried = session->cpu_carried_ns;
+    session->cpu_carried_ns = 0;
+    if (session->sampled_node == 0 && session->pot != NULL) {
+        session->pot->wall_ns += elapsed;
+        session->pot->cpu_ns += carried;
+        return;
+    }
     uint64_t ran = carried < elapsed ? carried : elapsed;
-    flame_store_charge_sigsafe(session->store, session->last_node, FLAME_RUNNING, ran,
-                               0);
-    flame_store_charge_sigsafe(session->store, session->last_node, FLAME_BLOCKED,
+    flame_store_charge_sigsafe(session->store, session->sampled_node, FLAME_RUNNING,
+                               ran, 0);
+    flame_store_charge_sigsafe(session->store, session->sampled_node, FLAME_BLOCKED,
                                elapsed - ran, 0);
     flame_store_charge_sigsafe(session->store, session->last_running_node,
-                               FLAME_RUNNING, session->set_aside_ns, carried);
-    session->set_aside_ns = 0;
-    session->cpu_carried_ns = 0;
+                               FLAME_RUNNING, 0, carried);
 }
 
 /*
@@ -210,6 +221,7 @@ void flame_charge_park_sigsafe(struct flame_session *session, enum flame_walk wa
         }
     }
     session->set_aside_ns = take_elapsed(session, moment->now_ns);
+    session->away = true;
     flame_charge_note_cpu_sigsafe(session, moment->cpu_ns);
 }
 
@@ -222,6 +234,7 @@ void flame_charge_unpark_sigsafe(struct flame_session *session,
                                0);
     session->last_ns -= session->set_aside_ns;
     session->set_aside_ns = 0;
+    session->away = false;
     session->cpu_mark_ns = moment->cpu_ns; /* meanwhile the thread worked for others */
 }
 
@@ -230,11 +243,31 @@ static uint32_t phase_node(struct flame_store *store, const char *name)
     return flame_store_child_sigsafe(store, 0, flame_store_mark_sigsafe(store, name));
 }
 
+/* NULL: it would be one too many. */
+static struct flame_pot *pot_of(struct flame_session *session, uint32_t phase,
+                                uint32_t then)
+{
+    for (unsigned i = 0; i < session->pot_count; i++) {
+        struct flame_pot *pot = &session->pots[i];
+        if (pot->phase == phase && pot->then == then) {
+            return pot;
+        }
+    }
+    if (session->pot_count == FLAME_PHASES_MAX) {
+        return NULL;
+    }
+    struct flame_pot *pot = &session->pots[session->pot_count++];
+    *pot = (struct flame_pot){.phase = phase, .then = then};
+    return pot;
+}
+
 void flame_charge_phase_sigsafe(struct flame_session *session, const char *name,
                                 const char *then)
 {
     session->phase = phase_node(session->store, name);
     session->next_phase = then == NULL ? 0 : phase_node(session->store, then);
+    session->pot = pot_of(session, session->phase, session->next_phase);
     session->last_node = session->phase;
     session->last_running_node = session->phase;
+    session->sampled_node = 0;
 }

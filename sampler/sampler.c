@@ -147,11 +147,14 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     session->paused_ns = 0;
     session->unblocked = 0;
     session->ticker_ns = 0;
-    session->due_again_ns = 0;
     session->set_aside_ns = 0;
     session->cpu_carried_ns = 0;
+    session->away = false;
     session->last_node = 0;
     session->last_running_node = 0;
+    session->sampled_node = 0;
+    session->pot_count = 0;
+    session->pot = NULL;
     session->phase = 0;
     session->next_phase = 0;
     session->spacing_count = 0;
@@ -311,6 +314,7 @@ void flame_session_complete(struct flame_session *session, uint64_t end,
         cpu_end = session->cpu_mark_ns; /* what the thread did since was for others */
     }
     flame_charge_rest_sigsafe(session, end, cpu_end);
+    flame_pots_empty(session);
     flame_store_settle_running(session->store);
     quality->sampling_ns += session->ticker_ns;
     quality->duration_ns = session->last_ns - session->started_ns - session->paused_ns;

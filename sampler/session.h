@@ -35,6 +35,19 @@
 /* Slots no child gets: two profiles with all of theirs shall not refuse a third. */
 #define FLAME_SESSIONS_KEPT 16u
 #define FLAME_LABEL_SIZE 96u
+#define FLAME_PHASES_MAX 8u
+
+/*
+ * What is known of a phase without a sample: stretches, of a request that is repeated,
+ * too short to be hit by one. At the end it is shared among the places of those that
+ * were hit.
+ */
+struct flame_pot {
+    uint32_t phase; /* nodes, as in flame_charge_phase_sigsafe() */
+    uint32_t then;  /* 0: none */
+    uint64_t wall_ns;
+    uint64_t cpu_ns;
+};
 
 /* A thread that was started and has not been seen running yet. */
 struct flame_expected {
@@ -75,17 +88,20 @@ struct flame_session {
     uint64_t ticker_ns; /* spent in the ticker; its alone */
     uint64_t paused_at_ns;
     uint64_t paused_ns;
-    uint64_t due_again_ns; /* while paused or parked: until the next tick; 0: any */
+    uint64_t due_again_ns; /* while paused or parked: until the next tick */
 
     /* Samples. */
     struct flame_guard guard; /* of the handler */
     unsigned unblocked;       /* looks since it was last seen blocked */
     uint64_t last_ns;         /* when the last sample was charged */
-    uint64_t set_aside_ns;    /* while parked: time before that, the next sample's */
+    bool away;                /* parked: all time is last_node's */
+    uint64_t set_aside_ns;    /* while away: time before that, the next sample's */
     uint64_t cpu_mark_ns;     /* the thread's CPU clock then */
     uint64_t cpu_carried_ns;  /* CPU time not charged to any place yet */
     uint32_t last_node;
     uint32_t last_running_node;
+    uint32_t sampled_node; /* of the last sample in this phase, not of a parked path;
+                              0: there was none */
     uint64_t spacing_count;
     uint64_t spacing_sum_ns;
     unsigned __int128 spacing_squares;
@@ -93,9 +109,12 @@ struct flame_session {
     struct flame_store *store;
     uint32_t phase;      /* the node all paths begin at; 0: none */
     uint32_t next_phase; /* the one to follow when there are frames; 0: none */
-    uint32_t site;       /* of the leaf, a code; FLAME_NONE: none */
-    bool has_gil;        /* the thread did when its frames were read */
-    bool collecting;     /* the garbage collector runs above the leaf */
+    struct flame_pot pots[FLAME_PHASES_MAX];
+    unsigned pot_count;
+    struct flame_pot *pot; /* of this phase; NULL: it has none */
+    uint32_t site;         /* of the leaf, a code; FLAME_NONE: none */
+    bool has_gil;          /* the thread did when its frames were read */
+    bool collecting;       /* the garbage collector runs above the leaf */
     uint32_t depth;
     uint32_t path[FLAME_DEPTH_MAX]; /* codes, leaf first, as a ring */
     char name[FLAME_NAME_MAX];
@@ -211,7 +230,8 @@ void flame_charge_again_sigsafe(struct flame_session *session,
 uint64_t flame_charge_note_cpu_sigsafe(struct flame_session *session, uint64_t cpu_ns);
 /*
  * What is left when a stretch ends: wall time to the last place, as running as far
- * as the CPU clock says so; CPU time to the place last seen running. Not a sample.
+ * as the CPU clock says so; CPU time to the place last seen running; both to the
+ * phase's pot if it has not been sampled. Not a sample.
  */
 void flame_charge_rest_sigsafe(struct flame_session *session, uint64_t now_ns,
                                uint64_t cpu_ns);
@@ -237,6 +257,12 @@ void flame_charge_phase_sigsafe(struct flame_session *session, const char *name,
  * files; ordinary context, GIL not needed, nothing sampled any more.
  */
 void flame_sites_name(struct flame_store *store);
+
+/* ---- pots.c ---------------------------------------------------------------------- */
+
+/* Shares out what is in the session's pots. Ordinary context, nothing sampled any more.
+ */
+void flame_pots_empty(struct flame_session *session);
 
 /* ---- offcpu.c ------------------------------------------------------------------ */
 

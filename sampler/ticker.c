@@ -32,6 +32,7 @@ static pthread_t thread;
 static bool running;         /* a thread has been made */
 static bool there;           /* and has got the CPU for the first time */
 static uintptr_t generation; /* of the thread that serves; an older one ends */
+static uint64_t sleeps_until_ns;
 static struct flame_guard own_guard;
 
 struct flame_guard *flame_ticker_guard(void)
@@ -260,6 +261,7 @@ static void *ticker_main(void *own_generation)
     }
     while (generation == (uintptr_t)own_generation) {
         uint64_t next = tick_all();
+        sleeps_until_ns = next;
         if (next == UINT64_MAX) {
             pthread_cond_wait(&changed, &lock);
         } else {
@@ -302,6 +304,7 @@ int flame_ticker_add(struct flame_session *session)
         result = start_thread();
     }
     if (result == 0) {
+        session->due_again_ns = jittered(session);
         served[served_count++] = session;
         while (!there) {
             pthread_cond_wait(&changed, &lock);
@@ -376,13 +379,23 @@ void flame_ticker_phase(struct flame_session *session, const char *name,
     pthread_mutex_unlock(&lock);
 }
 
+/* As if its time had stood still. */
+static void go_on_ticking(struct flame_session *session, uint64_t due_ns)
+{
+    session->due_ns = due_ns;
+    if (due_ns < sleeps_until_ns) {
+        pthread_cond_broadcast(&changed);
+    }
+}
+
 void flame_ticker_pause(struct flame_session *session)
 {
     pthread_mutex_lock(&lock);
     count_last(session);
     session->paused = true;
     session->paused_at_ns = flame_now_sigsafe();
-    session->due_again_ns = session->due_ns > session->paused_at_ns
+    bool asked = flame_handler_take_back(session) == FLAME_NOT_YET;
+    session->due_again_ns = !asked && session->due_ns > session->paused_at_ns
                                 ? session->due_ns - session->paused_at_ns
                                 : 0;
     flame_charge_note_cpu_sigsafe(session, flame_cpu_now_sigsafe(session->cpu_clock));
@@ -397,10 +410,8 @@ void flame_ticker_resume(struct flame_session *session)
     session->paused_ns += away;
     session->last_ns += away;
     session->cpu_mark_ns = flame_cpu_now_sigsafe(session->cpu_clock);
-    session->due_ns =
-        now + (session->due_again_ns > 0 ? session->due_again_ns : jittered(session));
     session->paused = false;
-    pthread_cond_broadcast(&changed);
+    go_on_ticking(session, now + session->due_again_ns);
     pthread_mutex_unlock(&lock);
 }
 
@@ -445,17 +456,6 @@ void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk)
     session->due_again_ns = session->due_ns - moment.now_ns;
     flame_charge_park_sigsafe(session, walk, &moment, due);
     pthread_mutex_unlock(&lock);
-}
-
-/* As if its time had stood still. The ticker sleeps until what was due before. */
-static void go_on_ticking(struct flame_session *session, uint64_t due_ns)
-{
-    bool sooner = due_ns < session->due_ns;
-
-    session->due_ns = due_ns;
-    if (sooner) {
-        pthread_cond_broadcast(&changed);
-    }
 }
 
 void flame_ticker_unpark(struct flame_session *session)

@@ -348,6 +348,36 @@ class Details(unittest.TestCase):
             self.assertGreaterEqual(found[root], seconds)
             self.assertLess(found[root], seconds + 0.05)
 
+    def test_repeated_phases_show_their_functions(self):
+        """Most of them pass between two samples: they are where the others were."""
+
+        def spin(seconds):
+            end = time.perf_counter() + seconds
+            while time.perf_counter() < end:
+                pass
+
+        def long():
+            spin(0.0002)
+
+        def short():
+            spin(0.0001)
+
+        def app(environ, start_response):
+            short()
+            long()
+            start_response("200 OK", [])
+            return []
+
+        asked = environ_for("flamegraph=1&flamegraph_format=folded&flamegraph_repeat=1000")
+        found = {}
+        for line in call(flameprof.Middleware(app), asked)[2].decode().splitlines():
+            stack, weight = line.rsplit(" ", 1)
+            for name in ["long", "short", "[application]"]:
+                if name in stack:
+                    found[name] = found.get(name, 0) + int(weight)
+        self.assertAlmostEqual(found["long"] / found["[application]"], 0.65, delta=0.15)
+        self.assertAlmostEqual(found["short"] / found["[application]"], 0.33, delta=0.15)
+
     def test_short_requests_can_be_repeated(self):
         environs = []
         responses = []

@@ -135,23 +135,62 @@ static void the_rest_is_charged_at_the_end(void **state)
     assert_int_equal(session.quality.samples, 2);
 }
 
+static void end_phase(uint64_t wall, uint64_t cpu)
+{
+    flame_charge_rest_sigsafe(&session, session.last_ns + wall,
+                              session.cpu_mark_ns + cpu);
+}
+
 /* A stretch without any sample has its time all the same. */
 static void phases_begin_and_end_exactly(void **state)
 {
     (void)state;
-    flame_charge_phase_sigsafe(&session, "[first]", "[second]");
-    flame_charge_rest_sigsafe(&session, session.last_ns + MS / 3, session.cpu_mark_ns);
+    flame_charge_phase_sigsafe(&session, "[first]", NULL);
+    end_phase(MS / 3, 0);
     uint32_t first = session.phase;
-    sample(codes[0], FLAME_RUNNING, MS, MS);
+    flame_charge_phase_sigsafe(&session, "[second]", "[third]");
     uint32_t second = session.phase;
-    assert_int_not_equal(first, second);
-    assert_int_equal(at(first).wall_ns[FLAME_BLOCKED], MS / 3);
-    assert_int_equal(at(session.last_node).parent, second);
-    flame_charge_rest_sigsafe(&session, session.last_ns + MS / 4,
-                              session.cpu_mark_ns + MS / 4);
+    sample(codes[0], FLAME_RUNNING, MS, MS);
+    uint32_t third = session.phase;
+    assert_int_not_equal(second, third);
+    assert_int_equal(at(session.last_node).parent, third);
+    end_phase(MS / 4, MS / 4);
     assert_int_equal(at(session.last_node).wall_ns[FLAME_RUNNING], MS + MS / 4);
     flame_charge_phase_sigsafe(&session, "[first]", NULL);
     assert_int_equal(session.phase, first);
+    end_phase(MS / 3, MS / 4);
+    flame_pots_empty(&session);
+    assert_int_equal(at(first).wall_ns[FLAME_BLOCKED], MS / 3 + MS / 3 - MS / 4);
+    assert_int_equal(at(first).wall_ns[FLAME_RUNNING], MS / 4);
+    assert_int_equal(at(first).cpu_ns, MS / 4);
+    assert_int_equal(at(second).wall_ns[FLAME_BLOCKED], 0);
+}
+
+/* One run of three is hit, for a third of a millisecond: a has all of the three, and b,
+ * hit in another phase, its own. */
+static void runs_without_a_sample(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 3; run++) {
+        flame_charge_phase_sigsafe(&session, "[first]", "[second]");
+        if (run == 1) {
+            sample(codes[0], FLAME_BLOCKED, MS / 4, MS / 8);
+        }
+        end_phase(run == 1 ? MS / 4 : MS / 2, 0);
+        flame_charge_phase_sigsafe(&session, "[close]", NULL);
+        if (run == 2) {
+            sample(codes[1], FLAME_RUNNING, MS / 4, MS / 4);
+        }
+        end_phase(MS / 4, MS / 4);
+    }
+    flame_pots_empty(&session);
+    struct flame_node a = node_of(codes[0]);
+    struct flame_node b = node_of(codes[1]);
+    assert_int_equal(flame_node_wall(&a), 3 * (MS / 2));
+    assert_int_equal(a.wall_ns[FLAME_BLOCKED], 9 * MS / 8);
+    assert_int_equal(a.samples, 1);
+    assert_int_equal(flame_node_wall(&b), MS);
+    assert_int_equal(b.cpu_ns, MS);
 }
 
 /* The clock of a thread that is gone reads 0. */
@@ -252,6 +291,7 @@ int main(void)
         TEST(late_samples),
         TEST(the_rest_is_charged_at_the_end),
         TEST(phases_begin_and_end_exactly),
+        TEST(runs_without_a_sample),
         TEST(a_clock_never_goes_back),
         TEST(a_moment_that_has_passed_takes_nothing),
         TEST(parked_time_is_exact),

@@ -8,7 +8,7 @@ $(BUILD)/tests/sampler/test_%: tests/sampler/test_%.c sampler/%_sigsafe.c
 	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -I. -o $@ $(filter %.c,$^) -lcmocka -lpthread
 
 # It charges into a store.
-$(BUILD)/tests/sampler/test_charge: sampler/store_sigsafe.c sampler/session.h
+$(BUILD)/tests/sampler/test_charge: sampler/store_sigsafe.c sampler/pots.c sampler/session.h
 
 # Beside $(BUILD)/python, where test_faults.py looks for it.
 FAULTS := $(BUILD)/tests/sampler/faults.so

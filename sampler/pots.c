@@ -1,0 +1,106 @@
+/*
+ * A request too short for a sample is repeated, and most of its phases pass without
+ * one. What they took is known exactly; where, the samples of the others say: each
+ * stands for as much of it as any other.
+ */
+#include <stdlib.h>
+
+#include "sampler/session.h"
+
+/* The nodes a pot is shared among, and by which weights. */
+struct share {
+    const struct flame_node *nodes;
+    uint32_t count;
+    const bool *within; /* by node */
+};
+
+static uint64_t samples_of(const struct flame_node *node)
+{
+    return node->samples;
+}
+
+static uint64_t cpu_of(const struct flame_node *node)
+{
+    return node->cpu_ns;
+}
+
+typedef uint64_t weight_of(const struct flame_node *node);
+typedef void give_to(struct flame_store *store, uint32_t node, uint64_t ns);
+
+static void charge_cpu(struct flame_store *store, uint32_t node, uint64_t ns)
+{
+    flame_store_charge_sigsafe(store, node, FLAME_RUNNING, 0, ns);
+}
+
+/* To the last nanosecond; false: nothing there has any weight. */
+static bool spread(struct flame_store *store, const struct share *share, uint64_t ns,
+                   weight_of *weight, give_to *give)
+{
+    uint64_t total = 0;
+    uint64_t passed = 0;
+    uint64_t given = 0;
+
+    for (uint32_t i = 1; i < share->count; i++) {
+        total += share->within[i] ? weight(&share->nodes[i]) : 0;
+    }
+    for (uint32_t i = 1; i < share->count && total > 0; i++) {
+        uint64_t own = share->within[i] ? weight(&share->nodes[i]) : 0;
+        if (own > 0) {
+            passed += own;
+            uint64_t due = (uint64_t)((unsigned __int128)ns * passed / total);
+            give(store, i, due - given);
+            given = due;
+        }
+    }
+    return total > 0;
+}
+
+/* Without a sample nothing is known of where it went but its phase. */
+static void give_to_phase(struct flame_store *store, const struct flame_pot *pot)
+{
+    uint64_t ran = pot->cpu_ns < pot->wall_ns ? pot->cpu_ns : pot->wall_ns;
+
+    flame_store_charge_sigsafe(store, pot->phase, FLAME_RUNNING, ran, pot->cpu_ns);
+    flame_store_charge_sigsafe(store, pot->phase, FLAME_BLOCKED, pot->wall_ns - ran, 0);
+}
+
+/* A node's parent has the smaller index. */
+static void find_nodes(struct share *share, bool *within, const struct flame_pot *pot)
+{
+    for (uint32_t i = 1; i < share->count; i++) {
+        uint32_t parent = share->nodes[i].parent;
+        within[i] = i == pot->phase || (pot->then != 0 && i == pot->then) ||
+                    (parent != 0 && within[parent]);
+    }
+    share->within = within;
+}
+
+static void empty(struct flame_store *store, const struct flame_pot *pot)
+{
+    struct flame_profile profile;
+
+    flame_store_read(store, &profile);
+    struct share share = {.nodes = profile.nodes, .count = profile.node_count};
+    bool *within = calloc(share.count, sizeof *within);
+    if (within != NULL) {
+        find_nodes(&share, within, pot);
+    }
+    if (within == NULL ||
+        !spread(store, &share, pot->wall_ns, samples_of, flame_store_charge_alike)) {
+        give_to_phase(store, pot);
+    } else if (!spread(store, &share, pot->cpu_ns, cpu_of, charge_cpu)) {
+        charge_cpu(store, pot->phase, pot->cpu_ns);
+    }
+    free(within);
+}
+
+void flame_pots_empty(struct flame_session *session)
+{
+    for (unsigned i = 0; i < session->pot_count; i++) {
+        if (session->pots[i].wall_ns > 0 || session->pots[i].cpu_ns > 0) {
+            empty(session->store, &session->pots[i]);
+        }
+    }
+    session->pot_count = 0;
+    session->pot = NULL;
+}
