@@ -25,11 +25,35 @@ static uint64_t cpu_of(const struct flame_node *node)
 }
 
 typedef uint64_t weight_of(const struct flame_node *node);
-typedef void give_to(struct flame_store *store, uint32_t node, uint64_t ns);
+typedef void give_to(struct flame_store *store, const struct share *share,
+                     uint32_t node, uint64_t ns);
 
-static void charge_cpu(struct flame_store *store, uint32_t node, uint64_t ns)
+static void give_cpu(struct flame_store *store, const struct share *share,
+                     uint32_t node, uint64_t ns)
 {
+    (void)share;
     flame_store_charge_sigsafe(store, node, FLAME_RUNNING, 0, ns);
+}
+
+static uint64_t part(uint64_t whole, uint64_t of, uint64_t all)
+{
+    return (uint64_t)((unsigned __int128)whole * of / all);
+}
+
+/* In the states that the node has been seen in. */
+static void give_wall(struct flame_store *store, const struct share *share,
+                      uint32_t node, uint64_t ns)
+{
+    const struct flame_node seen = share->nodes[node];
+    uint64_t before = flame_node_wall(&seen);
+    uint64_t rest = ns;
+
+    for (int state = FLAME_RUNNING + 1; state < FLAME_STATES && before > 0; state++) {
+        uint64_t its = part(ns, seen.wall_ns[state], before);
+        flame_store_charge_sigsafe(store, node, (enum flame_state)state, its, 0);
+        rest -= its;
+    }
+    flame_store_charge_sigsafe(store, node, FLAME_RUNNING, rest, 0);
 }
 
 /* To the last nanosecond; false: nothing there has any weight. */
@@ -47,8 +71,8 @@ static bool spread(struct flame_store *store, const struct share *share, uint64_
         uint64_t own = share->within[i] ? weight(&share->nodes[i]) : 0;
         if (own > 0) {
             passed += own;
-            uint64_t due = (uint64_t)((unsigned __int128)ns * passed / total);
-            give(store, i, due - given);
+            uint64_t due = part(ns, passed, total);
+            give(store, share, i, due - given);
             given = due;
         }
     }
@@ -85,11 +109,10 @@ static void empty(struct flame_store *store, const struct flame_pot *pot)
     if (within != NULL) {
         find_nodes(&share, within, pot);
     }
-    if (within == NULL ||
-        !spread(store, &share, pot->wall_ns, samples_of, flame_store_charge_alike)) {
+    if (within == NULL || !spread(store, &share, pot->wall_ns, samples_of, give_wall)) {
         give_to_phase(store, pot);
-    } else if (!spread(store, &share, pot->cpu_ns, cpu_of, charge_cpu)) {
-        charge_cpu(store, pot->phase, pot->cpu_ns);
+    } else if (!spread(store, &share, pot->cpu_ns, cpu_of, give_cpu)) {
+        give_cpu(store, &share, pot->phase, pot->cpu_ns);
     }
     free(within);
 }

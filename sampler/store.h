@@ -87,9 +87,6 @@ uint32_t flame_store_child_sigsafe(struct flame_store *store, uint32_t parent,
 void flame_store_charge_sigsafe(struct flame_store *store, uint32_t node,
                                 enum flame_state state, uint64_t wall_ns,
                                 uint64_t cpu_ns);
-/* Adds wall time in the states that the node has been seen in. Ordinary context. */
-void flame_store_charge_alike(struct flame_store *store, uint32_t node,
-                              uint64_t wall_ns);
 /* Adds all that `more` says of itself. Ordinary context. */
 void flame_store_add(struct flame_store *store, uint32_t node,
                      const struct flame_node *more);

@@ -359,21 +359,6 @@ void flame_store_charge_sigsafe(struct flame_store *store, uint32_t node,
     store->nodes[node].cpu_ns += cpu_ns;
 }
 
-void flame_store_charge_alike(struct flame_store *store, uint32_t node,
-                              uint64_t wall_ns)
-{
-    uint64_t *wall = store->nodes[node].wall_ns;
-    uint64_t before = flame_node_wall(&store->nodes[node]);
-    uint64_t rest = wall_ns;
-
-    for (int state = FLAME_STATES - 1; state > FLAME_RUNNING && before > 0; state--) {
-        uint64_t part = (uint64_t)((unsigned __int128)wall_ns * wall[state] / before);
-        wall[state] += part;
-        rest -= part;
-    }
-    wall[FLAME_RUNNING] += rest;
-}
-
 void flame_store_add(struct flame_store *store, uint32_t node,
                      const struct flame_node *more)
 {
