@@ -195,6 +195,12 @@ static bool serve(struct flame_session *child)
     return true;
 }
 
+/* Between _park_begin and _park_end, which looks itself whether a tick is due. */
+static bool is_leaving(const struct flame_session *session)
+{
+    return atomic_load(&session->parked) && !session->away;
+}
+
 /* Ticks whoever is due; returns when the next one is, or UINT64_MAX. */
 static uint64_t tick_all(void)
 {
@@ -202,7 +208,7 @@ static uint64_t tick_all(void)
 
     for (size_t i = 0; i < served_count; i++) {
         struct flame_session *session = served[i];
-        if (session->paused || !atomic_load(&session->active)) {
+        if (session->paused || !atomic_load(&session->active) || is_leaving(session)) {
             continue;
         }
         uint64_t now = flame_now_sigsafe();
@@ -455,6 +461,7 @@ void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk)
     bool due = has_tick_due(session, moment.now_ns);
     session->due_again_ns = session->due_ns - moment.now_ns;
     flame_charge_park_sigsafe(session, walk, &moment, due);
+    go_on_ticking(session, session->due_ns);
     pthread_mutex_unlock(&lock);
 }
 
@@ -470,9 +477,9 @@ void flame_ticker_unpark(struct flame_session *session)
         moment.cpu_ns = flame_cpu_now_sigsafe(session->cpu_clock);
         flame_charge_unpark_sigsafe(session, &moment);
         go_on_ticking(session, moment.now_ns + session->due_again_ns);
+        atomic_store(&session->parked, false);
     }
     pthread_mutex_unlock(&lock);
-    atomic_store(&session->parked, false);
 }
 
 bool flame_ticker_any(flame_visit *visit, void *data)
