@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,6 +25,15 @@ static int open_file(const struct flame_session *session, const char *name)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
+/* Applications close descriptors by number, all there are, and open others: 0 if it is
+ * none. Of /proc, whose inodes do not come back as long as one is open. */
+static ino_t inode_of(int file)
+{
+    struct stat found;
+
+    return file >= 0 && fstat(file, &found) == 0 ? found.st_ino : 0;
+}
+
 void flame_offcpu_open(struct flame_session *session)
 {
     session->offcpu_file = open_file(session, "syscall");
@@ -32,11 +42,13 @@ void flame_offcpu_open(struct flame_session *session)
         session->offcpu_file = open_file(session, "stat");
     }
     session->quality.runnable_known = session->offcpu_file >= 0;
+    session->offcpu_inode = inode_of(session->offcpu_file);
 }
 
 void flame_offcpu_close(struct flame_session *session)
 {
-    if (session->offcpu_file >= 0) {
+    if (session->offcpu_file >= 0 &&
+        inode_of(session->offcpu_file) == session->offcpu_inode) {
         close(session->offcpu_file);
     }
     session->offcpu_file = -1;

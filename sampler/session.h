@@ -76,6 +76,7 @@ struct flame_session {
     void *greenlet_keeper;              /* strong */
     sigset_t blocked_before;            /* signals to block again at the end */
     int offcpu_file;                    /* a file of /proc; -1: none */
+    ino_t offcpu_inode;                 /* its, to know it again */
     _Atomic(uintptr_t) gil;             /* where the GIL's own words begin */
     size_t gil_size;
 

@@ -34,11 +34,36 @@ def send(sock, data):
     return sock.send(data)
 
 
+def descriptor_of_proc():
+    """The one that says why a thread waits."""
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{number}")
+        except FileNotFoundError:
+            continue
+        if target.endswith("/syscall"):
+            return int(number)
+    raise AssertionError("no such descriptor is open")
+
+
 def all_of(session, clock):
     return sum(weights(session, clock).values()) / 1e6
 
 
 class Clocks(unittest.TestCase):
+    def test_a_descriptor_that_the_application_took_stays_its_own(self):
+        def work():
+            ours = descriptor_of_proc()
+            os.close(ours)
+            opened.append(os.open("/dev/null", os.O_RDONLY))
+            self.assertEqual(opened[0], ours)
+            nap(0.05)
+
+        opened = []
+        session = profiled(work)
+        os.close(opened[0])  # EBADF, had the profile closed it
+        self.assertGreater(seconds(session, "nap"), 0.04)
+
     def test_computing_and_waiting(self):
         def work():
             for _ in range(30):
