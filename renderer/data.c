@@ -79,6 +79,33 @@ static void write_measures(struct flame_writer *writer)
     flame_write_text(writer, "]");
 }
 
+/* [what a colour stands for, the first of those colours]: of those that occur. */
+static void write_origins(struct flame_writer *writer, const struct flame_tree *tree)
+{
+    bool used[FLAME_SVG_COLOURS] = {false};
+    const char *last = NULL;
+
+    for (uint32_t i = 0; i < tree->place_count; i++) {
+        used[flame_svg_place_colour(tree, i)] = true;
+    }
+    write_key(writer, "waiting");
+    flame_write_unsigned(writer, FLAME_SVG_WAITING);
+    write_key(writer, "origins");
+    flame_write_text(writer, "[");
+    for (uint32_t i = 1; i < FLAME_SVG_COLOURS; i++) {
+        const char *origin = flame_svg_origin(i);
+        if (used[i] && origin != last) {
+            flame_write_text(writer, last == NULL ? "[" : ",[");
+            write_string(writer, flame_slice_of(origin));
+            flame_write_text(writer, ",");
+            flame_write_unsigned(writer, i);
+            flame_write_text(writer, "]");
+            last = origin;
+        }
+    }
+    flame_write_text(writer, "]");
+}
+
 static void write_functions(struct flame_writer *writer, const struct flame_tree *tree)
 {
     write_key(writer, "functions");
@@ -136,6 +163,23 @@ static void write_times(struct flame_writer *writer, const struct flame_tree *tr
     flame_write_text(writer, "]");
 }
 
+/* [place, microseconds, ...], neighbours at one place together. */
+static void write_stretches(struct flame_writer *writer, const struct flame_tree *tree)
+{
+    if (tree->stretch_count == 0) {
+        return;
+    }
+    write_key(writer, "stretches");
+    for (uint32_t i = 0; i < tree->stretch_count && writer->error == 0; i++) {
+        const struct flame_stretch *stretch = &tree->stretches[i];
+        flame_write_text(writer, i == 0 ? "[\n" : i % 16 == 0 ? ",\n" : ",");
+        flame_write_unsigned(writer, stretch->node);
+        flame_write_text(writer, ",");
+        flame_write_unsigned(writer, stretch->microseconds);
+    }
+    flame_write_text(writer, "]");
+}
+
 void flame_write_data(struct flame_writer *writer, const struct flame_tree *tree,
                       const struct flame_picture_options *options)
 {
@@ -145,9 +189,13 @@ void flame_write_data(struct flame_writer *writer, const struct flame_tree *tree
     write_key(writer, "samples");
     flame_write_text(writer, tree->has_samples ? "true" : "false");
     write_sentences(writer, options);
+    write_key(writer, "clock");
+    write_string(writer, flame_slice_of(flame_clock_name(options->clock)));
     write_measures(writer);
+    write_origins(writer, tree);
     write_functions(writer, tree);
     write_tree(writer, tree);
     write_times(writer, tree);
+    write_stretches(writer, tree);
     flame_write_text(writer, "}</script>\n");
 }

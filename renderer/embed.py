@@ -1,4 +1,4 @@
-"""Turns flamegraph.css and flamegraph.js into constant bytes for svg.c.
+"""Turns page/ into constant bytes for svg.c: its style, and its script of many files.
 
 usage: embed.py OUTPUT.h
 
@@ -13,8 +13,14 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
+# In the order in which they use each other.
+SCRIPT = ["open", "text", "tree", "grouped", "layout", "time",
+          "state", "tip", "table", "menu", "app"]
+END = b"})();\n"
+
+
 def read(name):
-    with open(os.path.join(HERE, name), "rb") as source:
+    with open(os.path.join(HERE, "page", name), "rb") as source:
         data = source.read()
     text = data.decode("utf-8")
     for forbidden in ("]]>", "\r", "\0"):
@@ -43,8 +49,8 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     lines = ["/* Written by renderer/embed.py: edit the sources there. */"]
-    for name in ("css", "js"):
-        lines.extend(constant(name, read("flamegraph." + name)))
+    lines.extend(constant("css", read("page.css")))
+    lines.extend(constant("js", b"\n".join(read(name + ".js") for name in SCRIPT) + END))
     with open(sys.argv[1], "w", encoding="ascii") as output:
         output.write("\n".join(lines) + "\n")
 

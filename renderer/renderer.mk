@@ -3,13 +3,13 @@
 PYTHON ?= /usr/bin/python3
 BUILD ?= build
 RENDERER_OBJ := $(BUILD)/obj/renderer
-RENDERER_SOURCES := writer tree text view sentences data svg folded png format
+RENDERER_SOURCES := writer tree text view colours sentences data svg folded png format
 RENDERER_OBJS := $(RENDERER_SOURCES:%=$(RENDERER_OBJ)/%.o)
 RENDERER_FLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -I. -I$(RENDERER_OBJ) \
     -DFLAME_VERSION='"$(shell cat VERSION)"'
 RENDERER_HEADERS := $(wildcard renderer/*.h) sampler/profile.h
 
-$(RENDERER_OBJ)/assets.h: renderer/embed.py renderer/flamegraph.css renderer/flamegraph.js
+$(RENDERER_OBJ)/assets.h: renderer/embed.py $(wildcard renderer/page/*)
 	@mkdir -p $(@D)
 	$(PYTHON) renderer/embed.py $@
 

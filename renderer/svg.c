@@ -230,7 +230,7 @@ static void write_frame(struct picture *picture, const struct flame_box *box)
     const struct flame_function *function = &picture->tree->functions[place->function];
     struct flame_writer *writer = picture->writer;
     uint64_t y = row_of(picture, box);
-    uint32_t colour = flame_svg_colour(function);
+    uint32_t colour = flame_svg_place_colour(picture->tree, box->place);
 
     flame_write_text(writer, "<g>");
     write_tooltip(picture, place, function);

@@ -19,10 +19,15 @@
 #define FLAME_SVG_FONT "DejaVu Sans,Verdana,sans-serif"
 #define FLAME_SVG_LABEL_SIZE 11
 
-/* Index into the palette; 0, grey, is for synthetic functions. */
-#define FLAME_SVG_COLOURS 17
+/* Index into the palette; 0, grey, is for synthetic functions, the last for places at
+ * which little is done but wait. */
+#define FLAME_SVG_COLOURS 26
+#define FLAME_SVG_WAITING (FLAME_SVG_COLOURS - 1)
 uint32_t flame_svg_colour(const struct flame_function *function);
+uint32_t flame_svg_place_colour(const struct flame_tree *tree, uint32_t index);
 const char *flame_svg_colour_value(uint32_t colour);
+/* What a colour stands for: "application", "library", ... */
+const char *flame_svg_origin(uint32_t colour);
 
 /* Width in 1/100 px of text as it will be shown. */
 uint64_t flame_text_width(struct flame_slice text, uint32_t font_size);

@@ -32,7 +32,9 @@ struct builder {
     struct table by_function, by_child;
     uint64_t weight; /* of all, so that no sum can overflow */
     uint64_t samples;
-    char *text; /* large enough for all that will come */
+    uint32_t *place_of; /* by sprout, once it is finished; NULL: nobody asks */
+    bool asked;         /* somebody will */
+    char *text;         /* large enough for all that will come */
     size_t text_used;
 };
 
@@ -242,6 +244,7 @@ static void builder_free(struct builder *builder)
     free(builder->sprouts);
     free(builder->by_function.slots);
     free(builder->by_child.slots);
+    free(builder->place_of);
     free(builder->text);
 }
 
@@ -390,6 +393,9 @@ static void lay_out(const struct builder *builder, const struct links *links,
 
     for (;;) {
         const struct sprout *from = &builder->sprouts[sprout];
+        if (builder->place_of != NULL) {
+            builder->place_of[sprout] = count;
+        }
         places[count++] = (struct flame_place){.function = from->function,
                                                .depth = depth,
                                                .self = from->self,
@@ -458,17 +464,21 @@ static bool finish(struct builder *builder, struct flame_tree *tree)
         return false;
     }
     link_children(builder, &links);
+    if (builder->asked) {
+        builder->place_of = malloc(builder->sprout_count * sizeof *builder->place_of);
+    }
     tree->places = malloc(builder->sprout_count * sizeof *tree->places);
     if (tree->places != NULL) {
         lay_out(builder, &links, tree->places);
     }
     links_free(&links);
     tree->place_count = builder->sprout_count;
-    return tree->places != NULL && sum_up(tree);
+    return tree->places != NULL && (!builder->asked || builder->place_of != NULL) &&
+           sum_up(tree);
 }
 
-/* The builder's end, whether it is to be a tree (ok) or not. */
-static struct flame_tree *builder_end(struct builder *builder, bool ok, bool is_time)
+/* NULL: out of memory, or it was not ok. The builder has still to be freed. */
+static struct flame_tree *to_tree(struct builder *builder, bool ok, bool is_time)
 {
     struct flame_tree *tree = ok ? calloc(1, sizeof *tree) : NULL;
 
@@ -485,7 +495,6 @@ static struct flame_tree *builder_end(struct builder *builder, bool ok, bool is_
         builder->functions = NULL;
         builder->text = NULL;
     }
-    builder_free(builder);
     return tree;
 }
 
@@ -496,6 +505,7 @@ void flame_tree_free(struct flame_tree *tree)
     }
     free(tree->functions);
     free(tree->places);
+    free(tree->stretches);
     free(tree->text);
     free(tree);
 }
@@ -572,6 +582,28 @@ static bool add_codes(struct builder *builder, const struct flame_profile *profi
     return true;
 }
 
+/* sprouts: by node. place_of: by sprout. */
+static bool add_stretches(struct flame_tree *tree, const struct flame_profile *profile,
+                          const uint32_t *sprouts, const uint32_t *place_of)
+{
+    uint32_t count = profile->stretch_count;
+
+    if (count == 0) {
+        return true;
+    }
+    tree->stretches = malloc(count * sizeof *tree->stretches);
+    if (tree->stretches == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct flame_stretch *from = &profile->stretches[i];
+        tree->stretches[i] =
+            (struct flame_stretch){place_of[sprouts[from->node]], from->microseconds};
+    }
+    tree->stretch_count = count;
+    return true;
+}
+
 struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
                                            enum flame_clock clock)
 {
@@ -586,12 +618,18 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
     bool ok = builder_start(&builder, text, "[request]") && functions != NULL &&
               places != NULL && add_codes(&builder, profile, functions) &&
               add_nodes(&builder, profile, clock, functions, places);
-    free(functions);
-    free(places);
-    struct flame_tree *tree = builder_end(&builder, ok, true);
+    builder.asked = true;
+    struct flame_tree *tree = to_tree(&builder, ok, true);
+    if (tree != NULL && !add_stretches(tree, profile, places, builder.place_of)) {
+        flame_tree_free(tree);
+        tree = NULL;
+    }
     if (tree != NULL) {
         tree->has_times = true;
     }
+    builder_free(&builder);
+    free(functions);
+    free(places);
     return tree;
 }
 
@@ -805,5 +843,7 @@ struct flame_tree *flame_tree_from_folded(const char *text, size_t length,
         *ignored_lines += taken == 0;
         text = newline != NULL ? newline + 1 : end;
     }
-    return builder_end(&builder, ok, unit == FLAME_UNIT_MICROSECONDS);
+    struct flame_tree *tree = to_tree(&builder, ok, unit == FLAME_UNIT_MICROSECONDS);
+    builder_free(&builder);
+    return tree;
 }

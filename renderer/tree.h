@@ -37,12 +37,14 @@ struct flame_place {
 struct flame_tree {
     struct flame_function *functions;
     struct flame_place *places;
+    struct flame_stretch *stretches; /* in the order of time; node is a place */
     uint32_t function_count;
     uint32_t place_count;
-    bool is_time;     /* weights are nanoseconds */
-    bool has_samples; /* the sample counts are known */
-    bool has_times;   /* of each place */
-    char *text;       /* what the functions' slices lead into */
+    uint32_t stretch_count; /* 0: the order is not known */
+    bool is_time;           /* weights are nanoseconds */
+    bool has_samples;       /* the sample counts are known */
+    bool has_times;         /* of each place */
+    char *text;             /* what the functions' slices lead into */
 };
 
 /* A mark such as "[overflow]", not a function somebody wrote. */

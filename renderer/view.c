@@ -1,5 +1,5 @@
 /*
- * Which places are drawn, where, and in which colour.
+ * Which places are drawn, and where.
  */
 #include "renderer/svg.h"
 
@@ -84,31 +84,4 @@ bool flame_view_next(struct flame_view *view, struct flame_box *box)
         }
     }
     return false;
-}
-
-static const char *const PALETTE[FLAME_SVG_COLOURS] = {
-    "#dedad6", "#f9b49a", "#fbbd95", "#fcc78f", "#fdd08c", "#fbd98c",
-    "#f8e08f", "#f6b08f", "#f8c6a3", "#fcd3a0", "#fbe0a0", "#f3b7a3",
-    "#f7bf8b", "#f5ca7d", "#f3d67c", "#f9cbb0", "#fadcae",
-};
-
-uint32_t flame_svg_colour(const struct flame_function *function)
-{
-    uint32_t hash = 2166136261u;
-
-    if (flame_function_is_synthetic(function)) {
-        return 0;
-    }
-    for (size_t i = 0; i < function->name.length; i++) {
-        hash = (hash ^ (unsigned char)function->name.data[i]) * 16777619u;
-    }
-    hash ^= hash >> 15;
-    hash *= 0x2c1b3c6du;
-    hash ^= hash >> 12;
-    return 1 + hash % (FLAME_SVG_COLOURS - 1);
-}
-
-const char *flame_svg_colour_value(uint32_t colour)
-{
-    return PALETTE[colour];
 }

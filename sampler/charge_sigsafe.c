@@ -39,6 +39,14 @@ uint64_t flame_charge_note_cpu_sigsafe(struct flame_session *session, uint64_t c
     return used;
 }
 
+/* The time that comes next in the session's own: `wall_ns` of it, spent there. */
+static void charge(struct flame_session *session, uint32_t node, enum flame_state state,
+                   uint64_t wall_ns, uint64_t cpu_ns)
+{
+    flame_store_charge_sigsafe(session->store, node, state, wall_ns, cpu_ns);
+    flame_store_pass_sigsafe(session->store, node, wall_ns);
+}
+
 /* All CPU time not charged yet, for the last node to have. */
 static uint64_t take_carried(struct flame_session *session)
 {
@@ -75,10 +83,8 @@ static void charge_late(struct flame_session *session, uint64_t elapsed, uint64_
 {
     uint64_t ran = cpu < elapsed ? cpu : elapsed;
 
-    flame_store_charge_sigsafe(session->store, session->last_node, FLAME_RUNNING, ran,
-                               take_carried(session));
-    flame_store_charge_sigsafe(session->store, session->last_node, FLAME_RUNNABLE,
-                               elapsed - ran, 0);
+    charge(session, session->last_node, FLAME_RUNNING, ran, take_carried(session));
+    charge(session, session->last_node, FLAME_RUNNABLE, elapsed - ran, 0);
 }
 
 /*
@@ -112,10 +118,10 @@ static void charge_last_node(struct flame_session *session,
         charge_late(session, elapsed, cpu);
         return;
     }
-    flame_store_charge_sigsafe(
-        session->store, session->last_node, moment->state, elapsed,
-        has_been_running(session, moment->state, elapsed, cpu) ? take_carried(session)
-                                                               : 0);
+    charge(session, session->last_node, moment->state, elapsed,
+           has_been_running(session, moment->state, elapsed, cpu)
+               ? take_carried(session)
+               : 0);
 }
 
 /* The node of the path just walked, made if need be. */
@@ -184,25 +190,22 @@ void flame_charge_rest_sigsafe(struct flame_session *session, uint64_t now_ns,
 
     flame_charge_note_cpu_sigsafe(session, cpu_ns);
     if (session->away) {
-        flame_store_charge_sigsafe(session->store, session->last_node, FLAME_BLOCKED,
-                                   elapsed, 0);
+        charge(session, session->last_node, FLAME_BLOCKED, elapsed, 0);
         elapsed = session->set_aside_ns;
         session->set_aside_ns = 0;
     }
     uint64_t carried = session->cpu_carried_ns;
     session->cpu_carried_ns = 0;
     if (session->sampled_node == 0 && session->pot != NULL) {
+        flame_store_pass_sigsafe(session->store, session->phase, elapsed);
         session->pot->wall_ns += elapsed;
         session->pot->cpu_ns += carried;
         return;
     }
     uint64_t ran = carried < elapsed ? carried : elapsed;
-    flame_store_charge_sigsafe(session->store, session->sampled_node, FLAME_RUNNING,
-                               ran, 0);
-    flame_store_charge_sigsafe(session->store, session->sampled_node, FLAME_BLOCKED,
-                               elapsed - ran, 0);
-    flame_store_charge_sigsafe(session->store, session->last_running_node,
-                               FLAME_RUNNING, 0, carried);
+    charge(session, session->sampled_node, FLAME_RUNNING, ran, 0);
+    charge(session, session->sampled_node, FLAME_BLOCKED, elapsed - ran, 0);
+    charge(session, session->last_running_node, FLAME_RUNNING, 0, carried);
 }
 
 /*
@@ -230,8 +233,7 @@ void flame_charge_unpark_sigsafe(struct flame_session *session,
 {
     uint64_t away = take_elapsed(session, moment->now_ns);
 
-    flame_store_charge_sigsafe(session->store, session->last_node, FLAME_BLOCKED, away,
-                               0);
+    charge(session, session->last_node, FLAME_BLOCKED, away, 0);
     session->last_ns -= session->set_aside_ns;
     session->set_aside_ns = 0;
     session->away = false;

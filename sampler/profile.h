@@ -65,6 +65,15 @@ static inline uint64_t flame_node_wall(const struct flame_node *node)
     return sum;
 }
 
+/*
+ * A stretch of the watched thread's time, in the order of time: one sample, or several
+ * at the same place. When there are too many, neighbours become one.
+ */
+struct flame_stretch {
+    uint32_t node;
+    uint32_t microseconds;
+};
+
 /* How the profile came about and how far it can be trusted. */
 struct flame_quality {
     uint64_t interval_ns;          /* asked */
@@ -93,6 +102,8 @@ struct flame_profile {
     uint32_t node_count; /* at least 1: the root */
     const struct flame_code *codes;
     uint32_t code_count;
+    const struct flame_stretch *stretches;
+    uint32_t stretch_count;
     struct flame_quality quality;
 };
 

@@ -16,6 +16,7 @@
 #define FLAME_NODES_MAX 65536u
 #define FLAME_CODES_MAX 16384u
 #define FLAME_SITES_MAX 8192u
+#define FLAME_STRETCHES_MAX 65536u
 #define FLAME_NAMES_BYTES (4u << 20)
 #define FLAME_NONE UINT32_MAX
 
@@ -87,6 +88,9 @@ uint32_t flame_store_child_sigsafe(struct flame_store *store, uint32_t parent,
 void flame_store_charge_sigsafe(struct flame_store *store, uint32_t node,
                                 enum flame_state state, uint64_t wall_ns,
                                 uint64_t cpu_ns);
+/* The time goes on, and passes at that node. */
+void flame_store_pass_sigsafe(struct flame_store *store, uint32_t node,
+                              uint64_t wall_ns);
 /* Adds all that `more` says of itself. Ordinary context. */
 void flame_store_add(struct flame_store *store, uint32_t node,
                      const struct flame_node *more);
@@ -110,7 +114,7 @@ void flame_store_settle_running(struct flame_store *store);
 bool flame_store_merge(struct flame_store *into, const struct flame_store *from,
                        const char *label);
 
-/* Fills in nodes and codes; the rest is the caller's. */
+/* Fills in nodes, codes and stretches; the rest is the caller's. */
 void flame_store_read(const struct flame_store *store, struct flame_profile *profile);
 
 #endif

@@ -29,6 +29,8 @@ struct flame_store {
     uint32_t names_used;
     uint32_t asked_count;
     uint32_t generation;
+    uint32_t stretch_count;
+    uint32_t passed_ns; /* not yet in any stretch: less than a microsecond */
     bool overflowed;
     uint32_t overflow_code;          /* FLAME_NONE until needed */
     uint32_t node_slots[NODE_SLOTS]; /* node index, 0: empty (the root is not in) */
@@ -39,6 +41,7 @@ struct flame_store {
     struct flame_site sites[FLAME_CODES_MAX]; /* by code index */
     struct asked asked[SITE_SLOTS];
     struct cached cache[CACHE_SLOTS];
+    struct flame_stretch stretches[FLAME_STRETCHES_MAX];
     char names[FLAME_NAMES_BYTES];
 };
 
@@ -97,6 +100,8 @@ void flame_store_reset(struct flame_store *store)
     store->code_count = 0;
     store->names_used = 0;
     store->asked_count = 0;
+    store->stretch_count = 0;
+    store->passed_ns = 0;
     store->overflowed = false;
     store->overflow_code = FLAME_NONE;
     store->nodes[0] = (struct flame_node){0};
@@ -359,6 +364,49 @@ void flame_store_charge_sigsafe(struct flame_store *store, uint32_t node,
     store->nodes[node].cpu_ns += cpu_ns;
 }
 
+/* Two by two; the longer one says where. */
+static void halve_stretches(struct flame_store *store)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i + 1 < store->stretch_count; i += 2) {
+        struct flame_stretch both = store->stretches[i];
+        const struct flame_stretch *next = &store->stretches[i + 1];
+        if (next->microseconds > both.microseconds) {
+            both.node = next->node;
+        }
+        both.microseconds = both.microseconds > UINT32_MAX - next->microseconds
+                                ? UINT32_MAX
+                                : both.microseconds + next->microseconds;
+        store->stretches[kept++] = both;
+    }
+    store->stretch_count = kept;
+}
+
+void flame_store_pass_sigsafe(struct flame_store *store, uint32_t node,
+                              uint64_t wall_ns)
+{
+    uint64_t passed = store->passed_ns + wall_ns;
+    uint64_t us = passed / 1000;
+    uint32_t count = store->stretch_count;
+    struct flame_stretch *last = count == 0 ? NULL : &store->stretches[count - 1];
+
+    store->passed_ns = (uint32_t)(passed % 1000);
+    if (us == 0) {
+        return;
+    }
+    us = us < UINT32_MAX ? us : UINT32_MAX;
+    if (last != NULL && last->node == node && last->microseconds <= UINT32_MAX - us) {
+        last->microseconds += (uint32_t)us;
+        return;
+    }
+    if (store->stretch_count == FLAME_STRETCHES_MAX) {
+        halve_stretches(store);
+    }
+    store->stretches[store->stretch_count++] =
+        (struct flame_stretch){node, (uint32_t)us};
+}
+
 void flame_store_add(struct flame_store *store, uint32_t node,
                      const struct flame_node *more)
 {
@@ -404,4 +452,6 @@ void flame_store_read(const struct flame_store *store, struct flame_profile *pro
     profile->node_count = store->node_count;
     profile->codes = store->codes;
     profile->code_count = store->code_count;
+    profile->stretches = store->stretches;
+    profile->stretch_count = store->stretch_count;
 }

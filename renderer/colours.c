@@ -1,0 +1,109 @@
+/*
+ * Colours: a hue says where code comes from, its brightness is the function's own.
+ *
+ * The hues differ in lightness too, so that they can be told apart in grey and by the
+ * colour-blind. page.css has the same palette for dark windows.
+ */
+#include "renderer/svg.h"
+
+#include <string.h>
+
+#define SHADES 6u
+
+/* Grey for what is no function; then SHADES of each origin; then waiting. */
+static const char *const PALETTE[FLAME_SVG_COLOURS] = {
+    "#dedad6", "#f3ab85", "#f5b08a", "#f0a583", "#f6b487", "#efab7c", "#f4a98e",
+    "#a5d0f2", "#aed4f3", "#9dcbef", "#a9d3ea", "#b3d5f5", "#9fd0ee", "#e3e8a8",
+    "#e8eab0", "#dde5a0", "#e6e6a2", "#e0ebb2", "#dfe6ab", "#b89fd3", "#bda5d6",
+    "#b299cf", "#c0a6d0", "#b4a0d8", "#bba0cc", "#d9e0e4",
+};
+
+enum origin { APPLICATION, LIBRARY, STANDARD_LIBRARY, C_CODE };
+
+static bool contains(struct flame_slice text, const char *part)
+{
+    return memmem(text.data, text.length, part, strlen(part)) != NULL;
+}
+
+static bool begins(struct flame_slice text, const char *part)
+{
+    size_t length = strlen(part);
+
+    return text.length >= length && memcmp(text.data, part, length) == 0;
+}
+
+/*
+ * By what names and files look like, so that folded stacks have colours, too. A call
+ * into C is written as a call, `zlib.compress(…)`, which no Python function's name is;
+ * so are C++ functions.
+ */
+static enum origin origin_of(const struct flame_function *function)
+{
+    struct flame_slice name = function->name;
+    struct flame_slice file = function->file;
+
+    if (name.length > 1 && (name.data[name.length - 1] == ')' ||
+                            (name.length > 4 && name.data[name.length - 1] == ']'))) {
+        return C_CODE;
+    }
+    if (file.length == 0) {
+        return APPLICATION;
+    }
+    if (contains(file, "/site-packages/") || contains(file, "/dist-packages/")) {
+        return LIBRARY;
+    }
+    return begins(file, "<frozen ") || contains(file, "/lib/python3.")
+               ? STANDARD_LIBRARY
+               : APPLICATION;
+}
+
+static uint32_t hash_name(struct flame_slice name)
+{
+    uint32_t hash = 2166136261u;
+
+    for (size_t i = 0; i < name.length; i++) {
+        hash = (hash ^ (unsigned char)name.data[i]) * 16777619u;
+    }
+    hash ^= hash >> 15;
+    hash *= 0x2c1b3c6du;
+    return hash ^ hash >> 12;
+}
+
+uint32_t flame_svg_colour(const struct flame_function *function)
+{
+    if (flame_function_is_synthetic(function)) {
+        return 0;
+    }
+    return 1 + (uint32_t)origin_of(function) * SHADES +
+           hash_name(function->name) % SHADES;
+}
+
+uint32_t flame_svg_place_colour(const struct flame_tree *tree, uint32_t index)
+{
+    const struct flame_place *place = &tree->places[index];
+    uint64_t wall = 0;
+
+    for (int state = 0; state < FLAME_STATES; state++) {
+        wall += place->times.wall[state];
+    }
+    return tree->has_times && place->end == index + 1 &&
+                   place->times.wall[FLAME_RUNNING] < wall / 2
+               ? FLAME_SVG_WAITING
+               : flame_svg_colour(&tree->functions[place->function]);
+}
+
+const char *flame_svg_colour_value(uint32_t colour)
+{
+    return PALETTE[colour];
+}
+
+const char *flame_svg_origin(uint32_t colour)
+{
+    static const char *const names[] = {"application", "library", "standard library",
+                                        "C"};
+
+    if (colour == 0) {
+        return "no function";
+    }
+    return colour == FLAME_SVG_WAITING ? "waiting" : names[(colour - 1) / SHADES];
+}

@@ -1,0 +1,19 @@
+/*
+ * The interactive half of the picture. It reads the data block, adopts the frames that
+ * are drawn already, and from then on draws what is asked for.
+ *
+ * Text from the data is only ever set as textContent or an attribute's value, or
+ * compared; nothing is made of it. No recursion: stacks may be a million frames deep.
+ * The files of this folder stand one behind another in one function.
+ */
+(function () {
+'use strict';
+
+const SVG = 'http://www.w3.org/2000/svg';
+const HTML = 'http://www.w3.org/1999/xhtml';
+const LEAST = 0.5; // px: narrower frames are not drawn
+const PADDING = 4; // px on either side of a label
+
+const root = document.currentScript.closest('svg');
+const graph = root.querySelector('#flame-graph');
+const data = JSON.parse(root.querySelector('#flame-data').textContent);

@@ -1,0 +1,162 @@
+/* ---- what the reader has chosen, and the address that says so --------------------------- */
+
+const VIEWS = {
+  flame: 'Flame graph',
+  callers: 'Callers',
+  ...(passing.count > 1 ? {time: 'Time order'} : {}),
+  table: 'Table',
+  sandwich: 'One function',
+};
+
+const clocks = data.times ? Object.keys(CLOCKS) : ['weight'];
+const firstClock = data.times ? data.clock : 'weight';
+
+const fresh = () => ({
+  view: 'flame',
+  up: true, // the root is at the bottom
+  clock: firstClock,
+  zoom: 0, // of the flame graph: a place
+  path: [], // of the callers: functions
+  fn: -1, // of the sandwich
+  search: '',
+  regex: false,
+  edits: [], // [name, function or -1]
+  range: null, // [from, to] of the request's time, ns; null: all of it
+});
+
+let state = fresh();
+
+/* Everything in it comes from outside: what is not known is as if it were not there. */
+function stateFrom(hash) {
+  const given = new URLSearchParams(hash);
+  const found = fresh();
+  const number = (text, below) => {
+    const value = /^\d{1,9}$/.test(text || '') ? Number(text) : -1;
+    return value < below ? value : -1;
+  };
+  const fn = (text) => number(text, functions.count);
+  if (Object.hasOwn(VIEWS, given.get('view') || '')) found.view = given.get('view');
+  if (clocks.includes(given.get('clock'))) found.clock = given.get('clock');
+  found.up = !given.has('icicle');
+  found.zoom = Math.max(0, number(given.get('zoom'), Infinity));
+  found.path = (given.get('path') || '').split('.').map(fn).filter((f) => f >= 0);
+  found.fn = fn(given.get('fn'));
+  found.search = given.get('search') || '';
+  found.regex = given.has('regex');
+  for (const edit of (given.get('edits') || '').split('.').slice(0, 100)) {
+    const [, name, of] = /^([a-z]+)-?(\d*)$/.exec(edit) || [];
+    if (Object.hasOwn(EDITS, name || '')) found.edits.push([name, fn(of)]);
+  }
+  const range = (given.get('range') || '').split('-').map((us) => number(us, 1e9) * 1000);
+  if (range.length === 2 && range[0] >= 0 && range[1] > range[0] &&
+      range[0] < wholeTime[1]) {
+    found.range = [range[0], Math.min(range[1], wholeTime[1])];
+  }
+  if (found.view === 'sandwich' && found.fn < 0) found.view = 'flame';
+  return found;
+}
+
+function hashOf(from) {
+  const usual = fresh();
+  const said = new URLSearchParams();
+  const say = (key, value) => said.set(key, value);
+  if (from.view !== usual.view) say('view', from.view);
+  if (from.clock !== usual.clock) say('clock', from.clock);
+  if (!from.up) say('icicle', '1');
+  if (from.zoom) say('zoom', from.zoom);
+  if (from.path.length) say('path', from.path.join('.'));
+  if (from.view === 'sandwich') say('fn', from.fn);
+  if (from.search) say('search', from.search);
+  if (from.regex) say('regex', '1');
+  if (from.edits.length) {
+    say('edits', from.edits.map(([name, fn]) => name + (fn < 0 ? '' : '-' + fn)).join('.'));
+  }
+  if (from.range) say('range', from.range.map((ns) => Math.round(ns / 1000)).join('-'));
+  return said.toString();
+}
+
+/* replace: no step of its own for Back. */
+function remember(replace) {
+  const hash = hashOf(state);
+  if (hash === location.hash.slice(1)) return;
+  try {
+    if (replace) location.replace('#' + hash);
+    else location.hash = hash;
+  } catch (error) {
+    // A frame that may not navigate: the state is then not in the address.
+  }
+}
+
+/* ---- the trees that are wanted, made once ------------------------------------------------- */
+
+const made = new Map(); // by what was asked for
+
+function once(key, make) {
+  if (!made.has(key)) {
+    if (made.size > 24) made.delete(made.keys().next().value);
+    made.set(key, make());
+  }
+  return made.get(key);
+}
+
+const original = readTree();
+data.tree = data.times = null;
+
+function edited(range, edits) {
+  return once('tree ' + JSON.stringify([range, edits]), () => {
+    if (!edits.length) return range ? restricted(original, range) : original;
+    const [name, fn] = edits[edits.length - 1];
+    return EDITS[name](edited(range, edits.slice(0, -1)), fn);
+  });
+}
+
+const treeNow = () => edited(state.range, state.edits);
+const keyNow = (what) => what + JSON.stringify([state.clock, state.range, state.edits]);
+const weightsNow = () => treeNow().by(state.clock);
+const rowsNow = () => once(keyNow('rows'), () => functionRows(treeNow(), state.clock));
+const rowOf = (fn) => rowsNow().find((row) => row.fn === fn);
+const callersNow = () =>
+  once(keyNow('callers'), () => callersOfAll(treeNow(), state.clock));
+const sandwichNow = () => once(keyNow('sandwich' + state.fn), () => ({
+  callers: callersOf(treeNow(), state.clock, state.fn),
+  callees: calleesOf(treeNow(), state.clock, state.fn),
+}));
+
+/* ---- search ------------------------------------------------------------------------------- */
+
+/* By function: does it match? null: nothing is searched for; a string: why it cannot. */
+function matchesNow() {
+  if (state.search === '') return null;
+  return once('search ' + state.regex + state.search, () => {
+    let test;
+    if (state.regex) {
+      try {
+        const pattern = new RegExp(state.search, 'iu');
+        test = (text) => pattern.test(text);
+      } catch (error) {
+        return 'not a regular expression';
+      }
+    } else {
+      const needle = state.search.toLowerCase();
+      test = (text) => text.toLowerCase().includes(needle);
+    }
+    const found = new Uint8Array(functions.count);
+    for (let fn = 0; fn < found.length; fn++) found[fn] = test(functions.whole(fn)) ? 1 : 0;
+    return found;
+  });
+}
+
+/* Exact, whatever is drawn: a match within a match counts once. {weight, count} */
+function matched(tree, total, matches, from) {
+  const found = {weight: 0, count: 0};
+  for (let at = from; at < tree.end[from];) {
+    if (matches[tree.fn[at]]) {
+      found.weight += total[at];
+      found.count++;
+      at = tree.end[at];
+    } else {
+      at++;
+    }
+  }
+  return found;
+}
