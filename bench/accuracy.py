@@ -64,9 +64,9 @@ FLAMEPROF = Inside(peers.Flameprof)
 
 
 def contestants(options):
-    if options.alone:
-        return [FLAMEPROF]
-    found = [FLAMEPROF, *(Inside(peer) for peer in peers.PEERS if peer is not peers.Flameprof)]
+    found = [FLAMEPROF]
+    if not options.alone:
+        found += [Inside(peer) for peer in peers.PEERS if peer is not peers.Flameprof]
     if options.peers:
         found += [Outside(externals.PySpy(options.peers)), Outside(externals.Austin(options.peers))]
         pyinstrument = externals.pyinstrument_of(options.peers)
@@ -235,7 +235,9 @@ def arguments():
     parser.add_argument("--runs", type=int, default=7, help="of each workload and profiler (7)")
     parser.add_argument("--needle-seconds", type=float, default=60, help="0: without (60)")
     parser.add_argument("--only", choices=workloads.WORKLOADS, help="one workload, no needle")
-    parser.add_argument("--alone", action="store_true", help="flameprof without its peers")
+    parser.add_argument(
+        "--alone", action="store_true", help="without the two ways that Python offers"
+    )
     parser.add_argument("--peers", metavar="VENV", help="where others are installed")
     parser.add_argument("--python315", metavar="PATH", help="an interpreter that has a profiler")
     return parser.parse_args()

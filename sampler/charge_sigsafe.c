@@ -113,7 +113,9 @@ static void charge_last_node(struct flame_session *session,
             moment->state == FLAME_BLOCKED ? 0 : session->unblocked + 1;
     }
     session->quality.samples++;
-    flame_store_count_sample_sigsafe(session->store, session->last_node);
+    if (!session->away) {
+        flame_store_count_sample_sigsafe(session->store, session->last_node);
+    }
     if (moment->state == FLAME_RUNNING && elapsed > 2 * session->interval_ns) {
         charge_late(session, elapsed, cpu);
         return;
@@ -159,7 +161,6 @@ static uint32_t find_node(struct flame_session *session, enum flame_walk walk)
 
 static void go_to_node(struct flame_session *session, enum flame_walk walk)
 {
-    session->quality.cut += walk == FLAME_WALK_CUT;
     session->last_node = find_node(session, walk);
     session->quality.overflow += flame_store_overflowed_sigsafe(session->store);
 }
@@ -167,6 +168,7 @@ static void go_to_node(struct flame_session *session, enum flame_walk walk)
 void flame_charge_walked_sigsafe(struct flame_session *session, enum flame_walk walk,
                                  const struct flame_moment *moment)
 {
+    session->quality.cut += walk == FLAME_WALK_CUT;
     go_to_node(session, walk);
     charge_last_node(session, moment);
 }
@@ -215,13 +217,18 @@ void flame_charge_rest_sigsafe(struct flame_session *session, uint64_t now_ns,
 void flame_charge_park_sigsafe(struct flame_session *session, enum flame_walk walk,
                                const struct flame_moment *moment, bool due)
 {
+    if (session->away) { /* nobody told of its return: it has been there again */
+        flame_store_charge_sigsafe(session->store, session->last_node, FLAME_BLOCKED,
+                                   take_elapsed(session, moment->now_ns), 0);
+        session->cpu_mark_ns = moment->cpu_ns;
+        return;
+    }
     if (walk == FLAME_WALK_TORN) {
-        flame_charge_nothing_sigsafe(session);
+        session->quality.rejected += due;
+    } else if (due) {
+        flame_charge_walked_sigsafe(session, walk, moment);
     } else {
         go_to_node(session, walk);
-        if (due) {
-            charge_last_node(session, moment);
-        }
     }
     session->set_aside_ns = take_elapsed(session, moment->now_ns);
     session->away = true;
@@ -271,5 +278,5 @@ void flame_charge_phase_sigsafe(struct flame_session *session, const char *name,
     session->pot = pot_of(session, session->phase, session->next_phase);
     session->last_node = session->phase;
     session->last_running_node = session->phase;
-    session->sampled_node = 0;
+    session->sampled_node = session->pot == NULL ? session->phase : 0;
 }

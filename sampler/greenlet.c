@@ -97,7 +97,8 @@ static bool find_those_of(struct flame_session *session, void *data)
 {
     struct wanted *wanted = data;
 
-    if (is_here(session) && session->greenlet == wanted->greenlet) {
+    if (is_here(session) && session->greenlet == wanted->greenlet && !session->paused &&
+        atomic_load(&session->active)) {
         wanted->found[wanted->count++] = session;
     }
     return wanted->count == WANTED_MAX;

@@ -69,7 +69,8 @@ static bool is_ours(const siginfo_t *info)
 /*
  * Several sessions may watch one thread (a profile inside another), and a
  * signal of somebody else's may have swallowed ours on its way: so whoever
- * asked for a sample of this thread gets it, whatever brought us here.
+ * asked for a sample of this thread gets it, whatever brought us here. One that is
+ * parked keeps its turn: who parks it takes that back, and knows that a sample was due.
  */
 static void on_signal(int number, siginfo_t *info, void *context)
 {
@@ -80,13 +81,12 @@ static void on_signal(int number, siginfo_t *info, void *context)
         struct flame_session *session = &sessions_known[i];
         if (atomic_load_explicit(&turns[i], memory_order_acquire) != TURN_ASKED ||
             !pthread_equal(session->thread, self) ||
+            !atomic_load_explicit(&session->active, memory_order_acquire) ||
+            atomic_load_explicit(&session->parked, memory_order_acquire) ||
             !pass_turn(&turns[i], TURN_ASKED, TURN_THREAD)) {
             continue;
         }
-        if (atomic_load_explicit(&session->active, memory_order_acquire) &&
-            !atomic_load_explicit(&session->parked, memory_order_acquire)) {
-            take_own_sample(session);
-        }
+        take_own_sample(session);
         atomic_store_explicit(&turns[i], TURN_TICKER, memory_order_release);
     }
     errno = saved;

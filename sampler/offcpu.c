@@ -25,13 +25,24 @@ static int open_file(const struct flame_session *session, const char *name)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* Applications close descriptors by number, all there are, and open others: 0 if it is
- * none. Of /proc, whose inodes do not come back as long as one is open. */
-static ino_t inode_of(int file)
+/* Applications close descriptors by number, all there are, and open others. */
+static bool is_still_ours(const struct flame_session *session)
 {
     struct stat found;
 
-    return file >= 0 && fstat(file, &found) == 0 ? found.st_ino : 0;
+    return session->offcpu_file >= 0 && fstat(session->offcpu_file, &found) == 0 &&
+           found.st_ino == session->offcpu_inode &&
+           found.st_dev == session->offcpu_device;
+}
+
+static void note_identity(struct flame_session *session)
+{
+    struct stat found;
+
+    if (session->offcpu_file >= 0 && fstat(session->offcpu_file, &found) == 0) {
+        session->offcpu_inode = found.st_ino;
+        session->offcpu_device = found.st_dev;
+    }
 }
 
 void flame_offcpu_open(struct flame_session *session)
@@ -42,13 +53,12 @@ void flame_offcpu_open(struct flame_session *session)
         session->offcpu_file = open_file(session, "stat");
     }
     session->quality.runnable_known = session->offcpu_file >= 0;
-    session->offcpu_inode = inode_of(session->offcpu_file);
+    note_identity(session);
 }
 
 void flame_offcpu_close(struct flame_session *session)
 {
-    if (session->offcpu_file >= 0 &&
-        inode_of(session->offcpu_file) == session->offcpu_inode) {
+    if (is_still_ours(session)) {
         close(session->offcpu_file);
     }
     session->offcpu_file = -1;

@@ -10,7 +10,9 @@
  * One that computes would pay for that with more than a signal costs, and perhaps with
  * the GIL. On its CPU, too, the ticker's turn often comes only when the thread's is
  * over, which is no random moment. So there it is the other way round: the ticker goes
- * to another CPU, since the kernel can leave both together where one is idle.
+ * to another CPU, since the kernel can leave both together where one is idle. A thread
+ * of greenlets counts as one that computes as soon as the watched one does: while that
+ * is parked, its thread works for others.
  */
 #include <sched.h>
 
@@ -45,8 +47,9 @@ void flame_placement_begin(void)
 
 void flame_placement_before(const struct flame_session *session)
 {
-    if (beside >= 0 && !mostly_waits(session) &&
-        sched_setaffinity(0, sizeof own_cpus, &own_cpus) == 0) {
+    bool wrong = mostly_waits(session) ? beside == ELSEWHERE : beside >= 0;
+
+    if (wrong && sched_setaffinity(0, sizeof own_cpus, &own_cpus) == 0) {
         beside = ANYWHERE;
     }
 }
@@ -79,6 +82,9 @@ void flame_placement_displaced(const struct flame_session *session)
         return;
     }
     left_ns = now;
+    if (flame_offcpu_cpu(session) != here) { /* somebody else has taken it */
+        return;
+    }
     CPU_CLR((unsigned)here, &others);
     if (sched_setaffinity(0, sizeof others, &others) == 0) {
         beside = ELSEWHERE;

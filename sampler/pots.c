@@ -1,13 +1,13 @@
 /*
  * A request too short for a sample is repeated, and most of its phases pass without
- * one. What they took is known exactly; where, the samples of the others say: each
- * stands for as much of it as any other.
+ * one. What they took is known exactly, and what of it they ran; where, the samples of
+ * the others say: what ran, by what they ran; what waited, by what they waited.
  */
 #include <stdlib.h>
 
 #include "sampler/session.h"
 
-/* The nodes a pot is shared among, and by which weights. */
+/* The nodes a pot is shared among. */
 struct share {
     const struct flame_node *nodes;
     uint32_t count;
@@ -24,6 +24,11 @@ static uint64_t cpu_of(const struct flame_node *node)
     return node->cpu_ns;
 }
 
+static uint64_t waits_of(const struct flame_node *node)
+{
+    return flame_node_wall(node) - node->wall_ns[FLAME_RUNNING];
+}
+
 typedef uint64_t weight_of(const struct flame_node *node);
 typedef void give_to(struct flame_store *store, const struct share *share,
                      uint32_t node, uint64_t ns);
@@ -35,25 +40,30 @@ static void give_cpu(struct flame_store *store, const struct share *share,
     flame_store_charge_sigsafe(store, node, FLAME_RUNNING, 0, ns);
 }
 
+static void give_running(struct flame_store *store, const struct share *share,
+                         uint32_t node, uint64_t ns)
+{
+    (void)share;
+    flame_store_charge_sigsafe(store, node, FLAME_RUNNING, ns, 0);
+}
+
 static uint64_t part(uint64_t whole, uint64_t of, uint64_t all)
 {
     return (uint64_t)((unsigned __int128)whole * of / all);
 }
 
-/* In the states that the node has been seen in. */
-static void give_wall(struct flame_store *store, const struct share *share,
-                      uint32_t node, uint64_t ns)
+/* For the reasons that it has been seen to wait for. */
+static void give_waiting(struct flame_store *store, const struct share *share,
+                         uint32_t node, uint64_t ns)
 {
     const struct flame_node seen = share->nodes[node];
-    uint64_t before = flame_node_wall(&seen);
-    uint64_t rest = ns;
+    uint64_t waits = waits_of(&seen);
+    uint64_t gil = waits == 0 ? 0 : part(ns, seen.wall_ns[FLAME_GIL_WAIT], waits);
+    uint64_t ready = waits == 0 ? 0 : part(ns, seen.wall_ns[FLAME_RUNNABLE], waits);
 
-    for (int state = FLAME_RUNNING + 1; state < FLAME_STATES && before > 0; state++) {
-        uint64_t its = part(ns, seen.wall_ns[state], before);
-        flame_store_charge_sigsafe(store, node, (enum flame_state)state, its, 0);
-        rest -= its;
-    }
-    flame_store_charge_sigsafe(store, node, FLAME_RUNNING, rest, 0);
+    flame_store_charge_sigsafe(store, node, FLAME_GIL_WAIT, gil, 0);
+    flame_store_charge_sigsafe(store, node, FLAME_RUNNABLE, ready, 0);
+    flame_store_charge_sigsafe(store, node, FLAME_BLOCKED, ns - gil - ready, 0);
 }
 
 /* To the last nanosecond; false: nothing there has any weight. */
@@ -79,15 +89,6 @@ static bool spread(struct flame_store *store, const struct share *share, uint64_
     return total > 0;
 }
 
-/* Without a sample nothing is known of where it went but its phase. */
-static void give_to_phase(struct flame_store *store, const struct flame_pot *pot)
-{
-    uint64_t ran = pot->cpu_ns < pot->wall_ns ? pot->cpu_ns : pot->wall_ns;
-
-    flame_store_charge_sigsafe(store, pot->phase, FLAME_RUNNING, ran, pot->cpu_ns);
-    flame_store_charge_sigsafe(store, pot->phase, FLAME_BLOCKED, pot->wall_ns - ran, 0);
-}
-
 /* A node's parent has the smaller index. */
 static void find_nodes(struct share *share, bool *within, const struct flame_pot *pot)
 {
@@ -99,9 +100,20 @@ static void find_nodes(struct share *share, bool *within, const struct flame_pot
     share->within = within;
 }
 
+/* What nothing has any weight for is the phase's own. */
+static void share_out(struct flame_store *store, const struct share *share,
+                      uint32_t phase, uint64_t ns, weight_of *weight, give_to *give)
+{
+    if (share->within == NULL || !(spread(store, share, ns, weight, give) ||
+                                   spread(store, share, ns, samples_of, give))) {
+        give(store, share, phase, ns);
+    }
+}
+
 static void empty(struct flame_store *store, const struct flame_pot *pot)
 {
     struct flame_profile profile;
+    uint64_t ran = pot->cpu_ns < pot->wall_ns ? pot->cpu_ns : pot->wall_ns;
 
     flame_store_read(store, &profile);
     struct share share = {.nodes = profile.nodes, .count = profile.node_count};
@@ -109,11 +121,9 @@ static void empty(struct flame_store *store, const struct flame_pot *pot)
     if (within != NULL) {
         find_nodes(&share, within, pot);
     }
-    if (within == NULL || !spread(store, &share, pot->wall_ns, samples_of, give_wall)) {
-        give_to_phase(store, pot);
-    } else if (!spread(store, &share, pot->cpu_ns, cpu_of, give_cpu)) {
-        give_cpu(store, &share, pot->phase, pot->cpu_ns);
-    }
+    share_out(store, &share, pot->phase, ran, cpu_of, give_running);
+    share_out(store, &share, pot->phase, pot->cpu_ns, cpu_of, give_cpu);
+    share_out(store, &share, pot->phase, pot->wall_ns - ran, waits_of, give_waiting);
     free(within);
 }
 

@@ -48,10 +48,10 @@ void flame_session_use_thread_state(struct flame_session *session, void *thread_
  * A new stretch begins: a frame at the root, `name`, over everything from here
  * on. Its end will be where the next begins, or the session's: these moments are
  * exact, not sampled. A phase may come again and again (a request that is repeated):
- * stretches of it without a sample are shared among the places of those that have one,
- * by samples. `then`, if not NULL, is the name of the stretch that
- * begins at the first sample with a Python function on the stack. A handful of
- * names for each session. Called on the watched thread, GIL held.
+ * stretches of it without a sample are shared among the places of those that have one.
+ * `then`, if not NULL, is the name of the stretch that begins at the first sample with
+ * a Python function on the stack. A handful of names for each session. Called on the
+ * watched thread, GIL held.
  */
 void flame_session_phase(struct flame_session *session, const char *name,
                          const char *then);

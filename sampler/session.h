@@ -77,7 +77,8 @@ struct flame_session {
     sigset_t blocked_before;            /* signals to block again at the end */
     int offcpu_file;                    /* a file of /proc; -1: none */
     ino_t offcpu_inode;                 /* its, to know it again */
-    _Atomic(uintptr_t) gil;             /* where the GIL's own words begin */
+    dev_t offcpu_device;
+    _Atomic(uintptr_t) gil; /* where the GIL's own words begin */
     size_t gil_size;
 
     /* Time, all CLOCK_MONOTONIC ns. */
@@ -89,20 +90,21 @@ struct flame_session {
     uint64_t ticker_ns; /* spent in the ticker; its alone */
     uint64_t paused_at_ns;
     uint64_t paused_ns;
+    uint64_t leaving_ns;   /* when it began to be parked */
     uint64_t due_again_ns; /* while paused or parked: until the next tick */
 
     /* Samples. */
     struct flame_guard guard; /* of the handler */
-    unsigned unblocked;       /* looks since it was last seen blocked */
-    uint64_t last_ns;         /* when the last sample was charged */
-    bool away;                /* parked: all time is last_node's */
-    uint64_t set_aside_ns;    /* while away: time before that, the next sample's */
-    uint64_t cpu_mark_ns;     /* the thread's CPU clock then */
-    uint64_t cpu_carried_ns;  /* CPU time not charged to any place yet */
+    unsigned unblocked;      /* looks since it was last seen blocked, none while away */
+    uint64_t last_ns;        /* when the last sample was charged */
+    bool away;               /* parked: all time is last_node's */
+    uint64_t set_aside_ns;   /* while away: time before that, the next sample's */
+    uint64_t cpu_mark_ns;    /* the thread's CPU clock then */
+    uint64_t cpu_carried_ns; /* CPU time not charged to any place yet */
     uint32_t last_node;
     uint32_t last_running_node;
-    uint32_t sampled_node; /* of the last sample in this phase, not of a parked path;
-                              0: there was none */
+    uint32_t sampled_node; /* of the last sample in this phase, none of those while it
+                              was away; 0: there was none */
     uint64_t spacing_count;
     uint64_t spacing_sum_ns;
     unsigned __int128 spacing_squares;
@@ -230,7 +232,8 @@ void flame_charge_again_sigsafe(struct flame_session *session,
  * place yet. */
 uint64_t flame_charge_note_cpu_sigsafe(struct flame_session *session, uint64_t cpu_ns);
 /*
- * What is left when a stretch ends: wall time to the last place, as running as far
+ * What is left when a stretch ends: wall time to the last place sampled (of one that
+ * is away, to that only what had passed before), as running as far
  * as the CPU clock says so; CPU time to the place last seen running; both to the
  * phase's pot if it has not been sampled. Not a sample.
  */

@@ -57,7 +57,7 @@ static void count_overdue(struct flame_session *session, uint64_t now)
 {
     while (session->due_ns + session->interval_ns < now) {
         session->due_ns += jittered(session);
-        session->quality.missed++;
+        session->quality.missed += !session->away; /* whose time is exact */
     }
 }
 
@@ -97,12 +97,18 @@ static bool sample_released(struct flame_session *session, struct flame_moment *
     return true;
 }
 
+/* Between _park_begin and _park_end, which looks itself whether a tick is due. */
+static bool is_leaving(const struct flame_session *session)
+{
+    return atomic_load(&session->parked) && !session->away;
+}
+
 /* True if the sample was had without the thread's help. */
 static bool sample_from_outside(struct flame_session *session, uint64_t now)
 {
     struct flame_moment moment = {.now_ns = now, .state = FLAME_BLOCKED};
 
-    if (atomic_load(&session->parked)) {
+    if (session->away) {
         flame_charge_again_sigsafe(session, &moment);
         return true;
     }
@@ -117,11 +123,12 @@ static bool sample_from_outside(struct flame_session *session, uint64_t now)
         return true;
     }
     if (flame_cpu_now_sigsafe(session->cpu_clock) != moment.cpu_ns) {
-        return sample_released(session, &moment);
+        return !is_leaving(session) && sample_released(session, &moment);
     }
     enum flame_walk walk = flame_walk_sigsafe(session, &own_guard);
     moment.state = flame_offcpu_state(session);
-    if (flame_cpu_now_sigsafe(session->cpu_clock) != moment.cpu_ns) {
+    if (is_leaving(session) ||
+        flame_cpu_now_sigsafe(session->cpu_clock) != moment.cpu_ns) {
         return false;
     }
     if (walk == FLAME_WALK_TORN) {
@@ -147,28 +154,32 @@ static bool sample_without_help(struct flame_session *session, uint64_t now)
  * A thread that was asked and has not answered is often one that lost the CPU
  * just then: if so, it can be read from here after all.
  */
-static void sample(struct flame_session *session, uint64_t now)
+static bool sample(struct flame_session *session, uint64_t now)
 {
     enum flame_answered answered = flame_handler_take_back(session);
 
     if (answered == FLAME_ANSWERING) {
         session->quality.missed++;
-        return;
+        return true;
     }
     if (!sample_without_help(session, now)) {
+        if (is_leaving(session)) {
+            return false;
+        }
         session->quality.missed += answered == FLAME_NOT_YET;
         if (!flame_handler_ask(session)) {
             thread_is_gone(session);
         }
     }
     session->ticker_ns += flame_now_sigsafe() - now;
+    return true;
 }
 
-static void tick(struct flame_session *session, uint64_t now)
+/* False: the session is leaving, and will see to it itself. */
+static bool tick(struct flame_session *session, uint64_t now)
 {
     if (now < session->ends_ns) {
-        sample(session, now);
-        return;
+        return sample(session, now);
     }
     if (!atomic_load(&session->parked)) {
         flame_charge_note_cpu_sigsafe(session,
@@ -176,6 +187,7 @@ static void tick(struct flame_session *session, uint64_t now)
     }
     session->quality.deadline_reached = true;
     atomic_store(&session->active, false);
+    return true;
 }
 
 /* From now on a child is looked at, too; false: its parent has ended, or has too many.
@@ -195,12 +207,6 @@ static bool serve(struct flame_session *child)
     return true;
 }
 
-/* Between _park_begin and _park_end, which looks itself whether a tick is due. */
-static bool is_leaving(const struct flame_session *session)
-{
-    return atomic_load(&session->parked) && !session->away;
-}
-
 /* Ticks whoever is due; returns when the next one is, or UINT64_MAX. */
 static uint64_t tick_all(void)
 {
@@ -213,7 +219,9 @@ static uint64_t tick_all(void)
         }
         uint64_t now = flame_now_sigsafe();
         if (session->due_ns <= now) {
-            tick(session, now);
+            if (!tick(session, now)) {
+                continue;
+            }
             schedule_next(session, now);
             struct flame_session *child;
             while ((child = flame_threads_look(session, &own_guard)) != NULL) {
@@ -431,6 +439,7 @@ void flame_ticker_park_begin(struct flame_session *session)
 {
     atomic_store(&session->parked, true);
     pthread_mutex_lock(&lock);
+    session->leaving_ns = flame_now_sigsafe();
     pthread_mutex_unlock(&lock);
 }
 
@@ -443,7 +452,8 @@ static bool has_tick_due(struct flame_session *session, uint64_t now)
     if (session->due_ns >= now) {
         return asked;
     }
-    bool late = session->due_ns + session->interval_ns / LATE_PART < now;
+    bool late =
+        session->due_ns + session->interval_ns / LATE_PART < session->leaving_ns;
     session->quality.missed += late;
     while (session->due_ns < now) {
         session->due_ns += jittered(session);
@@ -458,8 +468,10 @@ void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk)
                                   .state = FLAME_RUNNING};
 
     pthread_mutex_lock(&lock);
-    bool due = has_tick_due(session, moment.now_ns);
-    session->due_again_ns = session->due_ns - moment.now_ns;
+    bool due = !session->away && has_tick_due(session, moment.now_ns);
+    if (!session->away) {
+        session->due_again_ns = session->due_ns - moment.now_ns;
+    }
     flame_charge_park_sigsafe(session, walk, &moment, due);
     go_on_ticking(session, session->due_ns);
     pthread_mutex_unlock(&lock);
@@ -468,7 +480,7 @@ void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk)
 void flame_ticker_unpark(struct flame_session *session)
 {
     pthread_mutex_lock(&lock);
-    if (atomic_load(&session->parked)) {
+    if (session->away && atomic_load(&session->active)) {
         struct flame_moment moment = {.now_ns = flame_now_sigsafe(),
                                       .state = FLAME_BLOCKED};
         if (session->due_ns <= moment.now_ns) {

@@ -166,7 +166,7 @@ static void phases_begin_and_end_exactly(void **state)
     assert_int_equal(at(second).wall_ns[FLAME_BLOCKED], 0);
 }
 
-/* One run of three is hit, for a third of a millisecond: a has all of the three, and b,
+/* One run of three is hit: a has all of the three, what they waited as waiting, and b,
  * hit in another phase, its own. */
 static void runs_without_a_sample(void **state)
 {
@@ -187,7 +187,7 @@ static void runs_without_a_sample(void **state)
     struct flame_node a = node_of(codes[0]);
     struct flame_node b = node_of(codes[1]);
     assert_int_equal(flame_node_wall(&a), 3 * (MS / 2));
-    assert_int_equal(a.wall_ns[FLAME_BLOCKED], 9 * MS / 8);
+    assert_int_equal(a.wall_ns[FLAME_BLOCKED], 11 * MS / 8);
     assert_int_equal(a.samples, 1);
     assert_int_equal(flame_node_wall(&b), MS);
     assert_int_equal(b.cpu_ns, MS);
@@ -267,6 +267,44 @@ static void a_sample_that_is_due_when_parked(void **state)
     assert_int_equal(session.quality.samples, 1);
 }
 
+/* It waits for long and is never hit while it runs: that is not its wait's. */
+static void a_run_that_waits_without_a_sample(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 2; run++) {
+        flame_charge_phase_sigsafe(&session, "[first]", NULL);
+        if (run == 1) {
+            sample(codes[0], FLAME_RUNNING, MS / 4, MS / 4);
+        }
+        park(codes[1], MS / 4, MS / 4, false);
+        for (int tick = 0; tick < 9; tick++) {
+            const struct flame_moment moment = {.now_ns = session.last_ns + MS,
+                                                .state = FLAME_BLOCKED};
+            flame_charge_again_sigsafe(&session, &moment);
+        }
+        unpark(MS, 5 * MS);
+        end_phase(MS / 4, 0); /* what was set aside */
+    }
+    flame_pots_empty(&session);
+    struct flame_node b = node_of(codes[1]);
+    assert_int_equal(node_of(codes[0]).wall_ns[FLAME_RUNNING], 3 * (MS / 4));
+    assert_int_equal(node_of(codes[0]).cpu_ns, 3 * (MS / 4));
+    assert_int_equal(flame_node_wall(&b), 2 * 10 * MS);
+    assert_int_equal(b.samples, 0);
+    assert_int_equal(session.quality.samples, 19);
+}
+
+/* Nobody told of its return: no time is lost, and none is another's. */
+static void parked_twice(void **state)
+{
+    (void)state;
+    park(codes[0], MS / 2, MS / 2, false);
+    park(codes[1], MS, MS, false);
+    unpark(MS, 0);
+    assert_int_equal(node_of(codes[0]).wall_ns[FLAME_BLOCKED], 2 * MS);
+    assert_int_equal(session.last_ns, 2 * MS);
+}
+
 /* It never comes back: nothing is lost. */
 static void the_end_while_parked(void **state)
 {
@@ -296,6 +334,8 @@ int main(void)
         TEST(a_moment_that_has_passed_takes_nothing),
         TEST(parked_time_is_exact),
         TEST(a_sample_that_is_due_when_parked),
+        TEST(a_run_that_waits_without_a_sample),
+        TEST(parked_twice),
         TEST(the_end_while_parked),
     };
 
