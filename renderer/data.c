@@ -1,5 +1,5 @@
 /*
- * The data block: the entire tree as JSON, for flamegraph.js.
+ * The data block: the entire tree as JSON, for page/.
  *
  * {"time": are weights nanoseconds, "samples": are they known,
  *  "title", "subtitle", "quality", "warning": text of the title block,

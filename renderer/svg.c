@@ -413,5 +413,6 @@ const char *flame_svg_content_security_policy(void)
     return "default-src 'none'; script-src '" FLAME_ASSET_JS_HASH
            "'; style-src '" FLAME_ASSET_CSS_HASH
            "'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
-           "sandbox allow-scripts";
+           "sandbox allow-scripts allow-downloads "
+           "allow-top-navigation-to-custom-protocols";
 }

@@ -3,7 +3,7 @@
  *
  * The static first view holds what is at least half a pixel wide, in
  * presentation attributes only, so it is right wherever no script runs. The
- * data block holds everything; flamegraph.js takes over from there.
+ * data block holds everything; page/ takes over from there.
  */
 #ifndef FLAME_RENDERER_SVG_H
 #define FLAME_RENDERER_SVG_H

@@ -218,8 +218,8 @@ void flame_charge_park_sigsafe(struct flame_session *session, enum flame_walk wa
                                const struct flame_moment *moment, bool due)
 {
     if (session->away) { /* nobody told of its return: it has been there again */
-        flame_store_charge_sigsafe(session->store, session->last_node, FLAME_BLOCKED,
-                                   take_elapsed(session, moment->now_ns), 0);
+        charge(session, session->last_node, FLAME_BLOCKED,
+               take_elapsed(session, moment->now_ns), 0);
         session->cpu_mark_ns = moment->cpu_ns;
         return;
     }

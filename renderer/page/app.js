@@ -20,6 +20,8 @@ const app = {
   width: 0, // of the graph, px
   height: 0,
   layout: null,
+  highest: 0, // row of the flame graph since its tree was last changed
+  highestOf: '',
   focused: null, // the box that the keyboard is on
 
   build() {
@@ -190,6 +192,13 @@ const app = {
     const matches = matchesNow();
     const up = state.view === 'sandwich' ? false : state.up;
     this.layout = this.makeLayout();
+    if (state.view === 'flame') { // so that what is zoomed can stay where it is
+      const key = keyNow('highest');
+      if (key !== this.highestOf) this.highest = 0;
+      this.highestOf = key;
+      this.highest = Math.max(this.highest, this.layout.last);
+      this.layout.last = this.highest;
+    }
     this.stage.graph.classList.toggle('searching', matches instanceof Uint8Array);
     this.height = this.stage.draw(this.layout, up,
       this.dressed(matches, weightsNow().total[0]));
@@ -208,7 +217,7 @@ const app = {
       notes.push(frames(narrow) + ' too narrow to draw (pale)' + (state.view === 'flame' ?
         ', ' + percent(narrowWeight, weightsNow().total[state.zoom]) + ' of the width' : ''));
     }
-    const legend = data.origins.map(([label, colour]) => html('span', {class: 'key'},
+    const legend = data.origins.length < 2 ? [] : data.origins.map(([label, colour]) => html('span', {class: 'key'},
       html('span', {class: 'swatch c' + colour}), label));
     this.notes.replaceChildren(...notes.map((note) => html('span', {}, note)), ...legend);
   },

@@ -1,6 +1,7 @@
 """The picture in a browser, served as the doors serve it: under its own
 Content-Security-Policy. FLAME_SHOTS=folder keeps screenshots."""
 import http.server
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,8 @@ from webdriver import Browser  # noqa: E402
 FLAMEPROF = os.environ["FLAMEPROF"]
 SHOTS = os.environ.get("FLAME_SHOTS")
 ESCAPE = "\ue00c"
+ENTER = "\ue007"
+ARROW_UP, ARROW_RIGHT, ARROW_DOWN = "\ue013", "\ue014", "\ue015"
 
 
 def example():
@@ -34,7 +37,7 @@ def example():
 def policy():
     """The constant, from the program itself."""
     with open(FLAMEPROF, "rb") as file:
-        found = re.search(rb"default-src 'none'; [ -~]*allow-scripts", file.read())
+        found = re.search(rb"default-src 'none'; [ -~]*sandbox [a-z -]+", file.read())
     return found.group().decode()
 
 
@@ -109,6 +112,19 @@ class Picture(unittest.TestCase):
         x, y, width = self.frames()[label]
         self.browser.mouse(x + width / 2, y + 8, click)
 
+    def text(self, selector):
+        return self.browser.script("document.querySelector('%s').textContent" % selector)
+
+    def notes(self):
+        return self.text(".notes")
+
+    def choose(self, label):
+        """Presses the button of that name."""
+        self.browser.script(
+            "[...document.querySelectorAll('.app button')].find(b => b.textContent === %s"
+            " && b.offsetParent).click()" % json.dumps(label)
+        )
+
     def share(self):
         return self.browser.script(
             "document.querySelector('#flame-share').textContent"
@@ -121,9 +137,8 @@ class Picture(unittest.TestCase):
         self.assertEqual(frames["[all]"][0], 16)
         self.assertGreater(frames["[all]"][1], frames["main"][1])
         self.assertNotIn("needle0", frames)
-        foot = self.browser.script("document.querySelector('#flame-foot').textContent")
-        self.assertIn("4,000 frames too narrow to draw", foot)
-        self.assertIn("40.00 %", foot)
+        self.assertIn("4,000 frames too narrow to draw", self.notes())
+        self.assertIn("40.00 %", self.notes())
 
     def test_zoom_and_reset(self):
         wide = self.frames()["[all]"][2]
@@ -221,7 +236,7 @@ class Picture(unittest.TestCase):
             )
             self.assertEqual(over, 0)
             right = self.browser.script(
-                "Math.max(...[...document.querySelectorAll('.ui *, #flame-foot text')]"
+                "Math.max(...[...document.querySelectorAll('.ui *, .notes *')]"
                 ".map(e => e.getBoundingClientRect().right))"
             )
             self.assertLessEqual(right, inner)
@@ -249,26 +264,141 @@ class Picture(unittest.TestCase):
 
     def test_deep_stack(self):
         self.open("/deep.svg")
-        foot = self.browser.script("document.querySelector('#flame-foot').textContent")
-        self.assertIn("98,501 frames deeper than the 1,500 rows drawn", foot)
-        for row in (0, 600):  # the top row leads on, and so does any other
-            self.browser.script("window.scrollTo(0, %d)" % row)
-            self.browser.script(
-                "document.elementFromPoint(640, 400).dispatchEvent("
-                "new MouseEvent('click', {bubbles: true}))"
-            )
+        self.assertIn("98,501 frames deeper than the 1,500 rows drawn", self.notes())
         self.browser.script("location.hash = 'zoom=99990'")
         for _ in range(50):
             count = self.browser.script(
                 "[...document.querySelectorAll('#flame-graph g')]"
                 ".filter(g => g.style.display !== 'none').length"
             )
-            foot = self.browser.script(
-                "document.querySelector('#flame-foot').textContent"
-            )
-            if not foot:
+            if "deeper" not in self.notes():
                 break
-        self.assertEqual((count, foot), (1500, ""))
+        self.assertEqual(count, 1500)
+        self.assertNotIn("deeper", self.notes())
+
+    def test_the_root_is_in_sight(self):
+        """Above it the title, however much is higher than the window."""
+        self.open("/deep.svg")
+        root = self.frames()["[all]"]
+        self.assertLess(root[1], self.browser.script("innerHeight"))
+        self.assertGreater(root[1], 100)
+        self.choose("Root on top")
+        self.assertLess(self.frames()["[all]"][1], 200)
+
+    def test_icicle(self):
+        self.choose("Root on top")
+        frames = self.frames()
+        self.assertLess(frames["[all]"][1], frames["main"][1])
+        self.assertIn("icicle", self.browser.script("location.hash"))
+        self.shoot("icicle")
+        self.choose("Root at the bottom")
+        self.assertGreater(self.frames()["[all]"][1], self.frames()["main"][1])
+
+    def test_callers(self):
+        self.choose("Callers")
+        self.shoot("callers")
+        frames = self.frames()
+        wide = frames["[all]"][2]
+        self.assertAlmostEqual(frames["fast"][2] / wide, 0.5, delta=0.002)
+        self.assertAlmostEqual(frames["</script>"][2] / wide, 0.1, delta=0.002)
+        self.point("fast", click=True)
+        self.assertAlmostEqual(self.frames()["fast"][2], wide, delta=0.1)
+        self.assertEqual(self.text(".crumbs"), "all functions › fast")
+        self.browser.key(ESCAPE)
+        self.assertIn("</script>", self.frames())
+
+    def test_one_function(self):
+        self.choose("Table")
+        self.choose("Total")
+        self.choose("needle")
+        self.shoot("one-function")
+        frames = self.frames()
+        self.assertLess(frames["main"][1], frames["needle"][1])
+        self.assertLess(frames["needle"][1], frames["needle_inner"][1])
+        self.assertAlmostEqual(frames["main"][2], frames["needle"][2], delta=0.1)
+        self.point("main", click=True)
+        self.assertIn("Callers above, callees below: main", self.text(".crumbs"))
+
+    def test_table(self):
+        self.choose("Table")
+        self.shoot("table")
+        rows = "[...document.querySelectorAll('tbody tr')].slice(0, 2).map(r => r.innerText)"
+        first, second = self.browser.script(rows)
+        self.assertIn("fast", first)
+        self.assertIn("500.0 ms", first)
+        self.assertIn("100.0 ms", second)
+        self.choose("Total")
+        self.assertIn("main", self.browser.script(rows)[0])
+        self.browser.key("/")
+        self.browser.type(".tools input", "needle1")
+        self.assertIn("111 functions that match", self.text("caption"))
+        self.browser.key(ESCAPE)
+
+    def test_hide_and_focus(self):
+        self.browser.script("location.hash = 'edits=hide-%d'" % self.function("main"))
+        for _ in range(50):
+            if "main" not in self.frames():
+                break
+        frames = self.frames()
+        self.assertNotIn("main", frames)
+        self.assertAlmostEqual(frames["fast"][2] / frames["[all]"][2], 0.5, delta=0.002)
+        self.choose("Undo")
+        self.assertIn("main", self.frames())
+        self.menu("needle", "Only stacks with it")
+        frames = self.frames()
+        self.assertNotIn("fast", frames)
+        self.assertAlmostEqual(frames["needle"][2], frames["[all]"][2], delta=0.1)
+
+    def function(self, name):
+        return self.browser.script(
+            "(d => d.functions.filter((_, i) => i %% 4 === 0).indexOf(%s))"
+            "(JSON.parse(document.querySelector('#flame-data').textContent))"
+            % json.dumps(name)
+        )
+
+    def menu(self, label, item):
+        """What a right click on a frame offers."""
+        x, y, width = self.frames()[label]
+        self.browser.script(
+            "document.elementFromPoint(%f, %f).dispatchEvent(new MouseEvent('contextmenu',"
+            " {bubbles: true, clientX: %f, clientY: %f}))"
+            % (x + width / 2, y + 8, x + width / 2, y + 8)
+        )
+        self.shoot("menu")
+        self.choose(item)
+
+    def test_keyboard(self):
+        self.browser.script("document.querySelector('.canvas').focus()")
+        said = (
+            "document.getElementById(document.querySelector('.canvas')"
+            ".getAttribute('aria-activedescendant')).getAttribute('aria-label')"
+        )
+        for key, name in (
+            (ARROW_UP, "[all]"), (ARROW_UP, "main"), (ARROW_UP, "fast"),
+            (ARROW_RIGHT, "needle"), (ARROW_RIGHT, "slow"), (ARROW_DOWN, "main"),
+        ):
+            self.browser.key(key)
+            self.assertEqual(self.browser.script(said).split(",")[0], name)
+        self.browser.key(ENTER)
+        self.assertIn("zoom=", self.browser.script("location.hash"))
+        self.browser.key(ESCAPE)
+        self.assertEqual(self.browser.script("location.hash"), "")
+
+    def test_next_match(self):
+        self.browser.key("/")
+        self.browser.type(".tools input", "needle")
+        self.browser.script("document.querySelector('.canvas').focus()")
+        self.browser.key("n")
+        self.assertIn("needle", self.text(".tip h2"))
+
+    def test_regular_expressions(self):
+        self.choose(".*")
+        self.browser.key("/")
+        self.browser.type(".tools input", "^needle_")
+        self.assertEqual(self.share(), "10.00 % matched")
+        self.browser.script("document.querySelector('.tools input').select()")
+        self.browser.type(".tools input", "(")
+        self.assertEqual(self.share(), "not a regular expression")
 
 
 if __name__ == "__main__":

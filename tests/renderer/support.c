@@ -41,6 +41,10 @@ static const struct flame_node NODES[] = {
     {1, 2, {1540911}, 1540911, 2},
 };
 
+static const struct flame_stretch STRETCHES[] = {
+    {3, 120000}, {5, 50000}, {3, 80000}, {6, 250000}, {4, 1000}, {3, 99000},
+};
+
 const struct flame_profile *example_profile(void)
 {
     static const struct flame_profile profile = {
@@ -48,6 +52,8 @@ const struct flame_profile *example_profile(void)
         .node_count = sizeof NODES / sizeof *NODES,
         .codes = CODES,
         .code_count = sizeof CODES / sizeof *CODES,
+        .stretches = STRETCHES,
+        .stretch_count = sizeof STRETCHES / sizeof *STRETCHES,
         .quality = {.interval_ns = 1000000,
                     .duration_ns = 1500000000,
                     .cpu_ns = 1110000000,

@@ -215,6 +215,43 @@ static void full_of_lines_is_said(void **state)
     assert_false(flame_store_line_known_sigsafe(store, code, FLAME_SITES_MAX, &known));
 }
 
+static void time_passes_in_order(void **state)
+{
+    struct flame_store *store = *state;
+    struct flame_profile profile = {0};
+
+    flame_store_pass_sigsafe(store, 1, 2500);
+    flame_store_pass_sigsafe(store, 1, 2600); /* the same place goes on */
+    flame_store_pass_sigsafe(store, 2, 800);
+    flame_store_pass_sigsafe(store, 2, 100); /* 6 us in all: nothing is lost */
+    flame_store_read(store, &profile);
+    assert_int_equal(profile.stretch_count, 2);
+    assert_int_equal(profile.stretches[0].node, 1);
+    assert_int_equal(profile.stretches[0].microseconds, 5);
+    assert_int_equal(profile.stretches[1].node, 2);
+    assert_int_equal(profile.stretches[1].microseconds, 1);
+}
+
+/* Twice as coarse when there are too many: the longer of two stays. */
+static void time_is_never_too_long(void **state)
+{
+    enum { COUNT = 3 * FLAME_STRETCHES_MAX };
+    struct flame_store *store = *state;
+    struct flame_profile profile = {0};
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < COUNT; i++) {
+        flame_store_pass_sigsafe(store, i % 2, i % 2 == 0 ? 1000 : 3000);
+    }
+    flame_store_read(store, &profile);
+    assert_true(profile.stretch_count <= FLAME_STRETCHES_MAX);
+    for (uint32_t i = 0; i < profile.stretch_count; i++) {
+        sum += profile.stretches[i].microseconds;
+    }
+    assert_int_equal(sum, COUNT * 2);
+    assert_int_equal(profile.stretches[0].node, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +272,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_line_is_not_taken_for_a_site, open_store,
                                         close_store),
         cmocka_unit_test_setup_teardown(full_of_lines_is_said, open_store, close_store),
+        cmocka_unit_test_setup_teardown(time_passes_in_order, open_store, close_store),
+        cmocka_unit_test_setup_teardown(time_is_never_too_long, open_store,
+                                        close_store),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }
