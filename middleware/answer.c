@@ -168,7 +168,7 @@ void flame_answer_make(const struct flame_profile *profile,
             .status = 200,
             .reason = "OK",
             .content_type = flame_format_content_type(params->format),
-            .security_policy = params->format == FLAME_FORMAT_SVG
+            .security_policy = flame_format_has_script(params->format)
                                    ? flame_svg_content_security_policy()
                                    : NULL,
             .body = body};

@@ -353,7 +353,7 @@ static const struct {
 } readers[PARAMETERS] = {
     [BARE_INTERVAL] = {read_interval, FLAME_INTERVAL_ACCEPTED},
     [INTERVAL] = {read_interval, FLAME_INTERVAL_ACCEPTED},
-    [FORMAT] = {read_format, "svg, folded or png"},
+    [FORMAT] = {read_format, FLAME_FORMAT_NAMES},
     [CLOCK] = {read_clock, "wall, cpu, offcpu or gil"},
     [LINES] = {read_lines, "1 or 0"},
     [REPEAT] = {read_repeat, "a whole number from 2 to 1000"},

@@ -26,8 +26,8 @@ static const char HELP[] =
     "Reads FILE, or standard input; writes to standard output.\n"
     "\n"
     "  -o, --output FILE      write to FILE instead\n"
-    "  -f, --format FORMAT    svg, png or folded (default: by the ending of the\n"
-    "                         output FILE, else svg)\n"
+    "  -f, --format FORMAT    " FLAME_FORMAT_NAMES "\n"
+    "                         (default: by the ending of the output FILE, else svg)\n"
     "  -t, --title TITLE      what stands above the graph (default: the file's name)\n"
     "  -u, --unit UNIT        what the numbers count: microseconds (default) or\n"
     "                         samples, as most other profilers write\n"
@@ -91,7 +91,7 @@ static int parse_option(struct command *command, int option)
         if (flame_format_from_name(flame_slice_of(optarg), &command->format) == 0) {
             return 0;
         }
-        return misused("no such format (svg, png and folded are)", optarg);
+        return misused("no such format (" FLAME_FORMAT_NAMES ")", optarg);
     case 'u':
         if (parse_unit(optarg, &command->unit)) {
             return 0;

@@ -11,50 +11,25 @@
  * one, minus `levels up`. Samples and times are left out where they are not known;
  * times are total, in nanoseconds.
  */
+#include "renderer/json.h"
 #include "renderer/svg.h"
-
-/* Beyond this a double is not exact: a string, so that no reader is misled. */
-#define EXACT_MAX (UINT64_C(1) << 53)
-
-static void write_key(struct flame_writer *writer, const char *key)
-{
-    flame_write_text(writer, ",\"");
-    flame_write_text(writer, key);
-    flame_write_text(writer, "\":");
-}
-
-static void write_string(struct flame_writer *writer, struct flame_slice text)
-{
-    flame_write_text(writer, "\"");
-    flame_write_escaped(writer, text, FLAME_ESCAPE_JSON);
-    flame_write_text(writer, "\"");
-}
-
-static void write_weight(struct flame_writer *writer, uint64_t weight)
-{
-    const char *quote = weight > EXACT_MAX ? "\"" : "";
-
-    flame_write_text(writer, quote);
-    flame_write_unsigned(writer, weight);
-    flame_write_text(writer, quote);
-}
 
 static void write_sentences(struct flame_writer *writer,
                             const struct flame_picture_options *options)
 {
     struct flame_writer sentence = {.limit = writer->limit};
 
-    write_key(writer, "title");
-    write_string(writer, options->title);
-    write_key(writer, "subtitle");
-    write_string(writer, options->subtitle);
-    write_key(writer, "quality");
+    flame_json_key(writer, "title");
+    flame_json_string(writer, options->title);
+    flame_json_key(writer, "subtitle");
+    flame_json_string(writer, options->subtitle);
+    flame_json_key(writer, "quality");
     flame_write_quality(&sentence, options);
-    write_string(writer, flame_writer_slice(&sentence));
+    flame_json_string(writer, flame_writer_slice(&sentence));
     sentence.length = 0;
-    write_key(writer, "warning");
+    flame_json_key(writer, "warning");
     flame_write_warnings(&sentence, options);
-    write_string(writer, flame_writer_slice(&sentence));
+    flame_json_string(writer, flame_writer_slice(&sentence));
     if (writer->error == 0) {
         writer->error = sentence.error;
     }
@@ -63,18 +38,18 @@ static void write_sentences(struct flame_writer *writer,
 
 static void write_measures(struct flame_writer *writer)
 {
-    write_key(writer, "margin");
+    flame_json_key(writer, "margin");
     flame_write_unsigned(writer, FLAME_SVG_MARGIN);
-    write_key(writer, "row");
+    flame_json_key(writer, "row");
     flame_write_unsigned(writer, FLAME_SVG_ROW);
-    write_key(writer, "rows");
+    flame_json_key(writer, "rows");
     flame_write_unsigned(writer, FLAME_SVG_ROWS);
-    write_key(writer, "size");
+    flame_json_key(writer, "size");
     flame_write_unsigned(writer, FLAME_SVG_LABEL_SIZE);
-    write_key(writer, "palette");
+    flame_json_key(writer, "palette");
     for (uint32_t i = 0; i < FLAME_SVG_COLOURS; i++) {
         flame_write_text(writer, i == 0 ? "[" : ",");
-        write_string(writer, flame_slice_of(flame_svg_colour_value(i)));
+        flame_json_string(writer, flame_slice_of(flame_svg_colour_value(i)));
     }
     flame_write_text(writer, "]");
 }
@@ -88,15 +63,15 @@ static void write_origins(struct flame_writer *writer, const struct flame_tree *
     for (uint32_t i = 0; i < tree->place_count; i++) {
         used[flame_svg_place_colour(tree, i)] = true;
     }
-    write_key(writer, "waiting");
+    flame_json_key(writer, "waiting");
     flame_write_unsigned(writer, FLAME_SVG_WAITING);
-    write_key(writer, "origins");
+    flame_json_key(writer, "origins");
     flame_write_text(writer, "[");
     for (uint32_t i = 1; i < FLAME_SVG_COLOURS; i++) {
         const char *origin = flame_svg_origin(i);
         if (used[i] && origin != last) {
             flame_write_text(writer, last == NULL ? "[" : ",[");
-            write_string(writer, flame_slice_of(origin));
+            flame_json_string(writer, flame_slice_of(origin));
             flame_write_text(writer, ",");
             flame_write_unsigned(writer, i);
             flame_write_text(writer, "]");
@@ -108,13 +83,13 @@ static void write_origins(struct flame_writer *writer, const struct flame_tree *
 
 static void write_functions(struct flame_writer *writer, const struct flame_tree *tree)
 {
-    write_key(writer, "functions");
+    flame_json_key(writer, "functions");
     for (uint32_t i = 0; i < tree->function_count && writer->error == 0; i++) {
         const struct flame_function *function = &tree->functions[i];
         flame_write_text(writer, i == 0 ? "[\n" : ",\n");
-        write_string(writer, function->name);
+        flame_json_string(writer, function->name);
         flame_write_text(writer, ",");
-        write_string(writer, function->file);
+        flame_json_string(writer, function->file);
         flame_write_text(writer, ",");
         flame_write_unsigned(writer, function->line);
         flame_write_text(writer, ",");
@@ -127,7 +102,7 @@ static void write_tree(struct flame_writer *writer, const struct flame_tree *tre
 {
     uint32_t depth = 0; /* that a child of the place before has */
 
-    write_key(writer, "tree");
+    flame_json_key(writer, "tree");
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
         const struct flame_place *place = &tree->places[i];
         flame_write_text(writer, i == 0 ? "[\n" : i % 16 == 0 ? ",\n" : ",");
@@ -135,10 +110,10 @@ static void write_tree(struct flame_writer *writer, const struct flame_tree *tre
         flame_write_text(writer, ",");
         flame_write_unsigned(writer, place->function);
         flame_write_text(writer, ",");
-        write_weight(writer, place->total);
+        flame_json_number(writer, place->total);
         if (tree->has_samples) {
             flame_write_text(writer, ",");
-            write_weight(writer, place->samples);
+            flame_json_number(writer, place->samples);
         }
         depth = place->depth + 1;
     }
@@ -150,15 +125,15 @@ static void write_times(struct flame_writer *writer, const struct flame_tree *tr
     if (!tree->has_times) {
         return;
     }
-    write_key(writer, "times");
+    flame_json_key(writer, "times");
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
         const struct flame_times *times = &tree->places[i].times;
         flame_write_text(writer, i == 0 ? "[\n" : i % 16 == 0 ? ",\n" : ",");
         for (int state = 0; state < FLAME_STATES; state++) {
-            write_weight(writer, times->wall[state]);
+            flame_json_number(writer, times->wall[state]);
             flame_write_text(writer, ",");
         }
-        write_weight(writer, times->cpu);
+        flame_json_number(writer, times->cpu);
     }
     flame_write_text(writer, "]");
 }
@@ -169,7 +144,7 @@ static void write_stretches(struct flame_writer *writer, const struct flame_tree
     if (tree->stretch_count == 0) {
         return;
     }
-    write_key(writer, "stretches");
+    flame_json_key(writer, "stretches");
     for (uint32_t i = 0; i < tree->stretch_count && writer->error == 0; i++) {
         const struct flame_stretch *stretch = &tree->stretches[i];
         flame_write_text(writer, i == 0 ? "[\n" : i % 16 == 0 ? ",\n" : ",");
@@ -186,11 +161,11 @@ void flame_write_data(struct flame_writer *writer, const struct flame_tree *tree
     flame_write_text(writer, "<script id=\"flame-data\" type=\"application/json\">"
                              "{\"time\":");
     flame_write_text(writer, tree->is_time ? "true" : "false");
-    write_key(writer, "samples");
+    flame_json_key(writer, "samples");
     flame_write_text(writer, tree->has_samples ? "true" : "false");
     write_sentences(writer, options);
-    write_key(writer, "clock");
-    write_string(writer, flame_slice_of(flame_clock_name(options->clock)));
+    flame_json_key(writer, "clock");
+    flame_json_string(writer, flame_slice_of(flame_clock_name(options->clock)));
     write_measures(writer);
     write_origins(writer, tree);
     write_functions(writer, tree);

@@ -7,13 +7,31 @@
 #include <errno.h>
 #include <string.h>
 
+typedef int render(const struct flame_tree *tree,
+                   const struct flame_picture_options *options,
+                   struct flame_writer *writer);
+
+static int render_folded(const struct flame_tree *tree,
+                         const struct flame_picture_options *options,
+                         struct flame_writer *writer)
+{
+    (void)options;
+    return flame_render_folded(tree, writer);
+}
+
 static const struct {
     const char *name;
     const char *content_type;
+    render *render;
 } FORMATS[] = {
-    [FLAME_FORMAT_SVG] = {"svg", "image/svg+xml"},
-    [FLAME_FORMAT_FOLDED] = {"folded", "text/plain; charset=utf-8"},
-    [FLAME_FORMAT_PNG] = {"png", "image/png"},
+    [FLAME_FORMAT_SVG] = {"svg", "image/svg+xml", flame_render_svg},
+    [FLAME_FORMAT_FOLDED] = {"folded", "text/plain; charset=utf-8", render_folded},
+    [FLAME_FORMAT_PNG] = {"png", "image/png", flame_render_png},
+    [FLAME_FORMAT_PDF] = {"pdf", "application/pdf", flame_render_pdf},
+    [FLAME_FORMAT_HTML] = {"html", "text/html; charset=utf-8", flame_render_html},
+    [FLAME_FORMAT_JSON] = {"json", "application/json", flame_render_json},
+    [FLAME_FORMAT_SPEEDSCOPE] = {"speedscope", "application/json",
+                                 flame_render_speedscope},
 };
 
 static const char *const CLOCKS[] = {
@@ -64,25 +82,22 @@ int flame_render(enum flame_format format, const struct flame_tree *tree,
                  const struct flame_picture_options *options,
                  struct flame_writer *writer)
 {
-    switch (format) {
-    case FLAME_FORMAT_SVG:
-        return flame_render_svg(tree, options, writer);
-    case FLAME_FORMAT_FOLDED:
-        return flame_render_folded(tree, writer);
-    case FLAME_FORMAT_PNG:
-        return flame_render_png(tree, options, writer);
-    }
-    return -EINVAL;
+    return FORMATS[format].render(tree, options, writer);
+}
+
+bool flame_format_has_script(enum flame_format format)
+{
+    return format == FLAME_FORMAT_SVG || format == FLAME_FORMAT_HTML;
 }
 
 const char *flame_render_error(int error)
 {
     switch (error) {
     case -ENOSYS:
-        return "PNG needs librsvg and cairo, which could not be loaded "
+        return "PNG and PDF need librsvg and cairo, which could not be loaded "
                "(on Debian: apt install librsvg2-2).";
     case -ENOENT:
-        return "PNG needs a font, and fontconfig knows none "
+        return "PNG and PDF need a font, and fontconfig knows none "
                "(on Debian: apt install fonts-dejavu-core).";
     case -E2BIG:
         return "The picture would be larger than allowed.";

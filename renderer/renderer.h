@@ -72,7 +72,15 @@ bool flame_tree_is_empty(const struct flame_tree *tree);
 
 /* ---- pictures -------------------------------------------------------------- */
 
-enum flame_format { FLAME_FORMAT_SVG, FLAME_FORMAT_FOLDED, FLAME_FORMAT_PNG };
+enum flame_format {
+    FLAME_FORMAT_SVG,
+    FLAME_FORMAT_FOLDED,
+    FLAME_FORMAT_PNG,
+    FLAME_FORMAT_PDF,
+    FLAME_FORMAT_HTML,
+    FLAME_FORMAT_JSON,
+    FLAME_FORMAT_SPEEDSCOPE,
+};
 
 /* What stands around the graph. Strings are escaped here; NULL: left out. */
 struct flame_picture_options {
@@ -86,7 +94,7 @@ struct flame_picture_options {
 
 /*
  * Each writes the whole of one format into the writer. 0 or a negative errno;
- * flame_render_png() returns -ENOSYS when librsvg or cairo cannot be loaded
+ * _png() and _pdf() return -ENOSYS when librsvg or cairo cannot be loaded
  * and -ENOENT when no font is installed; flame_render_error() says it in
  * one sentence for the person who asked.
  */
@@ -106,15 +114,33 @@ int flame_render_folded(const struct flame_tree *tree, struct flame_writer *writ
 int flame_render_png(const struct flame_tree *tree,
                      const struct flame_picture_options *options,
                      struct flame_writer *writer);
+int flame_render_pdf(const struct flame_tree *tree,
+                     const struct flame_picture_options *options,
+                     struct flame_writer *writer);
+/* The SVG in a page. */
+int flame_render_html(const struct flame_tree *tree,
+                      const struct flame_picture_options *options,
+                      struct flame_writer *writer);
+/* Everything that is known: docs/profile-format.md. */
+int flame_render_json(const struct flame_tree *tree,
+                      const struct flame_picture_options *options,
+                      struct flame_writer *writer);
+int flame_render_speedscope(const struct flame_tree *tree,
+                            const struct flame_picture_options *options,
+                            struct flame_writer *writer);
 int flame_render(enum flame_format format, const struct flame_tree *tree,
                  const struct flame_picture_options *options,
                  struct flame_writer *writer);
 const char *flame_render_error(int error);
 
-/* "image/svg+xml", "text/plain; charset=utf-8", "image/png" */
+/* "image/svg+xml", "text/plain; charset=utf-8", ... */
 const char *flame_format_content_type(enum flame_format format);
-/* "svg", "folded", "png"; returns 0 and the format, or -EINVAL. */
+/* "svg", "folded", ...; returns 0 and the format, or -EINVAL. */
 int flame_format_from_name(struct flame_slice name, enum flame_format *format);
+/* Every name: "svg, folded, ... or speedscope". */
+#define FLAME_FORMAT_NAMES "svg, folded, png, pdf, html, json or speedscope"
+/* Whether a browser runs what is in it, if it is not told what to. */
+bool flame_format_has_script(enum flame_format format);
 
 /*
  * The Content-Security-Policy under which the SVG's own script and style run

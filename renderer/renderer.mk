@@ -3,7 +3,8 @@
 PYTHON ?= /usr/bin/python3
 BUILD ?= build
 RENDERER_OBJ := $(BUILD)/obj/renderer
-RENDERER_SOURCES := writer tree text view colours sentences data svg folded png format
+RENDERER_SOURCES := writer tree text view colours sentences data svg folded cairo html json \
+    profile_json speedscope format
 RENDERER_OBJS := $(RENDERER_SOURCES:%=$(RENDERER_OBJ)/%.o)
 RENDERER_FLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -I. -I$(RENDERER_OBJ) \
     -DFLAME_VERSION='"$(shell cat VERSION)"'

@@ -515,6 +515,21 @@ bool flame_tree_is_empty(const struct flame_tree *tree)
     return tree->places[0].total == 0;
 }
 
+uint32_t *flame_tree_parents(const struct flame_tree *tree)
+{
+    uint32_t *parents = malloc(tree->place_count * sizeof *parents);
+    uint32_t above = 0;
+
+    for (uint32_t i = 0; parents != NULL && i < tree->place_count; i++) {
+        while (above != 0 && tree->places[above].end <= i) {
+            above = parents[above];
+        }
+        parents[i] = above;
+        above = i;
+    }
+    return parents;
+}
+
 bool flame_function_is_synthetic(const struct flame_function *function)
 {
     return function->file.length == 0 && function->name.length >= 2 &&

@@ -47,6 +47,9 @@ struct flame_tree {
     char *text;             /* what the functions' slices lead into */
 };
 
+/* The parent of each place, of the root itself: malloc'd. NULL: out of memory. */
+uint32_t *flame_tree_parents(const struct flame_tree *tree);
+
 /* A mark such as "[overflow]", not a function somebody wrote. */
 bool flame_function_is_synthetic(const struct flame_function *function);
 

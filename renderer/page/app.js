@@ -238,8 +238,10 @@ const app = {
   },
 
   measure() {
-    const inline = document.documentElement !== root;
-    if (inline) root.setAttribute('height', Math.max(400, window.innerHeight * 0.8));
+    if (document.documentElement !== root) { // it stands in a page
+      const whole = document.body.classList.contains('flame-page');
+      root.setAttribute('height', window.innerHeight * (whole ? 1 : 0.8));
+    }
     this.width = Math.max(100, Math.floor(this.scroller.clientWidth) - 2 * data.margin);
   },
 

@@ -1,5 +1,5 @@
 /*
- * The SVG as pixels. librsvg and cairo are loaded when a PNG is asked for, and
+ * The SVG as PNG and as PDF. librsvg and cairo are loaded when one is asked for, and
  * only then: a process that never draws one maps none of the forty libraries
  * they bring. Their few functions are declared here by hand, so that building
  * needs no headers of theirs either.
@@ -45,6 +45,9 @@ struct libraries {
     void *(*surface_new)(int format, int width, int height);
     int (*surface_status)(void *surface);
     int (*surface_write)(void *surface, write_function write, void *closure);
+    void *(*paper_new)(write_function write, void *closure, double width,
+                       double height);
+    void (*surface_finish)(void *surface);
     void (*surface_free)(void *surface);
     void *(*context_new)(void *surface);
     void (*context_free)(void *context);
@@ -93,6 +96,8 @@ static bool load(struct libraries *l)
            find(l->cairo, "cairo_image_surface_create", &l->surface_new) &&
            find(l->cairo, "cairo_surface_status", &l->surface_status) &&
            find(l->cairo, "cairo_surface_write_to_png_stream", &l->surface_write) &&
+           find(l->cairo, "cairo_pdf_surface_create_for_stream", &l->paper_new) &&
+           find(l->cairo, "cairo_surface_finish", &l->surface_finish) &&
            find(l->cairo, "cairo_surface_destroy", &l->surface_free) &&
            find(l->cairo, "cairo_create", &l->context_new) &&
            find(l->cairo, "cairo_destroy", &l->context_free);
@@ -118,20 +123,21 @@ static int append(void *closure, const unsigned char *data, unsigned length)
     return writer->error == 0 ? CAIRO_SUCCESS : CAIRO_WRITE_ERROR;
 }
 
-static int draw(const struct libraries *l, void *svg, struct rectangle area,
-                struct flame_writer *writer)
+/* Draws, and finishes what the surface is for; frees it. */
+typedef bool finish_with(const struct libraries *l, void *surface,
+                         struct flame_writer *writer);
+
+static int draw_on(const struct libraries *l, void *surface, void *svg,
+                   struct rectangle area, finish_with *finish,
+                   struct flame_writer *writer)
 {
-    void *surface = l->surface_new(CAIRO_ARGB32, (int)area.width, (int)area.height);
     int error = -ENOMEM;
 
     if (l->surface_status(surface) == CAIRO_SUCCESS) {
         void *context = l->context_new(surface);
         bool drawn = l->svg_draw(svg, context, &area, NULL) != 0;
         l->context_free(context);
-        error = -EIO;
-        if (drawn && l->surface_write(surface, append, writer) == CAIRO_SUCCESS) {
-            error = 0;
-        }
+        error = drawn && finish(l, surface, writer) ? 0 : -EIO;
         if (writer->error != 0) {
             error = writer->error;
         }
@@ -140,16 +146,50 @@ static int draw(const struct libraries *l, void *svg, struct rectangle area,
     return error;
 }
 
+static bool finish_pixels(const struct libraries *l, void *surface,
+                          struct flame_writer *writer)
+{
+    return l->surface_write(surface, append, writer) == CAIRO_SUCCESS;
+}
+
+static bool finish_paper(const struct libraries *l, void *surface,
+                         struct flame_writer *writer)
+{
+    (void)writer; /* it has been written to all along */
+    l->surface_finish(surface);
+    return l->surface_status(surface) == CAIRO_SUCCESS;
+}
+
+typedef int draw_with(const struct libraries *l, void *svg, double width, double height,
+                      struct flame_writer *writer);
+
 /* Twice the size for sharp text, unless that is too much. */
-static struct rectangle area_for(double width, double height)
+static int draw_pixels(const struct libraries *l, void *svg, double width,
+                       double height, struct flame_writer *writer)
 {
     double factor = height * 2 <= SIDE_MAX && width * height * 4 <= PIXELS_MAX ? 2 : 1;
+    struct rectangle area = {0, 0, width * factor, height * factor};
 
-    return (struct rectangle){0, 0, width * factor, height * factor};
+    if (area.width > SIDE_MAX || area.height > SIDE_MAX) {
+        return -E2BIG;
+    }
+    return draw_on(l, l->surface_new(CAIRO_ARGB32, (int)area.width, (int)area.height),
+                   svg, area, finish_pixels, writer);
+}
+
+/* One page, in points: 3/4 of a pixel. */
+static int draw_paper(const struct libraries *l, void *svg, double width, double height,
+                      struct flame_writer *writer)
+{
+    struct rectangle area = {0, 0, width * 3 / 4, height * 3 / 4};
+
+    return draw_on(l, l->paper_new(append, writer, area.width, area.height), svg, area,
+                   finish_paper, writer);
 }
 
 static int draw_svg(const struct libraries *libraries,
-                    const struct flame_writer *source, struct flame_writer *writer)
+                    const struct flame_writer *source, draw_with *draw,
+                    struct flame_writer *writer)
 {
     double width = 0;
     double height = 0;
@@ -161,18 +201,15 @@ static int draw_svg(const struct libraries *libraries,
         return -EIO;
     }
     if (libraries->svg_size(svg, &width, &height)) {
-        struct rectangle area = area_for(width, height);
-        error = area.width > SIDE_MAX || area.height > SIDE_MAX
-                    ? -E2BIG
-                    : draw(libraries, svg, area, writer);
+        error = draw(libraries, svg, width, height, writer);
     }
     libraries->unref(svg);
     return error;
 }
 
-int flame_render_png(const struct flame_tree *tree,
-                     const struct flame_picture_options *options,
-                     struct flame_writer *writer)
+static int render(const struct flame_tree *tree,
+                  const struct flame_picture_options *options, draw_with *draw,
+                  struct flame_writer *writer)
 {
     struct libraries libraries;
     struct flame_writer svg = {.limit = writer->limit};
@@ -185,9 +222,23 @@ int flame_render_png(const struct flame_tree *tree,
         error = flame_render_svg(tree, options, &svg);
     }
     if (error == 0) {
-        error = draw_svg(&libraries, &svg, writer);
+        error = draw_svg(&libraries, &svg, draw, writer);
     }
     flame_writer_free(&svg);
     unload(&libraries);
     return error;
+}
+
+int flame_render_png(const struct flame_tree *tree,
+                     const struct flame_picture_options *options,
+                     struct flame_writer *writer)
+{
+    return render(tree, options, draw_pixels, writer);
+}
+
+int flame_render_pdf(const struct flame_tree *tree,
+                     const struct flame_picture_options *options,
+                     struct flame_writer *writer)
+{
+    return render(tree, options, draw_paper, writer);
 }

@@ -1,0 +1,214 @@
+/*
+ * Our own format: all we know, for programs. docs/profile-format.md has the schema.
+ */
+#include "renderer/json.h"
+#include "renderer/svg.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void write_fact(struct flame_writer *writer, const char *key, uint64_t value)
+{
+    flame_json_key(writer, key);
+    flame_json_number(writer, value);
+}
+
+static void write_flag(struct flame_writer *writer, const char *key, bool value)
+{
+    flame_json_key(writer, key);
+    flame_write_text(writer, value ? "true" : "false");
+}
+
+static void write_quality(struct flame_writer *writer,
+                          const struct flame_quality *quality)
+{
+    flame_json_key(writer, "quality");
+    flame_write_text(writer, "{");
+    write_fact(writer, "interval_ns", quality->interval_ns);
+    write_fact(writer, "duration_ns", quality->duration_ns);
+    write_fact(writer, "beside_ns", quality->beside_ns);
+    write_fact(writer, "cpu_ns", quality->cpu_ns);
+    write_fact(writer, "children", quality->children);
+    write_fact(writer, "unwatched", quality->unwatched);
+    write_fact(writer, "samples", quality->samples);
+    write_fact(writer, "missed", quality->missed);
+    write_fact(writer, "rejected", quality->rejected);
+    write_fact(writer, "cut", quality->cut);
+    write_fact(writer, "overflow", quality->overflow);
+    write_fact(writer, "spacing_mean_ns", quality->spacing_mean_ns);
+    write_fact(writer, "spacing_deviation_ns", quality->spacing_deviation_ns);
+    write_fact(writer, "sampling_ns", quality->sampling_ns);
+    write_flag(writer, "deadline_reached", quality->deadline_reached);
+    write_flag(writer, "gil_wait_known", quality->gil_wait_known);
+    write_flag(writer, "runnable_known", quality->runnable_known);
+    flame_write_text(writer, "}");
+}
+
+static void write_functions(struct flame_writer *writer, const struct flame_tree *tree)
+{
+    flame_json_key(writer, "functions");
+    flame_write_text(writer, "[");
+    for (uint32_t i = 0; i < tree->function_count && writer->error == 0; i++) {
+        const struct flame_function *function = &tree->functions[i];
+        flame_write_text(writer, i == 0 ? "\n{" : ",\n{");
+        flame_json_key(writer, "name");
+        flame_json_string(writer, function->name);
+        flame_json_key(writer, "file");
+        flame_json_string(writer, function->file);
+        write_fact(writer, "line", function->line);
+        flame_json_key(writer, "origin");
+        flame_json_string(writer,
+                          flame_slice_of(flame_svg_origin(flame_svg_colour(function))));
+        flame_write_text(writer, "}");
+    }
+    flame_write_text(writer, "]");
+}
+
+/* A tree with what it does not keep: who is whose parent, and times of one's own. */
+struct places {
+    const struct flame_tree *tree;
+    uint32_t *parents;         /* of the root: itself */
+    struct flame_times *times; /* self */
+    int state;                 /* which of the times is being written */
+};
+
+static bool find_own(struct places *places)
+{
+    const struct flame_tree *tree = places->tree;
+
+    places->parents = flame_tree_parents(tree);
+    places->times = malloc(tree->place_count * sizeof *places->times);
+    if (places->parents == NULL || places->times == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < tree->place_count; i++) {
+        const struct flame_times *times = &tree->places[i].times;
+        struct flame_times *above = &places->times[places->parents[i]];
+        places->times[i] = *times;
+        for (int state = 0; state < FLAME_STATES && i > 0; state++) {
+            above->wall[state] -= times->wall[state];
+        }
+        above->cpu -= i > 0 ? times->cpu : 0;
+    }
+    return true;
+}
+
+static uint64_t function_at(const void *context, uint32_t index)
+{
+    return ((const struct places *)context)->tree->places[index].function;
+}
+
+static uint64_t parent_at(const void *context, uint32_t index)
+{
+    return ((const struct places *)context)->parents[index];
+}
+
+static uint64_t self_at(const void *context, uint32_t index)
+{
+    return ((const struct places *)context)->tree->places[index].self;
+}
+
+static uint64_t samples_at(const void *context, uint32_t index)
+{
+    return ((const struct places *)context)->tree->places[index].self_samples;
+}
+
+static uint64_t state_at(const void *context, uint32_t index)
+{
+    const struct places *places = context;
+
+    return places->times[index].wall[places->state];
+}
+
+static uint64_t cpu_at(const void *context, uint32_t index)
+{
+    return ((const struct places *)context)->times[index].cpu;
+}
+
+static uint64_t stretch_place_at(const void *context, uint32_t index)
+{
+    return ((const struct places *)context)->tree->stretches[index].node;
+}
+
+static uint64_t stretch_length_at(const void *context, uint32_t index)
+{
+    return ((const struct places *)context)->tree->stretches[index].microseconds;
+}
+
+static void write_column(struct flame_writer *writer, const char *key,
+                         const struct places *places, uint32_t count,
+                         flame_json_value *value)
+{
+    flame_json_key(writer, key);
+    flame_json_numbers(writer, places, count, value);
+}
+
+static void write_places(struct flame_writer *writer, struct places *places)
+{
+    static const char *const states[FLAME_STATES] = {
+        [FLAME_RUNNING] = "running_ns",
+        [FLAME_GIL_WAIT] = "gil_wait_ns",
+        [FLAME_BLOCKED] = "blocked_ns",
+        [FLAME_RUNNABLE] = "no_cpu_ns",
+    };
+    const struct flame_tree *tree = places->tree;
+    uint32_t count = tree->place_count;
+
+    flame_json_key(writer, "places");
+    flame_write_text(writer, "{");
+    write_column(writer, "parent", places, count, parent_at);
+    write_column(writer, "function", places, count, function_at);
+    write_column(writer, "self", places, count, self_at);
+    if (tree->has_samples) {
+        write_column(writer, "samples", places, count, samples_at);
+    }
+    if (tree->has_times) {
+        for (places->state = 0; places->state < FLAME_STATES; places->state++) {
+            write_column(writer, states[places->state], places, count, state_at);
+        }
+        write_column(writer, "cpu_ns", places, count, cpu_at);
+    }
+    flame_write_text(writer, "}");
+    if (tree->stretch_count > 0) {
+        flame_json_key(writer, "stretches");
+        flame_write_text(writer, "{");
+        write_column(writer, "place", places, tree->stretch_count, stretch_place_at);
+        write_column(writer, "microseconds", places, tree->stretch_count,
+                     stretch_length_at);
+        flame_write_text(writer, "}");
+    }
+}
+
+int flame_render_json(const struct flame_tree *tree,
+                      const struct flame_picture_options *options,
+                      struct flame_writer *writer)
+{
+    struct places places = {.tree = tree};
+
+    if (!find_own(&places)) {
+        free(places.parents);
+        free(places.times);
+        return -ENOMEM;
+    }
+    flame_write_text(writer, "{\"format\":\"flameprof\"");
+    write_fact(writer, "version", 1);
+    flame_json_key(writer, "title");
+    flame_json_string(writer, options->title);
+    flame_json_key(writer, "subtitle");
+    flame_json_string(writer, options->subtitle);
+    flame_json_key(writer, "warning");
+    flame_json_string(writer, options->warning);
+    flame_json_key(writer, "clock");
+    flame_json_string(writer, flame_slice_of(flame_clock_name(options->clock)));
+    flame_json_key(writer, "unit");
+    flame_write_text(writer, tree->is_time ? "\"nanoseconds\"" : "\"samples\"");
+    if (options->quality != NULL) {
+        write_quality(writer, options->quality);
+    }
+    write_functions(writer, tree);
+    write_places(writer, &places);
+    flame_write_text(writer, "}\n");
+    free(places.parents);
+    free(places.times);
+    return writer->error;
+}
