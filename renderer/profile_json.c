@@ -1,5 +1,5 @@
 /*
- * Our own format: all we know, for programs. docs/profile-format.md has the schema.
+ * Our own format: all we know, for programs. docs/formats.md has the schema.
  */
 #include "renderer/json.h"
 #include "renderer/svg.h"

@@ -121,7 +121,7 @@ int flame_render_pdf(const struct flame_tree *tree,
 int flame_render_html(const struct flame_tree *tree,
                       const struct flame_picture_options *options,
                       struct flame_writer *writer);
-/* Everything that is known: docs/profile-format.md. */
+/* Everything that is known: docs/formats.md. */
 int flame_render_json(const struct flame_tree *tree,
                       const struct flame_picture_options *options,
                       struct flame_writer *writer);

@@ -1,4 +1,5 @@
 """The program build/flameprof as a person runs it: exit codes, files, formats."""
+import json
 import os
 import random
 import re
@@ -94,7 +95,7 @@ class Command(unittest.TestCase):
             (),
             ("draw",),
             ("render", "--colour"),
-            ("render", "-f", "pdf"),
+            ("render", "-f", "gif"),
             ("render", "-u", "hours"),
             ("render", "a", "b"),
         ):
@@ -178,6 +179,66 @@ class Command(unittest.TestCase):
         self.assertEqual(one, two)
 
 
+class OtherFormats(unittest.TestCase):
+    def test_json(self):
+        found = json.loads(run("render", "-f", "json", "-t", "a </b>", stdin=FOLDED).stdout)
+        self.assertEqual((found["format"], found["version"]), ("flameprof", 1))
+        self.assertEqual((found["title"], found["unit"]), ("a </b>", "nanoseconds"))
+        names = [function["name"] for function in found["functions"]]
+        places = found["places"]
+        stacks = {}
+        for at, self_time in enumerate(places["self"]):
+            stack, up = [], at
+            while up != 0:
+                stack.insert(0, names[places["function"][up]])
+                up = places["parent"][up]
+            stacks[";".join(stack)] = self_time
+        self.assertEqual(
+            stacks, {"": 0, "main": 0, "main;work": 750000000, "main;sleep": 250000000}
+        )
+
+    def test_speedscope(self):
+        found = json.loads(run("render", "-f", "speedscope", stdin=FOLDED).stdout)
+        self.assertEqual(found["$schema"], "https://www.speedscope.app/file-format-schema.json")
+        (profile,) = found["profiles"]
+        self.assertEqual((profile["type"], profile["unit"]), ("sampled", "nanoseconds"))
+        self.assertEqual((profile["startValue"], profile["endValue"]), (0, 1000000000))
+        frames = found["shared"]["frames"]
+        stacks = [[frames[i]["name"] for i in stack] for stack in profile["samples"]]
+        self.assertEqual(
+            sorted(zip(stacks, profile["weights"])),
+            [(["[all]", "main", "sleep"], 250000000), (["[all]", "main", "work"], 750000000)],
+        )
+        self.assertIn({"name": "work", "file": "/srv/app.py", "line": 5}, frames)
+
+    def test_html_holds_the_same_picture(self):
+        page = run("render", "-f", "html", "-t", "a </title>", stdin=FOLDED).stdout
+        picture = run("render", "-t", "a </title>", stdin=FOLDED).stdout
+        self.assertTrue(page.startswith(b"<!DOCTYPE html>"))
+        self.assertIn(b"<title>a &lt;/title&gt;</title>", page)
+        self.assertIn(picture[picture.index(b"<svg") :].rstrip(), page)
+
+    def test_pdf(self):
+        result = run("render", "-f", "pdf", stdin=FOLDED)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertTrue(result.stdout.startswith(b"%PDF-"))
+        self.assertTrue(result.stdout.rstrip().endswith(b"%%EOF"))
+        text = subprocess.run(
+            ("pdftotext", "-", "-"), input=result.stdout, capture_output=True, check=True
+        ).stdout
+        for word in (b"main", b"work", b"sleep"):
+            self.assertIn(word, text)
+
+    def test_hostile_names_are_json(self):
+        generator = random.Random(2)
+        lines = []
+        for _ in range(300):
+            name = bytes(generator.randrange(256) for _ in range(12))
+            lines.append(name.replace(b"\n", b"") + b" 5")
+        for form in ("json", "speedscope"):
+            json.loads(run("render", "-f", form, stdin=b"\n".join(lines)).stdout)
+
+
 class Png(unittest.TestCase):
     def test_png(self):
         result = run("render", "-f", "png", stdin=FOLDED)
@@ -199,7 +260,7 @@ class Png(unittest.TestCase):
             env = dict(os.environ, FONTCONFIG_FILE=empty, XDG_CACHE_HOME=folder)
             result = run("render", "-f", "png", stdin=FOLDED, env=env)
         self.assertEqual(result.returncode, 1)
-        self.assertIn(b"needs a font", result.stderr)
+        self.assertIn(b"need a font", result.stderr)
         self.assertEqual(result.stdout, b"")
 
     def test_no_library_is_an_error(self):
@@ -209,7 +270,7 @@ class Png(unittest.TestCase):
             env = dict(os.environ, LD_LIBRARY_PATH=folder)
             result = run("render", "-f", "png", stdin=FOLDED, env=env)
             self.assertEqual(result.returncode, 1)
-            self.assertIn(b"needs librsvg and cairo", result.stderr)
+            self.assertIn(b"need librsvg and cairo", result.stderr)
             self.assertEqual(run("render", stdin=FOLDED, env=env).returncode, 0)
 
     def test_nothing_is_linked(self):
