@@ -107,3 +107,22 @@ const char *flame_svg_origin(uint32_t colour)
     }
     return colour == FLAME_SVG_WAITING ? "waiting" : names[(colour - 1) / SHADES];
 }
+
+uint32_t flame_svg_legend(const struct flame_tree *tree,
+                          uint32_t colours[FLAME_SVG_ORIGINS])
+{
+    bool used[FLAME_SVG_COLOURS] = {false};
+    const char *last = flame_svg_origin(0);
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < tree->place_count; i++) {
+        used[flame_svg_place_colour(tree, i)] = true;
+    }
+    for (uint32_t i = 1; i < FLAME_SVG_COLOURS; i++) {
+        if (used[i] && flame_svg_origin(i) != last) {
+            last = flame_svg_origin(i);
+            colours[count++] = i;
+        }
+    }
+    return count;
+}

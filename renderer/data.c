@@ -54,29 +54,22 @@ static void write_measures(struct flame_writer *writer)
     flame_write_text(writer, "]");
 }
 
-/* [what a colour stands for, the first of those colours]: of those that occur. */
+/* [[what a colour stands for, the colour], ...]: of those that occur. */
 static void write_origins(struct flame_writer *writer, const struct flame_tree *tree)
 {
-    bool used[FLAME_SVG_COLOURS] = {false};
-    const char *last = NULL;
+    uint32_t colours[FLAME_SVG_ORIGINS];
+    uint32_t count = flame_svg_legend(tree, colours);
 
-    for (uint32_t i = 0; i < tree->place_count; i++) {
-        used[flame_svg_place_colour(tree, i)] = true;
-    }
     flame_json_key(writer, "waiting");
     flame_write_unsigned(writer, FLAME_SVG_WAITING);
     flame_json_key(writer, "origins");
     flame_write_text(writer, "[");
-    for (uint32_t i = 1; i < FLAME_SVG_COLOURS; i++) {
-        const char *origin = flame_svg_origin(i);
-        if (used[i] && origin != last) {
-            flame_write_text(writer, last == NULL ? "[" : ",[");
-            flame_json_string(writer, flame_slice_of(origin));
-            flame_write_text(writer, ",");
-            flame_write_unsigned(writer, i);
-            flame_write_text(writer, "]");
-            last = origin;
-        }
+    for (uint32_t i = 0; i < count; i++) {
+        flame_write_text(writer, i == 0 ? "[" : ",[");
+        flame_json_string(writer, flame_slice_of(flame_svg_origin(colours[i])));
+        flame_write_text(writer, ",");
+        flame_write_unsigned(writer, colours[i]);
+        flame_write_text(writer, "]");
     }
     flame_write_text(writer, "]");
 }

@@ -115,6 +115,38 @@ static void write_head(struct picture *picture, struct flame_writer *sentence)
     flame_write_text(picture->writer, "</g>\n");
 }
 
+/* What the colours stand for, where there is more than one; for the static view. */
+static void write_legend(struct picture *picture)
+{
+    struct flame_writer *writer = picture->writer;
+    uint32_t colours[FLAME_SVG_ORIGINS];
+    uint32_t count = flame_svg_legend(picture->tree, colours);
+    uint64_t x = FLAME_SVG_MARGIN * 100;
+
+    if (count < 2) {
+        return;
+    }
+    picture->y += LINE;
+    for (uint32_t i = 0; i < count; i++) {
+        struct flame_slice name = flame_slice_of(flame_svg_origin(colours[i]));
+        flame_write_text(writer, "<rect class=\"c");
+        flame_write_unsigned(writer, colours[i]);
+        flame_write_text(writer, "\"");
+        write_attribute(writer, "x", x);
+        write_attribute(writer, "y", (picture->y - 10) * 100);
+        flame_write_text(writer, " width=\"11\" height=\"11\" fill=\"");
+        flame_write_text(writer, flame_svg_colour_value(colours[i]));
+        flame_write_text(writer, "\"/><text class=\"quiet\" fill=\"#77706a\"");
+        write_attribute(writer, "x", x + 1600);
+        write_attribute(writer, "y", picture->y * 100);
+        write_attribute(writer, "font-size", FLAME_SVG_LABEL_SIZE * 100);
+        flame_write_text(writer, ">");
+        flame_write_escaped(writer, name, FLAME_ESCAPE_XML);
+        flame_write_text(writer, "</text>\n");
+        x += 3200 + flame_text_width(name, FLAME_SVG_LABEL_SIZE);
+    }
+}
+
 static void write_foot(struct picture *picture, struct flame_writer *sentence)
 {
     const struct flame_view *view = &picture->view;
@@ -130,6 +162,7 @@ static void write_foot(struct picture *picture, struct flame_writer *sentence)
     }
     picture->y += 2;
     write_sentence(picture, sentence, " class=\"quiet\" fill=\"#77706a\"");
+    write_legend(picture);
     flame_write_text(picture->writer, "</g>\n");
 }
 

@@ -28,6 +28,10 @@ uint32_t flame_svg_place_colour(const struct flame_tree *tree, uint32_t index);
 const char *flame_svg_colour_value(uint32_t colour);
 /* What a colour stands for: "application", "library", ... */
 const char *flame_svg_origin(uint32_t colour);
+#define FLAME_SVG_ORIGINS 5
+/* The legend: a colour of each origin that occurs; returns how many there are. */
+uint32_t flame_svg_legend(const struct flame_tree *tree,
+                          uint32_t colours[FLAME_SVG_ORIGINS]);
 
 /* Width in 1/100 px of text as it will be shown. */
 uint64_t flame_text_width(struct flame_slice text, uint32_t font_size);
