@@ -6,6 +6,7 @@
  */
 #include "renderer/svg.h"
 
+#include <math.h>
 #include <string.h>
 
 #define SHADES 6u
@@ -16,6 +17,13 @@ static const char *const PALETTE[FLAME_SVG_COLOURS] = {
     "#a5d0f2", "#aed4f3", "#9dcbef", "#a9d3ea", "#b3d5f5", "#9fd0ee", "#e3e8a8",
     "#e8eab0", "#dde5a0", "#e6e6a2", "#e0ebb2", "#dfe6ab", "#b89fd3", "#bda5d6",
     "#b299cf", "#c0a6d0", "#b4a0d8", "#bba0cc", "#d9e0e4",
+};
+
+/* From blue, less, over grey to red, more. */
+static const char *const CHANGES[FLAME_SVG_CHANGES] = {
+    "#6fa8e8", "#7cafe8", "#89b6e7", "#97bde7", "#a5c4e7", "#b5cce6",
+    "#c5d4e6", "#d7dde6", "#efeae5", "#efd6cd", "#efc7bb", "#efb9ab",
+    "#f0ad9c", "#f0a18e", "#f09580", "#f08a73", "#f07f66",
 };
 
 enum origin { APPLICATION, LIBRARY, STANDARD_LIBRARY, C_CODE };
@@ -125,4 +133,21 @@ uint32_t flame_svg_legend(const struct flame_tree *tree,
         }
     }
     return count;
+}
+
+uint32_t flame_svg_change(const struct flame_tree *tree, uint32_t index)
+{
+    const uint32_t middle = FLAME_SVG_CHANGES / 2;
+    const struct flame_place *place = &tree->places[index];
+    double is = (double)place->total / (double)tree->places[0].total;
+    double was = (double)place->before / (double)tree->all_before;
+    double doublings = is == 0 || was == 0 ? (is > was) - (is < was) : log2(is / was);
+
+    doublings = doublings > 1 ? 1 : doublings < -1 ? -1 : doublings;
+    return (uint32_t)lround(middle + middle * doublings);
+}
+
+const char *flame_svg_change_value(uint32_t change)
+{
+    return CHANGES[change];
 }

@@ -20,10 +20,12 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOTHING = 3 };
 
 static const char HELP[] =
     "usage: flameprof render [options] [FILE|-]\n"
+    "       flameprof diff [options] BEFORE AFTER\n"
     "\n"
     "Draws folded stacks (\"root;child;leaf 42\" per line), as flameprof writes\n"
     "them with flamegraph_format=folded, or as other profilers do.\n"
-    "Reads FILE, or standard input; writes to standard output.\n"
+    "Reads FILE, or standard input; writes to standard output. diff draws AFTER, and\n"
+    "what has become more since BEFORE in red, what has become less in blue.\n"
     "\n"
     "  -o, --output FILE      write to FILE instead\n"
     "  -f, --format FORMAT    " FLAME_FORMAT_NAMES "\n"
@@ -31,6 +33,8 @@ static const char HELP[] =
     "  -t, --title TITLE      what stands above the graph (default: the file's name)\n"
     "  -u, --unit UNIT        what the numbers count: microseconds (default) or\n"
     "                         samples, as most other profilers write\n"
+    "  -a, --absolute         diff: compare the numbers, not their shares of the "
+    "whole\n"
     "      --help             show this help\n"
     "      --version          show the version\n"
     "\n"
@@ -38,12 +42,14 @@ static const char HELP[] =
     "3 a picture was written, but there was nothing to draw in it.\n";
 
 struct command {
-    const char *input; /* "-": standard input */
+    const char *input;  /* "-": standard input */
+    const char *before; /* of a difference; NULL: there is none */
     const char *output;
     const char *title;
     enum flame_format format;
     bool format_given;
     enum flame_unit unit;
+    bool absolute;
 };
 
 static int complain(const char *what, const char *detail)
@@ -86,6 +92,9 @@ static int parse_option(struct command *command, int option)
     case 't':
         command->title = optarg;
         return 0;
+    case 'a':
+        command->absolute = true;
+        return 0;
     case 'f':
         command->format_given = true;
         if (flame_format_from_name(flame_slice_of(optarg), &command->format) == 0) {
@@ -103,6 +112,22 @@ static int parse_option(struct command *command, int option)
     }
 }
 
+/* What is left of the command line: what to read. */
+static int parse_inputs(struct command *command, int count, char **inputs,
+                        bool difference)
+{
+    if (!difference && count > 1) {
+        return misused("one input at a time", inputs[1]);
+    }
+    if (difference && count != 2) {
+        return misused("two inputs, what was before and what is after",
+                       count > 2 ? inputs[2] : "diff");
+    }
+    command->before = difference ? inputs[0] : NULL;
+    command->input = count > 0 ? inputs[count - 1] : "-";
+    return 0;
+}
+
 /* Returns 0, or an exit status. argv[0] is the sub-command. */
 static int parse(struct command *command, int argc, char **argv)
 {
@@ -110,19 +135,21 @@ static int parse(struct command *command, int argc, char **argv)
                                             {"format", required_argument, NULL, 'f'},
                                             {"title", required_argument, NULL, 't'},
                                             {"unit", required_argument, NULL, 'u'},
+                                            {"absolute", no_argument, NULL, 'a'},
                                             {NULL, 0, NULL, 0}};
     int option;
 
-    while ((option = getopt_long(argc, argv, "o:f:t:u:", options, NULL)) != -1) {
-        int status = parse_option(command, option);
-        if (status != 0) {
-            return status;
+    while ((option = getopt_long(argc, argv, "o:f:t:u:a", options, NULL)) != -1) {
+        int wrong = parse_option(command, option);
+        if (wrong != 0) {
+            return wrong;
         }
     }
-    if (argc - optind > 1) {
-        return misused("one input at a time", argv[optind + 1]);
+    int status = parse_inputs(command, argc - optind, argv + optind,
+                              strcmp(argv[0], "diff") == 0);
+    if (status != 0) {
+        return status;
     }
-    command->input = optind < argc ? argv[optind] : "-";
     if (!command->format_given) {
         format_from_ending(command);
     }
@@ -254,26 +281,60 @@ static int draw(const struct command *command, const struct flame_tree *tree,
     return status;
 }
 
+/* NULL: it has been said why. */
+static struct flame_tree *read_tree(const char *path, enum flame_unit unit,
+                                    uint64_t *ignored)
+{
+    struct flame_writer input = {0};
+    struct flame_tree *tree = NULL;
+    uint64_t here = 0;
+    int error = read_input(path, &input);
+
+    if (error == 0) {
+        tree = flame_tree_from_folded(input.data, input.length, unit, &here);
+        error = tree == NULL ? -ENOMEM : 0;
+    }
+    if (error != 0) {
+        complain(path, strerror(-error));
+    }
+    flame_writer_free(&input);
+    *ignored += here;
+    return tree;
+}
+
+/* What the command line asks to draw; NULL: it has been said why not. */
+static struct flame_tree *read_inputs(const struct command *command, uint64_t *ignored)
+{
+    struct flame_tree *after = read_tree(command->input, command->unit, ignored);
+
+    if (after == NULL || command->before == NULL) {
+        return after;
+    }
+    struct flame_tree *before = read_tree(command->before, command->unit, ignored);
+    struct flame_tree *difference = NULL;
+    if (before != NULL) {
+        difference = flame_tree_difference(before, after, command->absolute);
+        if (difference == NULL) {
+            complain(command->before, strerror(ENOMEM));
+        }
+    }
+    flame_tree_free(before);
+    flame_tree_free(after);
+    return difference;
+}
+
 static int render(int argc, char **argv)
 {
     struct command command = {0};
-    struct flame_writer input = {0};
     uint64_t ignored = 0;
     int status = parse(&command, argc, argv);
 
     if (status != 0) {
         return status;
     }
-    int error = read_input(command.input, &input);
-    if (error != 0) {
-        flame_writer_free(&input);
-        return complain(command.input, strerror(-error));
-    }
-    struct flame_tree *tree =
-        flame_tree_from_folded(input.data, input.length, command.unit, &ignored);
-    flame_writer_free(&input);
+    struct flame_tree *tree = read_inputs(&command, &ignored);
     if (tree == NULL) {
-        return complain(command.input, strerror(ENOMEM));
+        return EXIT_FAILED;
     }
     status = draw(&command, tree, ignored);
     if (status == 0 && flame_tree_is_empty(tree)) {
@@ -292,9 +353,9 @@ static int say(const char *text)
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        return misused("a command is missing", "render");
+        return misused("a command is missing", "render or diff");
     }
-    if (strcmp(argv[1], "render") == 0) {
+    if (strcmp(argv[1], "render") == 0 || strcmp(argv[1], "diff") == 0) {
         for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++) {
             if (strcmp(argv[i], "--help") == 0) {
                 return say(HELP);

@@ -6,7 +6,9 @@
  *  "margin", "row", "rows", "size": measures, "palette": colours,
  *  "functions": [name, file, line, colour, ...],
  *  "tree": [levels up, function, total weight, total samples, ...],
- *  "times": [running, waiting for the GIL, blocked, without a CPU, CPU time, ...]}
+ *  "parts": what is known of each place, "clocks": [label, parts to add up] by name,
+ *  "times": [each part of the first place, of the next, ...],
+ *  "stretches": [place, microseconds, ...] in the order of time}
  * The tree is in preorder; a place's depth is that of the one before it, plus
  * one, minus `levels up`. Samples and times are left out where they are not known;
  * times are total, in nanoseconds.
@@ -46,12 +48,25 @@ static void write_measures(struct flame_writer *writer)
     flame_write_unsigned(writer, FLAME_SVG_ROWS);
     flame_json_key(writer, "size");
     flame_write_unsigned(writer, FLAME_SVG_LABEL_SIZE);
+}
+
+/* {class: colour} */
+static void write_palette(struct flame_writer *writer, const struct flame_tree *tree)
+{
+    bool difference = tree->all_before != 0;
+    uint32_t count = difference ? FLAME_SVG_CHANGES : FLAME_SVG_COLOURS;
+
     flame_json_key(writer, "palette");
-    for (uint32_t i = 0; i < FLAME_SVG_COLOURS; i++) {
-        flame_write_text(writer, i == 0 ? "[" : ",");
-        flame_json_string(writer, flame_slice_of(flame_svg_colour_value(i)));
+    for (uint32_t i = 0; i < count; i++) {
+        flame_write_text(writer, i == 0 ? "{\"" : ",\"");
+        flame_write_text(writer, difference ? "d" : "c");
+        flame_write_unsigned(writer, i);
+        flame_write_text(writer, "\":");
+        flame_json_string(writer,
+                          flame_slice_of(difference ? flame_svg_change_value(i)
+                                                    : flame_svg_colour_value(i)));
     }
-    flame_write_text(writer, "]");
+    flame_write_text(writer, "}");
 }
 
 /* [[what a colour stands for, the colour], ...]: of those that occur. */
@@ -113,20 +128,52 @@ static void write_tree(struct flame_writer *writer, const struct flame_tree *tre
     flame_write_text(writer, "]");
 }
 
+/* What there is of each place, and which clocks are sums of which of it. */
+static void write_parts(struct flame_writer *writer, const struct flame_tree *tree)
+{
+    if (tree->all_before != 0) {
+        flame_write_text(writer, ",\"parts\":[\"after\",\"before\"],\"clocks\":"
+                                 "{\"after\":[\"After\",0],\"before\":[\"Before\",1]}");
+        flame_json_key(writer, "allBefore");
+        flame_json_number(writer, tree->all_before);
+        flame_json_key(writer, "changes");
+        flame_write_unsigned(writer, FLAME_SVG_CHANGES);
+    } else if (tree->has_times) {
+        flame_write_text(writer,
+                         ",\"parts\":[\"running\",\"waiting for the GIL\",\"blocked\","
+                         "\"no CPU free\",\"CPU time\"],\"clocks\":{"
+                         "\"wall\":[\"Wall\",0,1,2,3],\"cpu\":[\"CPU\",4],"
+                         "\"offcpu\":[\"Off CPU\",1,2,3],\"gil\":[\"GIL wait\",1]}");
+    }
+}
+
+static void write_place_times(struct flame_writer *writer,
+                              const struct flame_place *place, bool difference)
+{
+    if (difference) {
+        flame_json_number(writer, place->total);
+        flame_write_text(writer, ",");
+        flame_json_number(writer, place->before);
+        return;
+    }
+    for (int state = 0; state < FLAME_STATES; state++) {
+        flame_json_number(writer, place->times.wall[state]);
+        flame_write_text(writer, ",");
+    }
+    flame_json_number(writer, place->times.cpu);
+}
+
 static void write_times(struct flame_writer *writer, const struct flame_tree *tree)
 {
-    if (!tree->has_times) {
+    bool difference = tree->all_before != 0;
+
+    if (!tree->has_times && !difference) {
         return;
     }
     flame_json_key(writer, "times");
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
-        const struct flame_times *times = &tree->places[i].times;
         flame_write_text(writer, i == 0 ? "[\n" : i % 16 == 0 ? ",\n" : ",");
-        for (int state = 0; state < FLAME_STATES; state++) {
-            flame_json_number(writer, times->wall[state]);
-            flame_write_text(writer, ",");
-        }
-        flame_json_number(writer, times->cpu);
+        write_place_times(writer, &tree->places[i], difference);
     }
     flame_write_text(writer, "]");
 }
@@ -158,8 +205,12 @@ void flame_write_data(struct flame_writer *writer, const struct flame_tree *tree
     flame_write_text(writer, tree->has_samples ? "true" : "false");
     write_sentences(writer, options);
     flame_json_key(writer, "clock");
-    flame_json_string(writer, flame_slice_of(flame_clock_name(options->clock)));
+    flame_json_string(writer, flame_slice_of(tree->all_before != 0
+                                                 ? "after"
+                                                 : flame_clock_name(options->clock)));
+    write_parts(writer, tree);
     write_measures(writer);
+    write_palette(writer, tree);
     write_origins(writer, tree);
     write_functions(writer, tree);
     write_tree(writer, tree);

@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 # In the order in which they use each other.
 SCRIPT = ["open", "text", "tree", "grouped", "layout", "time",
-          "state", "tip", "table", "menu", "app"]
+          "state", "change", "tip", "table", "menu", "app"]
 END = b"})();\n"
 
 

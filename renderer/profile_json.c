@@ -108,6 +108,11 @@ static uint64_t self_at(const void *context, uint32_t index)
     return ((const struct places *)context)->tree->places[index].self;
 }
 
+static uint64_t before_at(const void *context, uint32_t index)
+{
+    return ((const struct places *)context)->tree->places[index].before;
+}
+
 static uint64_t samples_at(const void *context, uint32_t index)
 {
     return ((const struct places *)context)->tree->places[index].self_samples;
@@ -159,6 +164,9 @@ static void write_places(struct flame_writer *writer, struct places *places)
     write_column(writer, "parent", places, count, parent_at);
     write_column(writer, "function", places, count, function_at);
     write_column(writer, "self", places, count, self_at);
+    if (tree->all_before != 0) {
+        write_column(writer, "before_total", places, count, before_at);
+    }
     if (tree->has_samples) {
         write_column(writer, "samples", places, count, samples_at);
     }

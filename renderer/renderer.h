@@ -67,6 +67,15 @@ struct flame_tree *flame_tree_from_folded(const char *text, size_t length,
                                           uint64_t *ignored_lines);
 void flame_tree_free(struct flame_tree *tree);
 
+/*
+ * What has changed from one tree to the other: every place of either, weighing what it
+ * does in `after`, and knowing what it did. Changes are of shares of the whole;
+ * absolute: of the weights themselves. Both may be freed afterwards. NULL: out of
+ * memory, or they count different things.
+ */
+struct flame_tree *flame_tree_difference(const struct flame_tree *before,
+                                         const struct flame_tree *after, bool absolute);
+
 /* The sum of all weights is zero: pictures of it only say so. */
 bool flame_tree_is_empty(const struct flame_tree *tree);
 

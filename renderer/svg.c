@@ -123,7 +123,7 @@ static void write_legend(struct picture *picture)
     uint32_t count = flame_svg_legend(picture->tree, colours);
     uint64_t x = FLAME_SVG_MARGIN * 100;
 
-    if (count < 2) {
+    if (count < 2 || picture->tree->all_before != 0) {
         return;
     }
     picture->y += LINE;
@@ -202,6 +202,10 @@ static void write_tooltip(struct picture *picture, const struct flame_place *pla
     }
     flame_write_text(writer, "; self ");
     write_weight(picture, place->self);
+    if (picture->tree->all_before != 0) {
+        flame_write_text(writer, "; before ");
+        flame_write_percent(writer, place->before, picture->tree->all_before);
+    }
     if (picture->tree->has_samples && picture->tree->is_time) {
         flame_write_text(writer, "; samples ");
         flame_write_grouped(writer, place->samples);
@@ -263,14 +267,18 @@ static void write_frame(struct picture *picture, const struct flame_box *box)
     const struct flame_function *function = &picture->tree->functions[place->function];
     struct flame_writer *writer = picture->writer;
     uint64_t y = row_of(picture, box);
-    uint32_t colour = flame_svg_place_colour(picture->tree, box->place);
+    bool changed = picture->tree->all_before != 0;
+    uint32_t colour = changed ? flame_svg_change(picture->tree, box->place)
+                              : flame_svg_place_colour(picture->tree, box->place);
 
     flame_write_text(writer, "<g>");
     write_tooltip(picture, place, function);
-    flame_write_text(writer, "<rect class=\"c");
+    flame_write_text(writer, changed ? "<rect class=\"d" : "<rect class=\"c");
     flame_write_unsigned(writer, colour);
     flame_write_text(writer, "\"");
-    write_rectangle(picture, box, y, flame_svg_colour_value(colour));
+    write_rectangle(picture, box, y,
+                    changed ? flame_svg_change_value(colour)
+                            : flame_svg_colour_value(colour));
     write_label(picture, box, function->name, y);
     flame_write_text(writer, "</g>\n");
 }

@@ -26,6 +26,11 @@
 uint32_t flame_svg_colour(const struct flame_function *function);
 uint32_t flame_svg_place_colour(const struct flame_tree *tree, uint32_t index);
 const char *flame_svg_colour_value(uint32_t colour);
+/* Of a difference: how a place's share has changed, from half or less (0) to double or
+ * more (FLAME_SVG_CHANGES - 1). */
+#define FLAME_SVG_CHANGES 17
+uint32_t flame_svg_change(const struct flame_tree *tree, uint32_t index);
+const char *flame_svg_change_value(uint32_t change);
 /* What a colour stands for: "application", "library", ... */
 const char *flame_svg_origin(uint32_t colour);
 #define FLAME_SVG_ORIGINS 5

@@ -16,6 +16,7 @@ struct sprout {
     uint64_t self;
     uint64_t samples;
     struct flame_times times; /* self */
+    uint64_t before;
 };
 
 /* Open addressing: indices + 1, 0 for free. Hits are verified by the caller. */
@@ -400,7 +401,8 @@ static void lay_out(const struct builder *builder, const struct links *links,
                                                .depth = depth,
                                                .self = from->self,
                                                .self_samples = from->samples,
-                                               .times = from->times};
+                                               .times = from->times,
+                                               .before = from->before};
         if (links->child[sprout] != NONE) {
             sprout = links->child[sprout];
             depth++;
@@ -428,6 +430,7 @@ static void close_places(struct flame_place *places, const uint32_t *open,
             struct flame_place *parent = &places[open[open_count - 2]];
             parent->total += place->total;
             parent->samples += place->samples;
+            parent->before += place->before;
             add_times(&parent->times, &place->times);
         }
     }
@@ -513,6 +516,66 @@ void flame_tree_free(struct flame_tree *tree)
 bool flame_tree_is_empty(const struct flame_tree *tree)
 {
     return tree->places[0].total == 0;
+}
+
+static size_t text_of(const struct flame_tree *tree)
+{
+    size_t length = 0;
+
+    for (uint32_t i = 0; i < tree->function_count; i++) {
+        length += tree->functions[i].name.length + tree->functions[i].file.length;
+    }
+    return length;
+}
+
+/* Adds a tree's places, as what is (samples, too) or as what was. */
+static bool add_tree(struct builder *builder, const struct flame_tree *tree, bool is)
+{
+    uint32_t *functions = malloc(tree->function_count * sizeof *functions);
+    uint32_t *sprouts = malloc(tree->place_count * sizeof *sprouts);
+    uint32_t *parents = flame_tree_parents(tree);
+    uint64_t before = 0;
+    bool ok = functions != NULL && sprouts != NULL && parents != NULL;
+
+    for (uint32_t i = 0; ok && i < tree->function_count; i++) {
+        functions[i] = intern_function(builder, tree->functions[i]);
+        ok = functions[i] != NONE;
+    }
+    for (uint32_t i = 0; ok && i < tree->place_count; i++) {
+        const struct flame_place *place = &tree->places[i];
+        sprouts[i] = i == 0 ? 0
+                            : intern_child(builder, sprouts[parents[i]],
+                                           functions[place->function]);
+        ok = sprouts[i] != NONE;
+        if (ok && is) {
+            add_weight(builder, sprouts[i], place->self, place->self_samples);
+        } else if (ok) {
+            add_clamped(&builder->sprouts[sprouts[i]].before, &before, place->self);
+        }
+    }
+    free(functions);
+    free(sprouts);
+    free(parents);
+    return ok;
+}
+
+struct flame_tree *flame_tree_difference(const struct flame_tree *before,
+                                         const struct flame_tree *after, bool absolute)
+{
+    struct builder builder;
+
+    if (before->is_time != after->is_time) {
+        return NULL;
+    }
+    bool ok = builder_start(&builder, text_of(before) + text_of(after), "[all]") &&
+              add_tree(&builder, after, true) && add_tree(&builder, before, false);
+    struct flame_tree *tree = to_tree(&builder, ok, after->is_time);
+    if (tree != NULL) {
+        uint64_t whole = absolute ? tree->places[0].total : tree->places[0].before;
+        tree->all_before = whole != 0 ? whole : 1;
+    }
+    builder_free(&builder);
+    return tree;
 }
 
 uint32_t *flame_tree_parents(const struct flame_tree *tree)

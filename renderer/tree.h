@@ -31,6 +31,7 @@ struct flame_place {
     uint64_t self_samples;
     uint64_t samples;         /* total */
     struct flame_times times; /* total; all zero where they are not known */
+    uint64_t before;          /* total; of a difference: what it was */
 };
 
 /* Immutable once built: any number of threads may read it. */
@@ -44,6 +45,7 @@ struct flame_tree {
     bool is_time;           /* weights are nanoseconds */
     bool has_samples;       /* the sample counts are known */
     bool has_times;         /* of each place */
+    uint64_t all_before;    /* not 0: a difference, with what was the whole then */
     char *text;             /* what the functions' slices lead into */
 };
 

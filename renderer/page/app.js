@@ -89,7 +89,7 @@ const app = {
     const views = Object.entries(VIEWS).filter(([key]) =>
       key !== 'sandwich' || state.fn >= 0);
     this.choose(this.views, views, state.view, (view) => change({view}));
-    this.choose(this.clocks, clocks.map((key) => [key, CLOCKS[key]?.label]), state.clock,
+    this.choose(this.clocks, clocks.map((key) => [key, CLOCKS.get(key).label]), state.clock,
       (clock) => change({clock}));
     this.flip.textContent = state.up ? 'Root on top' : 'Root at the bottom';
     this.flip.hidden = state.view === 'table' || state.view === 'sandwich';
@@ -180,7 +180,7 @@ const app = {
 
   dressed(matches, total) {
     return (box) => ({
-      colour: waitsAt(box) ? data.waiting : functions.colour(box.fn),
+      colour: colourOf(box),
       hit: matches instanceof Uint8Array && !box.narrow && matches[box.fn] === 1,
       said: box.narrow ? frames(box.narrow) + ' too narrow to draw' :
         functions.name(box.fn) + ', ' + weight(box.weight) + ', ' +
@@ -206,6 +206,17 @@ const app = {
     this.canvas.setAttribute('height', this.height);
   },
 
+  /* [[label, class]] */
+  legend() {
+    if (data.changes) {
+      const last = data.changes - 1;
+      return [['half or less', 'd0'], ['the same', 'd' + last / 2],
+        ['double or more', 'd' + last]];
+    }
+    return data.origins.length < 2 ? [] :
+      data.origins.map(([label, colour]) => [label, 'c' + colour]);
+  },
+
   drawNotes() {
     const {narrow, narrowWeight, deep} = this.layout;
     const notes = [];
@@ -217,8 +228,8 @@ const app = {
       notes.push(frames(narrow) + ' too narrow to draw (pale)' + (state.view === 'flame' ?
         ', ' + percent(narrowWeight, weightsNow().total[state.zoom]) + ' of the width' : ''));
     }
-    const legend = data.origins.length < 2 ? [] : data.origins.map(([label, colour]) => html('span', {class: 'key'},
-      html('span', {class: 'swatch c' + colour}), label));
+    const legend = this.legend().map(([label, colour]) => html('span', {class: 'key'},
+      html('span', {class: 'swatch ' + colour}), label));
     this.notes.replaceChildren(...notes.map((note) => html('span', {}, note)), ...legend);
   },
 
@@ -247,8 +258,8 @@ const app = {
 
   /* What matters is at the root. */
   toRoot() {
-    const top = state.view !== 'sandwich' && state.up ? this.scroller.scrollHeight : 0;
-    this.scroller.scrollTo(0, top);
+    const below = state.up && !['sandwich', 'table'].includes(state.view);
+    this.scroller.scrollTo(0, below ? this.scroller.scrollHeight : 0);
   },
 
   say(text) {
@@ -274,10 +285,17 @@ const app = {
 /* A leaf that was off the CPU for most of its time. */
 function waitsAt(box) {
   const tree = treeNow();
-  if (box.narrow || box.group || tree.parts.length === 1) return false;
+  if (box.narrow || box.group || !CLOCKS.has('wall')) return false;
   if (tree.end[box.place] !== box.place + 1) return false;
   const wall = tree.by('wall').total[box.place];
   return tree.parts[0][box.place] < wall / 2;
+}
+
+/* The class of its colour; in a difference, of how its share has changed. */
+function colourOf(box) {
+  if (!data.changes) return 'c' + (waitsAt(box) ? data.waiting : functions.colour(box.fn));
+  return 'd' + changeLevel(box.group ? partsOfGroup(box.group) :
+    treeNow().parts.map((part) => part[box.place]));
 }
 
 /* ---- changes ---------------------------------------------------------------------------------- */

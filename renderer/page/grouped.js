@@ -106,7 +106,8 @@ const calleesOf = (tree, clock, fn) =>
 
 /* ---- what a table says of each function --------------------------------------------- */
 
-/* [{fn, self, total, places, samples}]: total counts a function inside itself once. */
+/* [{fn, self, total, places, samples, parts}]: but for self and places, a function inside
+ * itself counts once. */
 function functionRows(tree, clock) {
   const {self, total} = tree.by(clock);
   const rows = new Map();
@@ -118,12 +119,16 @@ function functionRows(tree, clock) {
     }
     const fn = tree.fn[at];
     let row = rows.get(fn);
-    if (!row) rows.set(fn, row = {fn, self: 0, total: 0, places: 0, samples: 0});
+    if (!row) {
+      row = {fn, self: 0, total: 0, places: 0, samples: 0, parts: PARTS.map(() => 0)};
+      rows.set(fn, row);
+    }
     row.self += self[at];
     row.places++;
     if (!inside[fn]) {
       row.total += total[at];
       row.samples += tree.samples[at];
+      tree.parts.forEach((part, p) => { row.parts[p] += part[at]; });
     }
     inside[fn]++;
     open.push(at);

@@ -168,7 +168,7 @@ class Stage {
     item.group.setAttribute('class', (box.above ? 'above ' : '') + (hit ? 'hit' : ''));
     item.group.setAttribute('aria-label', said);
     item.group.setAttribute('aria-level', Math.abs(box.row) + 1);
-    item.rect.setAttribute('class', box.narrow ? 'narrow' : 'c' + colour);
+    item.rect.setAttribute('class', box.narrow ? 'narrow' : colour);
     item.rect.setAttribute('fill', box.narrow ? '#eee9e4' : data.palette[colour]);
     item.rect.setAttribute('x', box.x.toFixed(2));
     item.rect.setAttribute('y', y);

@@ -8,8 +8,8 @@ const VIEWS = {
   sandwich: 'One function',
 };
 
-const clocks = data.times ? Object.keys(CLOCKS) : ['weight'];
-const firstClock = data.times ? data.clock : 'weight';
+const clocks = [...CLOCKS.keys()];
+const firstClock = CLOCKS.has(data.clock) ? data.clock : clocks[0];
 
 const fresh = () => ({
   view: 'flame',

@@ -2,7 +2,7 @@
 
 const table = {
   box: html('div', {class: 'table', tabindex: '0'}),
-  order: 'self',
+  order: data.changes ? 'change' : 'self',
   falling: true,
   limit: 200,
 
@@ -11,7 +11,8 @@ const table = {
     ['self', 'Self', (row) => row.self],
     ['total', 'Total', (row) => row.total],
     ['places', 'Places', (row) => row.places],
-    ['samples', 'Samples', (row) => row.samples],
+    ...(data.samples ? [['samples', 'Samples', (row) => row.samples]] : []),
+    ...(data.changes ? [['change', 'Change', (row) => changeOf(row.parts)]] : []),
   ],
 
   sorted() {
@@ -29,7 +30,6 @@ const table = {
   head() {
     const row = html('tr', {});
     for (const [key, label] of this.columns) {
-      if (key === 'samples' && !data.samples) continue;
       const sort = key !== this.order ? 'none' : this.falling ? 'descending' : 'ascending';
       row.append(html('th', {scope: 'col', 'aria-sort': sort}, button(label, {}, () => {
         this.falling = key === this.order ? !this.falling : key !== 'name';
@@ -43,7 +43,8 @@ const table = {
   line(row, all) {
     const file = functions.file(row.fn);
     const name = html('th', {scope: 'row'},
-      html('span', {class: 'swatch c' + functions.colour(row.fn)}),
+      html('span', {class: 'swatch ' + (data.changes ? 'd' + changeLevel(row.parts) :
+        'c' + functions.colour(row.fn))}),
       button(functions.name(row.fn), {title: 'Callers and callees'}, () => {
         change({view: 'sandwich', fn: row.fn});
       }));
@@ -53,6 +54,7 @@ const table = {
     const made = html('tr', {}, name, time(row.self), time(row.total),
       html('td', {}, grouped(row.places)));
     if (data.samples) made.append(html('td', {}, grouped(row.samples)));
+    if (data.changes) made.append(html('td', {}, points(row.parts)));
     return made;
   },
 

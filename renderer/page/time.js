@@ -39,7 +39,7 @@ function restricted(tree, range) {
     all[passing.place[i]] += passing.starts[i + 1] - passing.starts[i];
   }
   const part = inside.map((value, i) => (all[i] > 0 ? value / all[i] : 0));
-  const made = new Tree(tree.count, tree.parts.length);
+  const made = new Tree(tree.count);
   for (const key of ['fn', 'depth', 'parent', 'end']) made[key] = tree[key];
   made.placeOf = tree.placeOf;
   const scaled = (totals) => {

@@ -37,7 +37,13 @@ const tip = {
         row('samples', grouped(tree.samples[box.place]));
         row('certain to', '± ' + uncertainty(box.weight / all, tree.samples[0]));
       }
-      if (tree.parts.length > 1) {
+      if (data.changes) {
+        const parts = tree.parts.map((part) => part[box.place]);
+        const {is, was} = sharesOf(parts);
+        row('before', percent(was, 1));
+        row('after', percent(is, 1));
+        row('change', points(parts));
+      } else if (tree.parts.length > 1) {
         PARTS.forEach((name, p) => {
           const time = tree.parts[p][box.place];
           if (time > 0) row(name, duration(time));

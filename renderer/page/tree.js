@@ -1,15 +1,11 @@
 /* ---- the tree: places in preorder, in typed arrays ------------------------------ */
 
-/* What wall time went into, and CPU time: the order of data.times. */
-const PARTS = ['running', 'waiting for the GIL', 'blocked', 'no CPU free', 'CPU time'];
+/* What is known of each place: names, or of plain stacks their weight alone. */
+const PARTS = data.parts || ['weight'];
 
-/* The clocks a tree can be weighed by: sums of those parts. */
-const CLOCKS = {
-  wall: {label: 'Wall', parts: [0, 1, 2, 3]},
-  cpu: {label: 'CPU', parts: [4]},
-  offcpu: {label: 'Off CPU', parts: [1, 2, 3]},
-  gil: {label: 'GIL wait', parts: [1]},
-};
+/* The clocks a tree can be weighed by: {label, parts: indices of what they add up}. */
+const CLOCKS = new Map(Object.entries(data.clocks || {weight: ['Weight', 0]}).map(
+  ([name, [label, ...parts]]) => [name, {label, parts}]));
 
 const functions = {
   count: data.functions.length / 4,
@@ -24,19 +20,18 @@ const functions = {
 };
 
 /*
- * Immutable. parts: of each place, all of its subtree; one of them where the data has no
- * times. A place's parent has a smaller index, its subtree is [place, end[place]), and
+ * Immutable. parts: of each place, all of its subtree. A place's parent has a smaller index, its subtree is [place, end[place]), and
  * siblings stand in the order of their functions.
  */
 class Tree {
-  constructor(count, parts) {
+  constructor(count) {
     this.count = count;
     this.fn = new Uint32Array(count);
     this.depth = new Uint32Array(count);
     this.parent = new Int32Array(count);
     this.end = new Uint32Array(count); // one past the subtree
     this.samples = new Float64Array(count);
-    this.parts = Array.from({length: parts}, () => new Float64Array(count));
+    this.parts = PARTS.map(() => new Float64Array(count));
     this.weights = new Map(); // by clock
     this.placeOf = null; // by place of the tree in the data; null: this is it
   }
@@ -52,7 +47,7 @@ class Tree {
   }
 
   weigh(clock) {
-    const chosen = this.parts.length === 1 ? [0] : CLOCKS[clock].parts;
+    const chosen = CLOCKS.get(clock).parts;
     const total = new Float64Array(this.count);
     for (const part of chosen) {
       const values = this.parts[part];
@@ -81,7 +76,7 @@ class Tree {
 function readTree() {
   const step = data.samples ? 4 : 3;
   const count = data.tree.length / step;
-  const tree = new Tree(count, data.times ? PARTS.length : 1);
+  const tree = new Tree(count);
   const open = []; // the path to here
   let depth = 0;
   for (let i = 0; i < count; i++) {
@@ -120,11 +115,11 @@ function selfOf(tree, totals) {
  * function under the same parent; then finish() puts them in order.
  */
 class Growing {
-  constructor(root, parts) {
+  constructor(root) {
     this.fn = [root];
     this.parent = [-1];
     this.samples = [0];
-    this.parts = Array.from({length: parts}, () => [0]);
+    this.parts = PARTS.map(() => [0]);
     this.children = [null]; // Map from function to index
   }
 
@@ -145,7 +140,7 @@ class Growing {
 
   /* places: for each gathered one, filled with where it is in the tree. */
   finish(places) {
-    const tree = new Tree(this.fn.length, this.parts.length);
+    const tree = new Tree(this.fn.length);
     const order = [[0, -1]]; // [gathered, parent's place], the next at the end
     for (let place = 0; order.length; place++) {
       const [from, parent] = order.pop();
@@ -177,7 +172,7 @@ class Growing {
  * to leave the frame out; `keep` whether its own time counts at all.
  */
 function rebuilt(tree, as, keep = () => true) {
-  const growing = new Growing(tree.fn[0], tree.parts.length);
+  const growing = new Growing(tree.fn[0]);
   const self = tree.parts.map((part) => selfOf(tree, part));
   const samples = selfOf(tree, tree.samples);
   const index = new Uint32Array(tree.count);

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -72,11 +73,24 @@ def render(folded, *arguments):
     ).stdout
 
 
+def change():
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [os.path.join(folder, name) for name in ("before", "after")]
+        for path, text in zip(paths, ("a;more 20\na;gone 80\n", "a;more 80\na;new 20\n")):
+            with open(path, "w") as file:
+                file.write(text)
+        return subprocess.run(
+            (FLAMEPROF, "diff", *paths), stdout=subprocess.PIPE, check=True
+        ).stdout
+
+
 class Picture(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         deep = ";".join("f%d" % (i % 7) for i in range(100000)) + " 5\n"
-        cls.server = Server({"/a.svg": render(example()), "/deep.svg": render(deep)})
+        cls.server = Server(
+            {"/a.svg": render(example()), "/deep.svg": render(deep), "/change.svg": change()}
+        )
         cls.addClassCleanup(cls.server.server_close)
         cls.addClassCleanup(cls.server.shutdown)
         cls.browser = Browser()
@@ -366,6 +380,23 @@ class Picture(unittest.TestCase):
         )
         self.shoot("menu")
         self.choose(item)
+
+    def test_difference(self):
+        self.open("/change.svg")
+        self.shoot("difference")
+        frames = self.frames()
+        self.assertNotIn("gone", frames)
+        self.point("more")
+        tip = self.browser.script("document.querySelector('.tip').innerText")
+        for part in ("before", "20.00 %", "after", "80.00 %", "+60.00 points"):
+            self.assertIn(part, tip)
+        self.choose("Before")
+        self.assertIn("gone", self.frames())
+        self.choose("Table")
+        rows = "[...document.querySelectorAll('tbody tr')].map(r => r.innerText)"
+        first, *_, last = self.browser.script(rows)
+        self.assertIn("more", first)
+        self.assertIn("gone", last)
 
     def test_keyboard(self):
         self.browser.script("document.querySelector('.canvas').focus()")

@@ -239,6 +239,49 @@ class OtherFormats(unittest.TestCase):
             json.loads(run("render", "-f", form, stdin=b"\n".join(lines)).stdout)
 
 
+class Difference(unittest.TestCase):
+    def compare(self, *options, before, after):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = []
+            for name, text in (("before", before), ("after", after)):
+                paths.append(os.path.join(folder, name))
+                with open(paths[-1], "w") as file:
+                    file.write(text)
+            return run("diff", *options, *paths)
+
+    def changes(self, *options, before, after):
+        """{function: class of its colour}"""
+        result = self.compare(*options, before=before, after=after)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        found = {}
+        for group in xml.etree.ElementTree.fromstring(result.stdout).iter(SVG + "g"):
+            title, rect = group.find(SVG + "title"), group.find(SVG + "rect")
+            if title is not None:
+                found[title.text.split("\n")[0]] = rect.get("class")
+        return found
+
+    def test_more_is_red_and_less_is_blue(self):
+        found = self.changes(before="a;b 50\na;c 50\n", after="a;b 80\na;c 10\na;d 10\n")
+        self.assertEqual(found, {"[all]": "d8", "a": "d8", "b": "d13", "c": "d0", "d": "d16"})
+
+    def test_shares_or_numbers(self):
+        twice = dict(before="a 5\nb 5\n", after="a 10\nb 10\n")
+        self.assertEqual(set(self.changes(**twice).values()), {"d8"})
+        self.assertEqual(set(self.changes("--absolute", **twice).values()), {"d16"})
+
+    def test_what_is_gone_is_kept(self):
+        result = self.compare("-f", "json", before="a 5\nb 5\n", after="a 10\n")
+        places = json.loads(result.stdout)["places"]
+        self.assertEqual(places["self"], [0, 10000, 0])
+        self.assertEqual(places["before_total"], [10000, 5000, 5000])
+
+    def test_two_inputs(self):
+        for inputs in ((), ("-",), ("a", "b", "c")):
+            result = run("diff", *inputs)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(b"two inputs", result.stderr)
+
+
 class Png(unittest.TestCase):
     def test_png(self):
         result = run("render", "-f", "png", stdin=FOLDED)
