@@ -58,9 +58,11 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
                                            enum flame_clock clock);
 
 /*
- * Reads folded stacks ("root;child;leaf 42" per line, LF or CRLF). Lines that
- * make no sense are ignored and counted; so are those whose weight would take
- * the sum over 64 bits. NULL: out of memory.
+ * Reads folded stacks ("root;child;leaf 42" per line, LF or CRLF; decimals count, to
+ * the thousandth). Lines that begin with # and empty ones are comments. Where all lines
+ * have two numbers (difffolded.pl), the tree is a difference. Lines that make no sense
+ * are ignored and counted; so are those whose weight would take the sum over 64 bits.
+ * NULL: out of memory.
  */
 struct flame_tree *flame_tree_from_folded(const char *text, size_t length,
                                           enum flame_unit unit,

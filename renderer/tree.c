@@ -828,70 +828,132 @@ static uint32_t intern_frame(struct builder *builder, struct flame_slice frame)
     return intern_function(builder, function);
 }
 
-/* Splits "stack weight"; false: makes no sense. */
-static bool split_line(struct flame_slice line, struct flame_slice *stack,
-                       uint64_t *weight)
-{
-    size_t at = line.length;
-    uint64_t scale = 1;
+struct number {
+    uint64_t whole;
+    uint32_t thousandths;
+};
 
-    *weight = 0;
-    while (at > 0 && line.data[at - 1] >= '0' && line.data[at - 1] <= '9') {
-        uint64_t digit = (uint64_t)(line.data[--at] - '0');
-        uint64_t part;
-        if (digit != 0 && scale == 0) {
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Digits and perhaps a point; false: too large, or no number. What is less than a
+ * thousandth is dropped. */
+static bool read_number(struct flame_slice text, struct number *number)
+{
+    const char *point = memchr(text.data, '.', text.length);
+    size_t digits = point != NULL ? (size_t)(point - text.data) : text.length;
+    uint32_t scale = 100;
+
+    *number = (struct number){0, 0};
+    for (size_t at = 0; at < digits; at++) {
+        uint64_t digit = (uint64_t)(text.data[at] - '0');
+        if (__builtin_mul_overflow(number->whole, UINT64_C(10), &number->whole) ||
+            __builtin_add_overflow(number->whole, digit, &number->whole)) {
             return false;
-        }
-        if (__builtin_mul_overflow(digit, scale, &part) ||
-            __builtin_add_overflow(*weight, part, weight)) {
-            return false;
-        }
-        if (__builtin_mul_overflow(scale, UINT64_C(10), &scale)) {
-            scale = 0;
         }
     }
-    if (at == line.length || at < 2 || line.data[at - 1] != ' ') {
+    for (size_t at = digits + 1; at < text.length; at++) {
+        if (text.data[at] == '.') {
+            return false;
+        }
+        number->thousandths += (uint32_t)(text.data[at] - '0') * scale;
+        scale /= 10;
+    }
+    return digits > 0;
+}
+
+/* Takes the number at the end of a line, and the space before it; false: there is none.
+ */
+static bool take_number(struct flame_slice *line, struct number *number)
+{
+    size_t start = line->length;
+
+    while (start > 0 &&
+           (is_digit(line->data[start - 1]) || line->data[start - 1] == '.')) {
+        start--;
+    }
+    if (start < 2 || start == line->length || line->data[start - 1] != ' ' ||
+        !read_number((struct flame_slice){line->data + start, line->length - start},
+                     number)) {
         return false;
     }
-    *stack = (struct flame_slice){line.data, at - 1};
+    line->length = start - 1;
     return true;
 }
 
-/* -1: out of memory, 0: ignored, 1: taken */
-static int add_line(struct builder *builder, struct flame_slice line,
-                    enum flame_unit unit)
+/* How folded text is to be read. */
+struct dialect {
+    enum flame_unit unit;
+    bool two_columns;  /* what was, and what is */
+    uint64_t fraction; /* of samples: thousandths that have not been counted yet */
+    uint64_t fraction_before; /* the same of what was */
+    uint64_t before;          /* of all, so that no sum can overflow */
+};
+
+/* The place of a stack, made if need be; NONE: out of memory. */
+static uint32_t add_stack(struct builder *builder, struct flame_slice stack)
 {
-    struct flame_slice stack;
-    uint64_t weight;
     uint32_t place = 0;
 
-    if (!split_line(line, &stack, &weight)) {
-        return 0;
-    }
-    uint64_t samples = unit == FLAME_UNIT_SAMPLES ? weight : 0;
-    if ((unit == FLAME_UNIT_MICROSECONDS &&
-         __builtin_mul_overflow(weight, UINT64_C(1000), &weight)) ||
-        weight > UINT64_MAX - builder->weight) {
-        return 0;
-    }
     for (;;) {
         const char *end = memchr(stack.data, ';', stack.length);
         size_t length = end != NULL ? (size_t)(end - stack.data) : stack.length;
         uint32_t function =
             intern_frame(builder, (struct flame_slice){stack.data, length});
-        if (function != NONE) {
-            place = intern_child(builder, place, function);
+        if (function == NONE) {
+            return NONE;
         }
-        if (function == NONE || place == NONE) {
-            return -1;
-        }
-        if (end == NULL) {
-            break;
+        place = intern_child(builder, place, function);
+        if (place == NONE || end == NULL) {
+            return place;
         }
         stack.data += length + 1;
         stack.length -= length + 1;
     }
-    add_weight(builder, place, weight, samples);
+}
+
+/* In nanoseconds or samples, of which a fraction is kept for the next; false: too
+ * large. */
+static bool to_weight(struct number number, struct dialect *dialect, uint64_t *fraction,
+                      uint64_t *weight)
+{
+    if (dialect->unit == FLAME_UNIT_SAMPLES) {
+        *fraction += number.thousandths;
+        *weight = *fraction / 1000;
+        *fraction %= 1000;
+        return !__builtin_add_overflow(*weight, number.whole, weight);
+    }
+    return !__builtin_mul_overflow(number.whole, UINT64_C(1000), weight) &&
+           !__builtin_add_overflow(*weight, number.thousandths, weight);
+}
+
+/* -1: out of memory, 0: ignored, 1: taken */
+static int add_line(struct builder *builder, struct flame_slice line,
+                    struct dialect *dialect)
+{
+    struct number number;
+    uint64_t is;
+    uint64_t was = 0;
+
+    if (!take_number(&line, &number) ||
+        !to_weight(number, dialect, &dialect->fraction, &is) ||
+        is > UINT64_MAX - builder->weight) {
+        return 0;
+    }
+    if (dialect->two_columns &&
+        (!take_number(&line, &number) ||
+         !to_weight(number, dialect, &dialect->fraction_before, &was) ||
+         was > UINT64_MAX - dialect->before)) {
+        return 0;
+    }
+    uint32_t place = add_stack(builder, line);
+    if (place == NONE) {
+        return -1;
+    }
+    add_weight(builder, place, is, dialect->unit == FLAME_UNIT_SAMPLES ? is : 0);
+    add_clamped(&builder->sprouts[place].before, &dialect->before, was);
     return 1;
 }
 
@@ -903,25 +965,67 @@ static struct flame_slice trim(struct flame_slice line)
     return line;
 }
 
+/* The next line without its end, or without what is no part of it; false: no more. */
+static bool next_line(struct flame_slice *text, struct flame_slice *line)
+{
+    if (text->length == 0) {
+        return false;
+    }
+    const char *newline = memchr(text->data, '\n', text->length);
+    size_t length = newline != NULL ? (size_t)(newline - text->data) : text->length;
+    size_t used = newline != NULL ? length + 1 : length;
+
+    *line = trim((struct flame_slice){text->data, length});
+    text->data += used;
+    text->length -= used;
+    return true;
+}
+
+static bool is_comment(struct flame_slice line)
+{
+    return line.length == 0 || line.data[0] == '#';
+}
+
+/* Lines looked at to see whether all have two numbers. */
+#define LINES_TO_BE_SURE 100
+
+static bool has_two_columns(struct flame_slice text)
+{
+    struct flame_slice line;
+    struct number number;
+    uint32_t count = 0;
+
+    while (count < LINES_TO_BE_SURE && next_line(&text, &line)) {
+        if (is_comment(line)) {
+            continue;
+        }
+        if (!take_number(&line, &number) || !take_number(&line, &number)) {
+            return false;
+        }
+        count++;
+    }
+    return count > 0;
+}
+
 struct flame_tree *flame_tree_from_folded(const char *text, size_t length,
                                           enum flame_unit unit, uint64_t *ignored_lines)
 {
     struct builder builder;
+    struct flame_slice rest = {text, length};
+    struct flame_slice line;
+    struct dialect dialect = {.unit = unit, .two_columns = has_two_columns(rest)};
     bool ok = builder_start(&builder, length, "[all]");
-    const char *end = text + length;
 
     *ignored_lines = 0;
-    while (ok && text < end) {
-        const char *newline = memchr(text, '\n', (size_t)(end - text));
-        const char *stop = newline != NULL ? newline : end;
-        struct flame_slice line =
-            trim((struct flame_slice){text, (size_t)(stop - text)});
-        int taken = line.length == 0 ? 1 : add_line(&builder, line, unit);
+    while (ok && next_line(&rest, &line)) {
+        int taken = is_comment(line) ? 1 : add_line(&builder, line, &dialect);
         ok = taken >= 0;
         *ignored_lines += taken == 0;
-        text = newline != NULL ? newline + 1 : end;
     }
     struct flame_tree *tree = to_tree(&builder, ok, unit == FLAME_UNIT_MICROSECONDS);
+    if (tree != NULL && dialect.two_columns) {
+        tree->all_before = tree->places[0].before != 0 ? tree->places[0].before : 1;
+    }
     builder_free(&builder);
     return tree;
 }
