@@ -89,17 +89,19 @@ function remember(replace) {
 
 /* ---- the trees that are wanted, made once ------------------------------------------------- */
 
+const original = readTree();
 const made = new Map(); // by what was asked for
+const KEPT = original.count > 100000 ? 6 : 24;
 
 function once(key, make) {
   if (!made.has(key)) {
-    if (made.size > 24) made.delete(made.keys().next().value);
-    made.set(key, make());
+    const value = make();
+    if (made.size >= KEPT) made.delete(made.keys().next().value);
+    made.set(key, value);
   }
   return made.get(key);
 }
 
-const original = readTree();
 data.tree = data.times = null;
 
 function edited(range, edits) {

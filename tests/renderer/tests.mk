@@ -19,6 +19,20 @@ $(RENDERER_TESTS:%=$(BUILD)/tests/renderer/%): $(BUILD)/tests/renderer/%: \
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(RENDERER_SANITIZE) -o $@ $^ -lcmocka -ldl -lm
 
+# libFuzzer comes with clang, and keeps what it finds in the folder it starts from.
+FUZZ_SECONDS ?= 20
+
+$(BUILD)/tests/renderer/fuzz_folded: tests/renderer/fuzz_folded.c \
+    $(RENDERER_SOURCES:%=renderer/%.c) $(RENDERER_HEADERS) $(RENDERER_OBJ)/assets.h
+	@mkdir -p $(@D)
+	clang $(CFLAGS) $(RENDERER_FLAGS) -g -O1 -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $@ $(filter %.c,$^) -ldl -lm
+
+.PHONY: fuzz
+fuzz: $(BUILD)/tests/renderer/fuzz_folded ## random folded text through every format (FUZZ_SECONDS=600)
+	mkdir -p $(BUILD)/fuzz
+	$< -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 $(BUILD)/fuzz 2>&1 | tail -12
+
 .PHONY: test-renderer test-renderer-c test-command bless-renderer
 test-renderer: test-renderer-c test-command ## the tree and the formats, the command, the picture in a browser
 	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/browser/test_svg.py
