@@ -232,6 +232,7 @@ void flame_charge_park_sigsafe(struct flame_session *session, enum flame_walk wa
     }
     session->set_aside_ns = take_elapsed(session, moment->now_ns);
     session->away = true;
+    session->parks = true;
     flame_charge_note_cpu_sigsafe(session, moment->cpu_ns);
 }
 

@@ -150,6 +150,7 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     session->set_aside_ns = 0;
     session->cpu_carried_ns = 0;
     session->away = false;
+    session->parks = false;
     session->last_node = 0;
     session->last_running_node = 0;
     session->sampled_node = 0;
@@ -315,6 +316,9 @@ void flame_session_complete(struct flame_session *session, uint64_t end,
     }
     flame_charge_rest_sigsafe(session, end, cpu_end);
     flame_pots_empty(session);
+    if (!session->parks) {
+        flame_store_settle_cpu(session->store);
+    }
     flame_store_settle_running(session->store);
     quality->sampling_ns += session->ticker_ns;
     quality->duration_ns = session->last_ns - session->started_ns - session->paused_ns;

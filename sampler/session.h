@@ -98,6 +98,7 @@ struct flame_session {
     unsigned unblocked;      /* looks since it was last seen blocked, none while away */
     uint64_t last_ns;        /* when the last sample was charged */
     bool away;               /* parked: all time is last_node's */
+    bool parks;              /* it has been: waits are exact, and nobody ran there */
     uint64_t set_aside_ns;   /* while away: time before that, the next sample's */
     uint64_t cpu_mark_ns;    /* the thread's CPU clock then */
     uint64_t cpu_carried_ns; /* CPU time not charged to any place yet */

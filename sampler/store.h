@@ -100,9 +100,15 @@ void flame_store_count_sample_sigsafe(struct flame_store *store, uint32_t node);
 bool flame_store_overflowed_sigsafe(struct flame_store *store);
 
 /*
- * At the end, ordinary context: no place ran for less wall time than it used CPU
- * time. What is missing was taken for waiting: the ticker, on the thread's CPU,
- * sees it displaced by itself.
+ * At the end, ordinary context: no place used more CPU time than wall time passed
+ * there. What is too much was used elsewhere, mostly on the way into and out of waits,
+ * where a thread is never seen to run: all others share it, by the wall time that they
+ * have left.
+ */
+void flame_store_settle_cpu(struct flame_store *store);
+/*
+ * After that: no place ran for less wall time than it used CPU time. What is missing
+ * was taken for waiting: the ticker, on the thread's CPU, sees it displaced by itself.
  */
 void flame_store_settle_running(struct flame_store *store);
 

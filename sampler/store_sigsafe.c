@@ -432,17 +432,62 @@ bool flame_store_overflowed_sigsafe(struct flame_store *store)
     return overflowed;
 }
 
+/* Wall time at a node that no CPU time is known for; `over`: the other way round. */
+static uint64_t room_at(const struct flame_node *node, uint64_t *over)
+{
+    uint64_t wall = flame_node_wall(node);
+
+    *over = node->cpu_ns > wall ? node->cpu_ns - wall : 0;
+    return node->cpu_ns < wall ? wall - node->cpu_ns : 0;
+}
+
+void flame_store_settle_cpu(struct flame_store *store)
+{
+    uint64_t excess = 0;
+    uint64_t room = 0;
+    uint64_t passed = 0;
+    uint64_t given = 0;
+    uint64_t over;
+
+    for (uint32_t i = 0; i < store->node_count; i++) {
+        room += room_at(&store->nodes[i], &over);
+        excess += over;
+    }
+    if (excess > room) {
+        return;
+    }
+    for (uint32_t i = 0; i < store->node_count && excess > 0; i++) {
+        passed += room_at(&store->nodes[i], &over);
+        /* A double's 53 bits are enough for shares; the last one has the rest. */
+        uint64_t due = passed == room
+                           ? excess
+                           : (uint64_t)((double)excess * (double)passed / (double)room);
+        store->nodes[i].cpu_ns += due - given;
+        store->nodes[i].cpu_ns -= over;
+        given = due;
+    }
+}
+
+static void take_for_running(uint64_t *wall, enum flame_state from, uint64_t missing)
+{
+    uint64_t moved = missing < wall[from] ? missing : wall[from];
+
+    wall[from] -= moved;
+    wall[FLAME_RUNNING] += moved;
+}
+
 void flame_store_settle_running(struct flame_store *store)
 {
     for (uint32_t i = 0; i < store->node_count; i++) {
-        uint64_t *wall = store->nodes[i].wall_ns;
-        uint64_t missing = store->nodes[i].cpu_ns > wall[FLAME_RUNNING]
-                               ? store->nodes[i].cpu_ns - wall[FLAME_RUNNING]
-                               : 0;
-        uint64_t moved =
-            missing < wall[FLAME_RUNNABLE] ? missing : wall[FLAME_RUNNABLE];
-        wall[FLAME_RUNNABLE] -= moved;
-        wall[FLAME_RUNNING] += moved;
+        const struct flame_node *node = &store->nodes[i];
+        static const enum flame_state others[] = {FLAME_RUNNABLE, FLAME_BLOCKED};
+        for (size_t at = 0; at < 2; at++) {
+            uint64_t ran = node->wall_ns[FLAME_RUNNING];
+            if (node->cpu_ns > ran) {
+                take_for_running(store->nodes[i].wall_ns, others[at],
+                                 node->cpu_ns - ran);
+            }
+        }
     }
 }
 

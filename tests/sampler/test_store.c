@@ -175,11 +175,48 @@ static void no_place_ran_less_than_its_cpu_time(void **state)
     flame_store_charge_sigsafe(store, 0, FLAME_RUNNABLE, 7, 3);
     flame_store_settle_running(store);
     flame_store_read(store, &profile);
-    assert_int_equal(profile.nodes[node].wall_ns[FLAME_RUNNING], 25);
+    assert_int_equal(profile.nodes[node].wall_ns[FLAME_RUNNING], 30);
     assert_int_equal(profile.nodes[node].wall_ns[FLAME_RUNNABLE], 0);
-    assert_int_equal(profile.nodes[node].wall_ns[FLAME_BLOCKED], 40);
+    assert_int_equal(profile.nodes[node].wall_ns[FLAME_BLOCKED], 35);
     assert_int_equal(profile.nodes[0].wall_ns[FLAME_RUNNING], 3);
     assert_int_equal(profile.nodes[0].wall_ns[FLAME_RUNNABLE], 4);
+}
+
+/* What bursts cannot have used was used by their waits, by how long they were. */
+static void no_place_used_more_cpu_than_wall_time(void **state)
+{
+    struct flame_store *store = *state;
+    struct flame_profile profile = {0};
+    uint32_t nodes[3];
+
+    for (uint32_t i = 0; i < 3; i++) {
+        nodes[i] =
+            flame_store_child_sigsafe(store, 0, intern(store, 0x1000 + i, "a", i));
+    }
+    flame_store_charge_sigsafe(store, nodes[0], FLAME_RUNNING, 100, 140);
+    flame_store_charge_sigsafe(store, nodes[1], FLAME_BLOCKED, 300, 0);
+    flame_store_charge_sigsafe(store, nodes[2], FLAME_BLOCKED, 100, 0);
+    flame_store_settle_cpu(store);
+    flame_store_settle_running(store);
+    flame_store_read(store, &profile);
+    assert_int_equal(profile.nodes[nodes[0]].cpu_ns, 100);
+    assert_int_equal(profile.nodes[nodes[1]].cpu_ns, 30);
+    assert_int_equal(profile.nodes[nodes[2]].cpu_ns, 10);
+    assert_int_equal(profile.nodes[nodes[1]].wall_ns[FLAME_RUNNING], 30);
+    assert_int_equal(profile.nodes[nodes[1]].wall_ns[FLAME_BLOCKED], 270);
+}
+
+/* With no wall time left there is nobody else it could be. */
+static void cpu_time_is_never_lost(void **state)
+{
+    struct flame_store *store = *state;
+    struct flame_profile profile = {0};
+    uint32_t node = flame_store_child_sigsafe(store, 0, intern(store, 0x1000, "a", 1));
+
+    flame_store_charge_sigsafe(store, node, FLAME_RUNNING, 100, 140);
+    flame_store_settle_cpu(store);
+    flame_store_read(store, &profile);
+    assert_int_equal(profile.nodes[node].cpu_ns, 140);
 }
 
 /* The first line of a function is the function: its sites are asked for by it. */
@@ -265,6 +302,10 @@ int main(void)
                                         close_store),
         cmocka_unit_test_setup_teardown(full_of_names_is_said, open_store, close_store),
         cmocka_unit_test_setup_teardown(no_place_ran_less_than_its_cpu_time, open_store,
+                                        close_store),
+        cmocka_unit_test_setup_teardown(no_place_used_more_cpu_than_wall_time,
+                                        open_store, close_store),
+        cmocka_unit_test_setup_teardown(cpu_time_is_never_lost, open_store,
                                         close_store),
         cmocka_unit_test_setup_teardown(full_of_nodes_charges_the_parent, open_store,
                                         close_store),
