@@ -20,9 +20,7 @@ class Flameprof:
 
     def __init__(self, interval):
         self.session = _flameprof.Session(interval=interval)
-
-    def start(self):
-        self.session.start()
+        self.start = self.session.start  # what calls this is what is profiled
 
     def stop(self):
         self.session.stop()

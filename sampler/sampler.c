@@ -142,6 +142,7 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     session->random = seed != 0 ? seed : 1;
     session->paused = false;
     atomic_store(&session->parked, false);
+    memset(session->callers, 0, sizeof session->callers);
     session->greenlet = NULL;
     session->greenlet_keeper = NULL;
     session->paused_ns = 0;
@@ -180,6 +181,21 @@ static void begin(struct flame_session *session, uint64_t max_ns)
     session->paused_at_ns = session->started_ns;
 }
 
+static void note_callers(struct flame_session *session)
+{
+    const flame_frame *frame = session->entry;
+    uint32_t count = 0;
+
+    session->entry_code = frame == NULL ? NULL : flame_cpython_code(frame);
+    while (frame != NULL && count < FLAME_CALLERS) {
+        frame = flame_cpython_caller(frame);
+        if (frame != NULL && !flame_cpython_is_shim(frame)) {
+            session->callers[count++] =
+                (struct flame_caller){frame, flame_cpython_code(frame)};
+        }
+    }
+}
+
 static int set_up(struct flame_session *session,
                   const struct flame_session_options *options)
 {
@@ -198,6 +214,7 @@ static int set_up(struct flame_session *session,
     }
     flame_session_clear(session, options->interval_ns,
                         options->seed != 0 ? options->seed : flame_now_sigsafe());
+    note_callers(session);
     session->lines = options->lines;
     session->greenlets = options->greenlets;
     session->paused = true;

@@ -26,6 +26,8 @@
 #define FLAME_DEPTH_MAX 4096u
 /* A chain longer than this is taken for a cycle in a torn read. */
 #define FLAME_CHAIN_MAX 200000u
+/* Frames below the entry that are known. */
+#define FLAME_CALLERS 16u
 /* Bytes kept of a function's and of a file's name. */
 #define FLAME_NAME_MAX 1000u
 #define FLAME_FILE_MAX 4000u
@@ -57,6 +59,12 @@ struct flame_expected {
     char label[FLAME_LABEL_SIZE];
 };
 
+/* A frame below the entry; frame NULL: no more. */
+struct flame_caller {
+    const void *frame;
+    const void *code;
+};
+
 struct flame_session {
     atomic_bool taken;  /* the slot is somebody's */
     atomic_bool active; /* may be sampled */
@@ -72,11 +80,13 @@ struct flame_session {
     const void *interpreter;            /* its */
     const void *code_type;              /* &PyCode_Type */
     const void *entry;                  /* frame at start, not of the profile */
-    const void *greenlet;               /* the keeper's; NULL: none is known */
-    void *greenlet_keeper;              /* strong */
-    sigset_t blocked_before;            /* signals to block again at the end */
-    int offcpu_file;                    /* a file of /proc; -1: none */
-    ino_t offcpu_inode;                 /* its, to know it again */
+    const void *entry_code;             /* its: other frames get the same memory */
+    struct flame_caller callers[FLAME_CALLERS]; /* for when it has returned */
+    const void *greenlet;                       /* the keeper's; NULL: none is known */
+    void *greenlet_keeper;                      /* strong */
+    sigset_t blocked_before;                    /* signals to block again at the end */
+    int offcpu_file;                            /* a file of /proc; -1: none */
+    ino_t offcpu_inode;                         /* its, to know it again */
     dev_t offcpu_device;
     _Atomic(uintptr_t) gil; /* where the GIL's own words begin */
     size_t gil_size;

@@ -140,18 +140,43 @@ static bool has_gil(const struct flame_session *session,
         (const void *)atomic_load_explicit(&session->gil, memory_order_relaxed));
 }
 
-/* The chain from the leaf up; to be run under a guard. */
-static enum flame_walk read_chain(struct flame_session *session)
+/*
+ * Where the profile was started in a function that has returned since, it is its caller
+ * that everything is above. True if that is on the chain.
+ */
+static bool find_entry_again(struct flame_session *session, const flame_frame *frame)
 {
-    const PyThreadState *thread_state =
-        atomic_load_explicit(&session->thread_state, memory_order_relaxed);
-    const flame_frame *frame = flame_cpython_top(thread_state);
+    for (uint32_t steps = 0; frame != NULL && steps < FLAME_CHAIN_MAX; steps++) {
+        if (!plausible(frame)) {
+            return false;
+        }
+        for (uint32_t i = 0; i < FLAME_CALLERS && session->callers[i].frame != NULL;
+             i++) {
+            if (session->callers[i].frame == frame &&
+                session->callers[i].code == flame_cpython_code(frame)) {
+                session->entry = frame;
+                session->entry_code = session->callers[i].code;
+                return true;
+            }
+        }
+        frame = flame_cpython_caller(frame);
+    }
+    return false;
+}
+
+static bool is_entry(const struct flame_session *session, const flame_frame *frame)
+{
+    return frame == session->entry &&
+           (frame == NULL || flame_cpython_code(frame) == session->entry_code);
+}
+
+static enum flame_walk read_frames(struct flame_session *session,
+                                   const flame_frame *frame)
+{
     uint32_t depth = 0;
 
     session->site = FLAME_NONE;
-    session->has_gil = has_gil(session, thread_state);
-    session->collecting = session->has_gil && flame_cpython_collecting(thread_state);
-    for (uint32_t steps = 0; frame != session->entry; steps++) {
+    for (uint32_t steps = 0; !is_entry(session, frame); steps++) {
         /* Another greenlet's, a moment before we are told of the switch. */
         if (frame == NULL && session->greenlet != NULL) {
             return FLAME_WALK_TORN;
@@ -180,6 +205,23 @@ static enum flame_walk read_chain(struct flame_session *session)
     }
     session->depth = depth;
     return depth > FLAME_DEPTH_MAX ? FLAME_WALK_CUT : FLAME_WALK_WHOLE;
+}
+
+/* The chain from the leaf up; to be run under a guard. */
+static enum flame_walk read_chain(struct flame_session *session)
+{
+    const PyThreadState *thread_state =
+        atomic_load_explicit(&session->thread_state, memory_order_relaxed);
+    const flame_frame *top = flame_cpython_top(thread_state);
+
+    session->has_gil = has_gil(session, thread_state);
+    session->collecting = session->has_gil && flame_cpython_collecting(thread_state);
+    enum flame_walk result = read_frames(session, top);
+    if (result != FLAME_WALK_WHOLE && session->callers[0].frame != NULL &&
+        find_entry_again(session, top)) {
+        result = read_frames(session, top);
+    }
+    return result;
 }
 
 enum flame_walk flame_walk_sigsafe(struct flame_session *session,

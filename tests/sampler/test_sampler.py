@@ -133,6 +133,31 @@ class WhatItSees(unittest.TestCase):
         self.assertEqual(share(sessions["thirty"], "seventy"), 0)
         self.assertGreater(share(sessions["seventy"], "seventy"), 0.95)
 
+    def test_started_in_a_function_that_has_returned(self):
+        """Everything is above its caller then; with a greenlet module, too."""
+
+        def begin(depth):
+            if depth:
+                begin(depth - 1)
+            else:
+                session.start()
+
+        def work():
+            begin(3)
+            deeper()
+
+        def deeper():
+            busy(0.2)
+
+        session = _flameprof.Session()
+        work()
+        session.stop()
+        quality = session.quality()
+        self.assertGreater(quality["samples"], 100)
+        self.assertEqual(quality["cut"], 0)
+        self.assertGreater(share(session, "busy"), 0.9)
+        self.assertTrue(all("work" not in name for stack in weights(session) for name in stack))
+
     def test_interval_is_kept(self):
         def due(interval):  # per second: on a busy machine it takes longer
             quality = profiled(seventy, interval=interval).quality()
