@@ -78,9 +78,11 @@ matrix: ## demo and test in fresh Debian 12, 13 and forky, and on other Pythons
 install: ## install what was built (DESTDIR, PREFIX, UWSGI_PLUGIN_DIR)
 	install -D -m 644 $(BUILD)/flameprof_plugin.so $(DESTDIR)$(UWSGI_PLUGIN_DIR)/flameprof_plugin.so
 	install -D -m 755 $(BUILD)/flameprof $(DESTDIR)$(PREFIX)/bin/flameprof
+	install -D -m 644 docs/flameprof.1 $(DESTDIR)$(PREFIX)/share/man/man1/flameprof.1
 
 uninstall: ## remove what `make install` put there
-	rm -f $(DESTDIR)$(UWSGI_PLUGIN_DIR)/flameprof_plugin.so $(DESTDIR)$(PREFIX)/bin/flameprof
+	rm -f $(DESTDIR)$(UWSGI_PLUGIN_DIR)/flameprof_plugin.so $(DESTDIR)$(PREFIX)/bin/flameprof \
+		$(DESTDIR)$(PREFIX)/share/man/man1/flameprof.1
 
 clean: ## remove the build directory
 	rm -rf $(BUILD)

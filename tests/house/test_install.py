@@ -1,5 +1,6 @@
 """make install puts each file where it belongs, and make uninstall takes it away."""
 
+import re
 import subprocess
 import tempfile
 import unittest
@@ -28,10 +29,23 @@ class Install(unittest.TestCase):
             }
             self.assertEqual(
                 files,
-                {f"{directory}/flameprof_plugin.so": 0o644, "/opt/flame/bin/flameprof": 0o755},
+                {
+                    f"{directory}/flameprof_plugin.so": 0o644,
+                    "/opt/flame/bin/flameprof": 0o755,
+                    "/opt/flame/share/man/man1/flameprof.1": 0o644,
+                },
             )
             self.make("uninstall", stage)
             self.assertEqual([p for p in Path(stage).rglob("*") if p.is_file()], [])
+
+    def test_the_manual_has_every_option_and_the_version(self):
+        manual = (tree.ROOT / "docs/flameprof.1").read_text().replace("\\-", "-")
+        program = str(tree.BUILD / "flameprof")
+        shown = subprocess.run([program, "--help"], capture_output=True, text=True).stdout
+        for option in re.findall(r"--[a-z-]+", shown):
+            self.assertIn(option, manual)
+        version = (tree.ROOT / "VERSION").read_text().strip()
+        self.assertIn(f'"flameprof {version}"', manual)
 
 
 if __name__ == "__main__":
