@@ -170,20 +170,20 @@ static bool is_entry(const struct flame_session *session, const flame_frame *fra
            (frame == NULL || flame_cpython_code(frame) == session->entry_code);
 }
 
+/* *passed: the chain ended, and the entry was not on it. */
 static enum flame_walk read_frames(struct flame_session *session,
-                                   const flame_frame *frame)
+                                   const flame_frame *frame, bool *passed)
 {
     uint32_t depth = 0;
 
+    *passed = false;
     session->site = FLAME_NONE;
     for (uint32_t steps = 0; !is_entry(session, frame); steps++) {
-        /* Another greenlet's, a moment before we are told of the switch. */
-        if (frame == NULL && session->greenlet != NULL) {
-            return FLAME_WALK_TORN;
-        }
         if (frame == NULL) {
-            session->depth = depth; /* the entry was not met */
-            return FLAME_WALK_CUT;
+            *passed = true;
+            session->depth = depth;
+            /* With greenlets it is another one's, before we are told of the switch. */
+            return session->greenlet != NULL ? FLAME_WALK_TORN : FLAME_WALK_CUT;
         }
         if (!plausible(frame) || steps == FLAME_CHAIN_MAX) {
             return FLAME_WALK_TORN;
@@ -216,10 +216,10 @@ static enum flame_walk read_chain(struct flame_session *session)
 
     session->has_gil = has_gil(session, thread_state);
     session->collecting = session->has_gil && flame_cpython_collecting(thread_state);
-    enum flame_walk result = read_frames(session, top);
-    if (result != FLAME_WALK_WHOLE && session->callers[0].frame != NULL &&
-        find_entry_again(session, top)) {
-        result = read_frames(session, top);
+    bool passed;
+    enum flame_walk result = read_frames(session, top, &passed);
+    if (passed && find_entry_again(session, top)) {
+        result = read_frames(session, top, &passed);
     }
     return result;
 }

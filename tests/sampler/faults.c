@@ -175,6 +175,7 @@ static void add_all(const PyThreadState *state)
         frame = flame_cpython_caller(frame);
     }
     session->entry = frame;
+    session->entry_code = flame_cpython_code(frame);
     /* struct pthread: glibc tells its size to debuggers only. */
     const uint32_t *size = dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
     add("the thread's own structure", (const void *)pthread_self(),
@@ -490,6 +491,7 @@ SHOWN int flame_test_faults(void)
     }
     flame_session_pause(session);
     const void *entry = session->entry;
+    const void *entry_code = session->entry_code;
     add_all(real);
     make_world(NULL, 0, FAULT_NONE);
     if (!remember_whole()) {
@@ -508,6 +510,7 @@ SHOWN int flame_test_faults(void)
     printf("%u faults injected into single reads\n", swept);
     flame_session_note_thread_state(session, real);
     session->entry = entry;
+    session->entry_code = entry_code;
     flame_session_stop(session);
     flame_session_free(session);
     return (int)complaints;
