@@ -143,6 +143,7 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     session->paused = false;
     atomic_store(&session->parked, false);
     memset(session->callers, 0, sizeof session->callers);
+    session->passed = 0;
     session->greenlet = NULL;
     session->greenlet_keeper = NULL;
     session->paused_ns = 0;

@@ -82,11 +82,12 @@ struct flame_session {
     const void *entry;                  /* frame at start, not of the profile */
     const void *entry_code;             /* its: other frames get the same memory */
     struct flame_caller callers[FLAME_CALLERS]; /* for when it has returned */
-    const void *greenlet;                       /* the keeper's; NULL: none is known */
-    void *greenlet_keeper;                      /* strong */
-    sigset_t blocked_before;                    /* signals to block again at the end */
-    int offcpu_file;                            /* a file of /proc; -1: none */
-    ino_t offcpu_inode;                         /* its, to know it again */
+    unsigned passed;      /* chains in a row that ended at a caller, not at the entry */
+    const void *greenlet; /* the keeper's; NULL: none is known */
+    void *greenlet_keeper;   /* strong */
+    sigset_t blocked_before; /* signals to block again at the end */
+    int offcpu_file;         /* a file of /proc; -1: none */
+    ino_t offcpu_inode;      /* its, to know it again */
     dev_t offcpu_device;
     _Atomic(uintptr_t) gil; /* where the GIL's own words begin */
     size_t gil_size;

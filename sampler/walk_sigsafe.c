@@ -140,28 +140,27 @@ static bool has_gil(const struct flame_session *session,
         (const void *)atomic_load_explicit(&session->gil, memory_order_relaxed));
 }
 
-/*
- * Where the profile was started in a function that has returned since, it is its caller
- * that everything is above. True if that is on the chain.
- */
-static bool find_entry_again(struct flame_session *session, const flame_frame *frame)
+/* A chain that is read while it changes can pass the entry by: once, not this often. */
+#define PASSED_TO_BE_SURE 4u
+
+/* The first of the entry's callers on the chain, or NULL. */
+static const struct flame_caller *find_caller(const struct flame_session *session,
+                                              const flame_frame *frame)
 {
     for (uint32_t steps = 0; frame != NULL && steps < FLAME_CHAIN_MAX; steps++) {
         if (!plausible(frame)) {
-            return false;
+            return NULL;
         }
         for (uint32_t i = 0; i < FLAME_CALLERS && session->callers[i].frame != NULL;
              i++) {
             if (session->callers[i].frame == frame &&
                 session->callers[i].code == flame_cpython_code(frame)) {
-                session->entry = frame;
-                session->entry_code = session->callers[i].code;
-                return true;
+                return &session->callers[i];
             }
         }
         frame = flame_cpython_caller(frame);
     }
-    return false;
+    return NULL;
 }
 
 static bool is_entry(const struct flame_session *session, const flame_frame *frame)
@@ -207,7 +206,10 @@ static enum flame_walk read_frames(struct flame_session *session,
     return depth > FLAME_DEPTH_MAX ? FLAME_WALK_CUT : FLAME_WALK_WHOLE;
 }
 
-/* The chain from the leaf up; to be run under a guard. */
+/*
+ * The chain from the leaf up; to be run under a guard. Where the profile was started in
+ * a function that has returned since, it is its caller that everything is above.
+ */
 static enum flame_walk read_chain(struct flame_session *session)
 {
     const PyThreadState *thread_state =
@@ -218,10 +220,17 @@ static enum flame_walk read_chain(struct flame_session *session)
     session->collecting = session->has_gil && flame_cpython_collecting(thread_state);
     bool passed;
     enum flame_walk result = read_frames(session, top, &passed);
-    if (passed && find_entry_again(session, top)) {
-        result = read_frames(session, top, &passed);
+    const struct flame_caller *caller = passed ? find_caller(session, top) : NULL;
+    if (caller == NULL) {
+        session->passed = 0;
+        return result;
     }
-    return result;
+    if (++session->passed < PASSED_TO_BE_SURE) {
+        return FLAME_WALK_TORN;
+    }
+    session->entry = caller->frame;
+    session->entry_code = caller->code;
+    return read_frames(session, top, &passed);
 }
 
 enum flame_walk flame_walk_sigsafe(struct flame_session *session,
