@@ -24,8 +24,9 @@ override CFLAGS += -std=gnu11 -fPIC -fvisibility=hidden -I. \
 # the fragments below ask pkg-config and uwsgi for their flags.
 GOALS := $(or $(MAKECMDGOALS),all)
 NEEDS := $(if $(filter-out help clean install uninstall check-format,$(GOALS)),build)
-NEEDS += $(if $(filter test test-% soak fuzz sanitize sanitize-% bench,$(GOALS)),test)
+NEEDS += $(if $(filter test test-% soak sanitize sanitize-% bench,$(GOALS)),test)
 NEEDS += $(if $(filter bench,$(GOALS)),bench)
+NEEDS += $(if $(filter fuzz,$(GOALS)),fuzz)
 NEEDS += $(if $(filter matrix,$(GOALS)),matrix)
 ifeq ($(MAKELEVEL),0)
 ifneq ($(strip $(NEEDS)),)

@@ -40,6 +40,14 @@ static bool begins(struct flame_slice text, const char *part)
     return text.length >= length && memcmp(text.data, part, length) == 0;
 }
 
+/* "do_syscall_64_[k]": perf's stackcollapse marks what is not Python's so. */
+static bool is_annotated(struct flame_slice name)
+{
+    const char *end = name.data + name.length;
+
+    return name.length > 4 && end[-4] == '_' && end[-3] == '[' && end[-1] == ']';
+}
+
 /*
  * By what names and files look like, so that folded stacks have colours, too. A call
  * into C is written as a call, `zlib.compress(…)`, which no Python function's name is;
@@ -50,8 +58,7 @@ static enum origin origin_of(const struct flame_function *function)
     struct flame_slice name = function->name;
     struct flame_slice file = function->file;
 
-    if (name.length > 1 && (name.data[name.length - 1] == ')' ||
-                            (name.length > 4 && name.data[name.length - 1] == ']'))) {
+    if ((name.length > 1 && name.data[name.length - 1] == ')') || is_annotated(name)) {
         return C_CODE;
     }
     if (file.length == 0) {
@@ -86,7 +93,8 @@ uint32_t flame_svg_colour(const struct flame_function *function)
            hash_name(function->name) % SHADES;
 }
 
-uint32_t flame_svg_place_colour(const struct flame_tree *tree, uint32_t index)
+/* A leaf that was off the CPU for most of its time. */
+static bool waits_at(const struct flame_tree *tree, uint32_t index)
 {
     const struct flame_place *place = &tree->places[index];
     uint64_t wall = 0;
@@ -95,9 +103,14 @@ uint32_t flame_svg_place_colour(const struct flame_tree *tree, uint32_t index)
         wall += place->times.wall[state];
     }
     return tree->has_times && place->end == index + 1 &&
-                   place->times.wall[FLAME_RUNNING] < wall / 2
+           place->times.wall[FLAME_RUNNING] < wall / 2;
+}
+
+uint32_t flame_svg_place_colour(const struct flame_tree *tree, uint32_t index)
+{
+    return waits_at(tree, index)
                ? FLAME_SVG_WAITING
-               : flame_svg_colour(&tree->functions[place->function]);
+               : flame_svg_colour(&tree->functions[tree->places[index].function]);
 }
 
 const char *flame_svg_colour_value(uint32_t colour)
@@ -123,8 +136,11 @@ uint32_t flame_svg_legend(const struct flame_tree *tree,
     const char *last = flame_svg_origin(0);
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < tree->place_count; i++) {
-        used[flame_svg_place_colour(tree, i)] = true;
+    for (uint32_t i = 0; i < tree->function_count; i++) {
+        used[flame_svg_colour(&tree->functions[i])] = true;
+    }
+    for (uint32_t i = 0; i < tree->place_count && !used[FLAME_SVG_WAITING]; i++) {
+        used[FLAME_SVG_WAITING] = waits_at(tree, i);
     }
     for (uint32_t i = 1; i < FLAME_SVG_COLOURS; i++) {
         if (used[i] && flame_svg_origin(i) != last) {

@@ -3,7 +3,10 @@
  *
  * {"time": are weights nanoseconds, "samples": are they known,
  *  "title", "subtitle", "quality", "warning": text of the title block,
- *  "margin", "row", "rows", "size": measures, "palette": colours,
+ *  "margin", "row", "rows", "size": measures, "palette": {class: colour},
+ *  "origins": the legend, "waiting": the colour of waits,
+ *  "clock": which one the first view has; of a difference, "changes": how many colours
+ *  there are from less to more, "allBefore": the whole that shares were of,
  *  "functions": [name, file, line, colour, ...],
  *  "tree": [levels up, function, total weight, total samples, ...],
  *  "parts": what is known of each place, "clocks": [label, parts to add up] by name,

@@ -106,15 +106,13 @@ static void charge_last_node(struct flame_session *session,
     uint64_t elapsed = take_elapsed(session, moment->now_ns);
     uint64_t cpu = flame_charge_note_cpu_sigsafe(session, moment->cpu_ns);
 
-    if (!session->away) {
+    session->quality.samples++;
+    if (!session->away) { /* what is away has exact time, and nothing to count */
         note_spacing(session, elapsed);
+        flame_store_count_sample_sigsafe(session->store, session->last_node);
         session->sampled_node = session->last_node;
         session->unblocked =
             moment->state == FLAME_BLOCKED ? 0 : session->unblocked + 1;
-    }
-    session->quality.samples++;
-    if (!session->away) {
-        flame_store_count_sample_sigsafe(session->store, session->last_node);
     }
     if (moment->state == FLAME_RUNNING && elapsed > 2 * session->interval_ns) {
         charge_late(session, elapsed, cpu);

@@ -107,11 +107,10 @@ const app = {
     if (matches instanceof Uint8Array) {
       const tree = treeNow();
       const {total} = weightsNow();
-      const all = matched(tree, total, matches, 0);
-      text = percent(all.weight, total[0]) + ' matched';
+      text = percent(matchedWeight(tree, total, matches, 0), total[0]) + ' matched';
       if (state.view === 'flame' && state.zoom) {
         const inside = tree.path(state.zoom).some((at) => matches[tree.fn[at]]) ?
-          total[state.zoom] : matched(tree, total, matches, state.zoom).weight;
+          total[state.zoom] : matchedWeight(tree, total, matches, state.zoom);
         text += ', ' + percent(inside, total[state.zoom]) + ' of zoom';
       }
     }

@@ -90,6 +90,8 @@ function remember(replace) {
 /* ---- the trees that are wanted, made once ------------------------------------------------- */
 
 const original = readTree();
+data.tree = data.times = null;
+
 const made = new Map(); // by what was asked for
 const KEPT = original.count > 100000 ? 6 : 24;
 
@@ -101,8 +103,6 @@ function once(key, make) {
   }
   return made.get(key);
 }
-
-data.tree = data.times = null;
 
 function edited(range, edits) {
   return once('tree ' + JSON.stringify([range, edits]), () => {
@@ -148,17 +148,16 @@ function matchesNow() {
   });
 }
 
-/* Exact, whatever is drawn: a match within a match counts once. {weight, count} */
-function matched(tree, total, matches, from) {
-  const found = {weight: 0, count: 0};
+/* Exact, whatever is drawn: a match within a match counts once. */
+function matchedWeight(tree, total, matches, from) {
+  let sum = 0;
   for (let at = from; at < tree.end[from];) {
     if (matches[tree.fn[at]]) {
-      found.weight += total[at];
-      found.count++;
+      sum += total[at];
       at = tree.end[at];
     } else {
       at++;
     }
   }
-  return found;
+  return sum;
 }

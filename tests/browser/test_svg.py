@@ -3,6 +3,7 @@ Content-Security-Policy. FLAME_SHOTS=folder keeps screenshots."""
 import http.server
 import json
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -10,12 +11,14 @@ import tempfile
 import threading
 import time
 import unittest
+import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from webdriver import Browser  # noqa: E402
 
 FLAMEPROF = os.environ["FLAMEPROF"]
 SHOTS = os.environ.get("FLAME_SHOTS")
+GOLDEN = pathlib.Path(__file__).parents[1] / "renderer/golden/example.svg"
 ESCAPE = "\ue00c"
 ENTER = "\ue007"
 ARROW_UP, ARROW_RIGHT, ARROW_DOWN = "\ue013", "\ue014", "\ue015"
@@ -73,6 +76,13 @@ def render(folded, *arguments):
     ).stdout
 
 
+def profile():
+    """The golden picture of a profile, which is kept without its style and script."""
+    style, script = re.findall(rb"<!\[CDATA\[.*?\]\]>", render(example()), re.DOTALL)
+    empty = rb"<![CDATA[]]>"
+    return GOLDEN.read_bytes().replace(empty, style, 1).replace(empty, script, 1)
+
+
 def change():
     with tempfile.TemporaryDirectory() as folder:
         paths = [os.path.join(folder, name) for name in ("before", "after")]
@@ -89,7 +99,8 @@ class Picture(unittest.TestCase):
     def setUpClass(cls):
         deep = ";".join("f%d" % (i % 7) for i in range(100000)) + " 5\n"
         cls.server = Server(
-            {"/a.svg": render(example()), "/deep.svg": render(deep), "/change.svg": change()}
+            {"/a.svg": render(example()), "/deep.svg": render(deep), "/change.svg": change(),
+             "/profile.svg": profile()}
         )
         cls.addClassCleanup(cls.server.server_close)
         cls.addClassCleanup(cls.server.shutdown)
@@ -380,6 +391,36 @@ class Picture(unittest.TestCase):
         )
         self.shoot("menu")
         self.choose(item)
+
+    def test_time_order(self):
+        """The golden picture: 600 ms, the first 120 of them in one place."""
+        self.open("/profile.svg")
+        self.choose("Time order")
+        self.shoot("time-order")
+        left, top, whole = self.frames()["[request]"]
+        self.browser.drag((left + 1, top + 8), (left + whole * 0.2, top + 8))
+        self.assertRegex(self.browser.script("location.hash"), r"range=\d+-\d+")
+        self.assertRegex(self.text(".crumbs"), r"^all of 600.0 ms › .* to 1[12]\d\.\d ms$")
+        self.choose("Flame graph")
+        inside = self.frames()
+        self.choose("Reset zoom")
+        self.assertLess(set(inside), set(self.frames()))
+
+    def test_what_is_seen_can_be_saved(self):
+        self.browser.script(
+            "(() => { const make = URL.createObjectURL; URL.createObjectURL = (blob) => {"
+            " window.saved = blob; return make.call(URL, blob); }; })()"
+        )
+        self.point("needle", click=True)
+        self.choose("Save folded")
+        folded = self.browser.script("window.saved.text()")
+        self.assertEqual(sum(int(line.rsplit(" ", 1)[1]) for line in folded.splitlines()), 10**6)
+        self.assertIn("main (/srv/app.py:1);fast (/srv/app.py:5) 500000\n", folded)
+        self.choose("Save SVG")
+        picture = xml.etree.ElementTree.fromstring(self.browser.script("window.saved.text()"))
+        shown = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+        self.assertIn("needle_inner", shown)
+        self.assertNotIn("fast", shown)
 
     def test_difference(self):
         self.open("/change.svg")

@@ -117,6 +117,16 @@ class Browser:
         source = {"type": "pointer", "id": "mouse", "actions": actions}
         self._send("POST", self.session + "/actions", {"actions": [source]})
 
+    def drag(self, start, end):
+        moves = [
+            {"type": "pointerMove", "duration": 0, "x": int(x), "y": int(y)}
+            for x, y in (start, end)
+        ]
+        actions = [moves[0], {"type": "pointerDown", "button": 0}, moves[1]]
+        actions += [{"type": "pointerUp", "button": 0}]
+        source = {"type": "pointer", "id": "mouse", "actions": actions}
+        self._send("POST", self.session + "/actions", {"actions": [source]})
+
     def key(self, value):
         actions = [{"type": "keyDown", "value": value}, {"type": "keyUp", "value": value}]
         source = {"type": "key", "id": "keys", "actions": actions}

@@ -180,6 +180,15 @@ class Command(unittest.TestCase):
 
 
 class OtherFormats(unittest.TestCase):
+    def test_every_format_that_the_help_names(self):
+        text = run("--help").stdout.decode()
+        names = re.findall(r"\w+", re.search(r"--format FORMAT +(.*)", text).group(1))
+        names.remove("or")
+        self.assertGreater(len(names), 5)
+        for name in names:
+            result = run("render", "-f", name, stdin=FOLDED)
+            self.assertEqual((result.returncode, result.stderr), (0, b""), name)
+
     def test_json(self):
         found = json.loads(run("render", "-f", "json", "-t", "a </b>", stdin=FOLDED).stdout)
         self.assertEqual((found["format"], found["version"]), ("flameprof", 1))

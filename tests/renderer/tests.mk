@@ -31,7 +31,7 @@ $(BUILD)/tests/renderer/fuzz_folded: tests/renderer/fuzz_folded.c \
 .PHONY: fuzz
 fuzz: $(BUILD)/tests/renderer/fuzz_folded ## random folded text through every format (FUZZ_SECONDS=600)
 	mkdir -p $(BUILD)/fuzz
-	$< -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 $(BUILD)/fuzz 2>&1 | tail -12
+	$< -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -verbosity=0 -print_final_stats=1 $(BUILD)/fuzz
 
 .PHONY: test-renderer test-renderer-c test-command bless-renderer
 test-renderer: test-renderer-c test-command ## the tree and the formats, the command, the picture in a browser
