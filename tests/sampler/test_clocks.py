@@ -21,6 +21,14 @@ def nap(wall_seconds):
     time.sleep(wall_seconds)
 
 
+def cpu_of(part, *arguments):
+    """What it used: more than it wanted to where a host takes the CPU from a
+    virtual machine, whose clocks go on."""
+    before = time.thread_time()
+    part(*arguments)
+    return time.thread_time() - before
+
+
 def wait_for(lock):
     lock.acquire(timeout=0.2)
 
@@ -65,14 +73,16 @@ class Clocks(unittest.TestCase):
         self.assertGreater(seconds(session, "nap"), 0.04)
 
     def test_computing_and_waiting(self):
+        burning, napping = [], []
+
         def work():
             for _ in range(30):
-                burn(0.01)
-                nap(0.01)
+                burning.append(cpu_of(burn, 0.01))
+                napping.append(cpu_of(nap, 0.01))
 
         session = profiled(work)
-        self.assertAlmostEqual(seconds(session, "burn", "cpu"), 0.3, delta=0.01)
-        self.assertLess(seconds(session, "nap", "cpu"), 0.01)
+        self.assertAlmostEqual(seconds(session, "burn", "cpu"), sum(burning), delta=0.01)
+        self.assertAlmostEqual(seconds(session, "nap", "cpu"), sum(napping), delta=0.01)
         self.assertAlmostEqual(
             seconds(session, "nap", "offcpu"), seconds(session, "nap"), delta=0.02
         )
@@ -122,7 +132,8 @@ class Clocks(unittest.TestCase):
         for thread in threads:
             thread.start()
         try:
-            session = profiled(lambda: (burn(0.1), nap(0.1)))
+            burning = []
+            session = profiled(lambda: (burning.append(cpu_of(burn, 0.1)), nap(0.1)))
         finally:
             stop.set()
             for thread in threads:
@@ -131,7 +142,7 @@ class Clocks(unittest.TestCase):
         waited = seconds(session, "burn", "gil")
         self.assertGreater(waited, 0.1)
         self.assertLessEqual(waited, seconds(session, "burn", "offcpu"))
-        self.assertAlmostEqual(seconds(session, "burn", "cpu"), 0.1, delta=0.01)
+        self.assertAlmostEqual(seconds(session, "burn", "cpu"), burning[0], delta=0.01)
 
     def test_unknown_clocks_are_refused(self):
         session = profiled(lambda: None)
@@ -163,13 +174,14 @@ class WhoHasDroppedRoot(unittest.TestCase):
 
     def test_waiting_and_computing_are_told_apart(self):
         def work():
-            session = profiled(lambda: (burn(0.1), nap(0.1)))
+            burning = []
+            session = profiled(lambda: (burning.append(cpu_of(burn, 0.1)), nap(0.1)))
             quality = session.quality()
             return (
                 not quality["gil_wait_known"]
                 and quality["runnable_known"]
                 and seconds(session, "nap", "offcpu") > 0.09
-                and abs(seconds(session, "burn", "cpu") - 0.1) < 0.01
+                and abs(seconds(session, "burn", "cpu") - burning[0]) < 0.01
                 and all_of(session, "gil") == 0
             )
 
