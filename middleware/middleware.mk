@@ -16,7 +16,7 @@ $(MIDDLEWARE_OBJ)/%.o: middleware/%.c $(wildcard middleware/*.h) renderer/render
 # Unresolved on purpose: CPython's own symbols come from the interpreter.
 $(EXTENSION): $(MODULE_OBJS) $(MIDDLEWARE_OBJS) $(SAMPLER_OBJS) $(RENDERER_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $^ -lpthread -ldl -lm
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $^ -lpthread $(RENDERER_LIBS)
 
 $(BUILD)/python/flameprof/%: middleware/python/flameprof/%
 	@mkdir -p $(@D)

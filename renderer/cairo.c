@@ -160,17 +160,26 @@ static bool finish_paper(const struct libraries *l, void *surface,
     return l->surface_status(surface) == CAIRO_SUCCESS;
 }
 
+/* scale: hundredths, 0 for the usual. */
 typedef int draw_with(const struct libraries *l, void *svg, double width, double height,
-                      struct flame_writer *writer);
+                      uint32_t scale, struct flame_writer *writer);
 
-/* Twice the size for sharp text, unless that is too much. */
-static int draw_pixels(const struct libraries *l, void *svg, double width,
-                       double height, struct flame_writer *writer)
+static bool fits(double width, double height)
 {
-    double factor = height * 2 <= SIDE_MAX && width * height * 4 <= PIXELS_MAX ? 2 : 1;
+    return width <= SIDE_MAX && height <= SIDE_MAX && width * height <= PIXELS_MAX;
+}
+
+/* Twice the size for sharp text, unless that is too much. What was asked for is done,
+ * or refused. */
+static int draw_pixels(const struct libraries *l, void *svg, double width,
+                       double height, uint32_t scale, struct flame_writer *writer)
+{
+    double usual = fits(width * 2, height * 2) ? 2 : 1;
+    double factor = scale != 0 ? (double)scale / 100 : usual;
     struct rectangle area = {0, 0, width * factor, height * factor};
 
-    if (area.width > SIDE_MAX || area.height > SIDE_MAX) {
+    if (area.width > SIDE_MAX || area.height > SIDE_MAX ||
+        (scale != 0 && !fits(area.width, area.height))) {
         return -E2BIG;
     }
     return draw_on(l, l->surface_new(CAIRO_ARGB32, (int)area.width, (int)area.height),
@@ -179,8 +188,9 @@ static int draw_pixels(const struct libraries *l, void *svg, double width,
 
 /* One page, in points: 3/4 of a pixel. */
 static int draw_paper(const struct libraries *l, void *svg, double width, double height,
-                      struct flame_writer *writer)
+                      uint32_t scale, struct flame_writer *writer)
 {
+    (void)scale; /* paper has no pixels */
     struct rectangle area = {0, 0, width * 3 / 4, height * 3 / 4};
 
     return draw_on(l, l->paper_new(append, writer, area.width, area.height), svg, area,
@@ -188,7 +198,7 @@ static int draw_paper(const struct libraries *l, void *svg, double width, double
 }
 
 static int draw_svg(const struct libraries *libraries,
-                    const struct flame_writer *source, draw_with *draw,
+                    const struct flame_writer *source, draw_with *draw, uint32_t scale,
                     struct flame_writer *writer)
 {
     double width = 0;
@@ -201,7 +211,7 @@ static int draw_svg(const struct libraries *libraries,
         return -EIO;
     }
     if (libraries->svg_size(svg, &width, &height)) {
-        error = draw(libraries, svg, width, height, writer);
+        error = draw(libraries, svg, width, height, scale, writer);
     }
     libraries->unref(svg);
     return error;
@@ -222,7 +232,7 @@ static int render(const struct flame_tree *tree,
         error = flame_render_svg(tree, options, &svg);
     }
     if (error == 0) {
-        error = draw_svg(&libraries, &svg, draw, writer);
+        error = draw_svg(&libraries, &svg, draw, options->scale, writer);
     }
     flame_writer_free(&svg);
     unload(&libraries);

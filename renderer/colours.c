@@ -26,7 +26,7 @@ static const char *const CHANGES[FLAME_SVG_CHANGES] = {
     "#f0ad9c", "#f0a18e", "#f09580", "#f08a73", "#f07f66",
 };
 
-enum origin { APPLICATION, LIBRARY, STANDARD_LIBRARY, C_CODE };
+enum origin { APPLICATION, LIBRARY, STANDARD_LIBRARY, C_CODE, ORIGINS };
 
 static bool contains(struct flame_slice text, const char *part)
 {
@@ -84,33 +84,50 @@ static uint32_t hash_name(struct flame_slice name)
     return hash ^ hash >> 12;
 }
 
-uint32_t flame_svg_colour(const struct flame_function *function)
+static enum origin hue_of(const struct flame_function *function,
+                          enum flame_colours colours)
+{
+    switch (colours) {
+    case FLAME_COLOURS_FILE:
+        return hash_name(function->file) % ORIGINS;
+    case FLAME_COLOURS_WARM:
+        return APPLICATION;
+    default:
+        return origin_of(function);
+    }
+}
+
+uint32_t flame_svg_colour(const struct flame_function *function,
+                          enum flame_colours colours)
 {
     if (flame_function_is_synthetic(function)) {
         return 0;
     }
-    return 1 + (uint32_t)origin_of(function) * SHADES +
-           hash_name(function->name) % SHADES;
+    return 1 + (uint32_t)hue_of(function, colours) * SHADES +
+           hash_name(colours == FLAME_COLOURS_FILE ? function->file : function->name) %
+               SHADES;
 }
 
 /* A leaf that was off the CPU for most of its time. */
 static bool waits_at(const struct flame_tree *tree, uint32_t index)
 {
-    const struct flame_place *place = &tree->places[index];
+    const struct flame_times *times = flame_place_times(tree, index);
     uint64_t wall = 0;
 
     for (int state = 0; state < FLAME_STATES; state++) {
-        wall += place->times.wall[state];
+        wall += times->wall[state];
     }
-    return tree->has_times && place->end == index + 1 &&
-           place->times.wall[FLAME_RUNNING] < wall / 2;
+    return tree->has_times && tree->places[index].end == index + 1 &&
+           times->wall[FLAME_RUNNING] < wall / 2;
 }
 
-uint32_t flame_svg_place_colour(const struct flame_tree *tree, uint32_t index)
+uint32_t flame_svg_place_colour(const struct flame_tree *tree, uint32_t index,
+                                enum flame_colours colours)
 {
     return waits_at(tree, index)
                ? FLAME_SVG_WAITING
-               : flame_svg_colour(&tree->functions[tree->places[index].function]);
+               : flame_svg_colour(&tree->functions[tree->places[index].function],
+                                  colours);
 }
 
 const char *flame_svg_colour_value(uint32_t colour)
@@ -129,15 +146,18 @@ const char *flame_svg_origin(uint32_t colour)
     return colour == FLAME_SVG_WAITING ? "waiting" : names[(colour - 1) / SHADES];
 }
 
-uint32_t flame_svg_legend(const struct flame_tree *tree,
+uint32_t flame_svg_legend(const struct flame_tree *tree, enum flame_colours by,
                           uint32_t colours[FLAME_SVG_ORIGINS])
 {
     bool used[FLAME_SVG_COLOURS] = {false};
     const char *last = flame_svg_origin(0);
     uint32_t count = 0;
 
+    if (by != FLAME_COLOURS_ORIGIN) {
+        return 0;
+    }
     for (uint32_t i = 0; i < tree->function_count; i++) {
-        used[flame_svg_colour(&tree->functions[i])] = true;
+        used[flame_svg_colour(&tree->functions[i], by)] = true;
     }
     for (uint32_t i = 0; i < tree->place_count && !used[FLAME_SVG_WAITING]; i++) {
         used[FLAME_SVG_WAITING] = waits_at(tree, i);
@@ -154,9 +174,8 @@ uint32_t flame_svg_legend(const struct flame_tree *tree,
 uint32_t flame_svg_change(const struct flame_tree *tree, uint32_t index)
 {
     const uint32_t middle = FLAME_SVG_CHANGES / 2;
-    const struct flame_place *place = &tree->places[index];
-    double is = (double)place->total / (double)tree->places[0].total;
-    double was = (double)place->before / (double)tree->all_before;
+    double is = (double)tree->places[index].total / (double)tree->places[0].total;
+    double was = (double)flame_place_before(tree, index) / (double)tree->all_before;
     double doublings = is == 0 || was == 0 ? (is > was) - (is < was) : log2(is / was);
 
     doublings = doublings > 1 ? 1 : doublings < -1 ? -1 : doublings;

@@ -1,20 +1,17 @@
 /*
- * The program `flameprof`: pictures from folded stacks.
+ * The program `flameprof`: pictures from folded stacks and from profiles.
  *
  * Exit codes: 0 all well; 1 the input could not be read, or the output not be
  * made or written; 2 the command line makes no sense; 3 a picture was written,
  * but there was nothing to draw in it.
  */
-#include "renderer/renderer.h"
+#include "renderer/files.h"
 #include "renderer/writer.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOTHING = 3 };
 
@@ -23,18 +20,31 @@ static const char HELP[] =
     "       flameprof diff [options] BEFORE AFTER\n"
     "\n"
     "Draws folded stacks (\"root;child;leaf 42\" per line), as flameprof writes\n"
-    "them with flamegraph_format=folded, or as other profilers do.\n"
+    "them with flamegraph_format=folded or as other profilers do, flameprof's JSON,\n"
+    "and pprof's profiles; each may be gzipped.\n"
     "Reads FILE, or standard input; writes to standard output. diff draws AFTER, and\n"
     "what has become more since BEFORE in red, what has become less in blue.\n"
     "\n"
     "  -o, --output FILE      write to FILE instead\n"
     "  -f, --format FORMAT    " FLAME_FORMAT_NAMES "\n"
     "                         (default: by the ending of the output FILE, else svg)\n"
-    "  -t, --title TITLE      what stands above the graph (default: the file's name)\n"
-    "  -u, --unit UNIT        what the numbers count: microseconds (default) or\n"
-    "                         samples, as most other profilers write\n"
+    "  -u, --unit UNIT        what the numbers of folded stacks count: microseconds\n"
+    "                         (default) or samples, as most other profilers write\n"
     "  -a, --absolute         diff: compare the numbers, not their shares of the "
     "whole\n"
+    "\n"
+    "The picture:\n"
+    "  -t, --title TITLE      what stands above it (default: the file's name)\n"
+    "      --subtitle TEXT    and below that\n"
+    "      --inverted         with the root at the top\n"
+    "      --callers          each function by its own time, its callers on it\n"
+    "      --colours WHAT     a hue for each " FLAME_COLOURS_NAMES "\n"
+    "      --width PIXELS     of the picture without script: " FLAME_WIDTH_RANGE
+    " (default 1200)\n"
+    "      --smallest PIXELS  narrower frames are not drawn: " FLAME_SMALLEST_RANGE
+    " (default 0.5)\n"
+    "      --scale FACTOR     of a PNG: " FLAME_SCALE_RANGE " (default 2)\n"
+    "\n"
     "      --help             show this help\n"
     "      --version          show the version\n"
     "\n"
@@ -45,11 +55,11 @@ struct command {
     const char *input;  /* "-": standard input */
     const char *before; /* of a difference; NULL: there is none */
     const char *output;
-    const char *title;
     enum flame_format format;
     bool format_given;
     enum flame_unit unit;
     bool absolute;
+    struct flame_picture_options options; /* what the command line says of them */
 };
 
 static int complain(const char *what, const char *detail)
@@ -78,19 +88,23 @@ static void format_from_ending(struct command *command)
     const char *dot = command->output != NULL ? strrchr(command->output, '.') : NULL;
 
     command->format = FLAME_FORMAT_SVG;
-    if (dot != NULL) {
+    if (dot != NULL && strcmp(dot, ".gz") == 0) {
+        command->format = FLAME_FORMAT_PPROF; /* profile.pb.gz */
+    } else if (dot != NULL) {
         (void)flame_format_from_name(flame_slice_of(dot + 1), &command->format);
     }
 }
 
-static int parse_option(struct command *command, int option)
+/* Long options without a letter are those of the picture, by their names. */
+#define PICTURE_OPTION 256
+
+static int parse_option(struct command *command, int option, const char *name)
 {
+    const char *problem;
+
     switch (option) {
     case 'o':
         command->output = optarg;
-        return 0;
-    case 't':
-        command->title = optarg;
         return 0;
     case 'a':
         command->absolute = true;
@@ -106,6 +120,12 @@ static int parse_option(struct command *command, int option)
             return 0;
         }
         return misused("no such unit (microseconds and samples are)", optarg);
+    case 't':
+    case PICTURE_OPTION:
+        problem = flame_picture_option(&command->options,
+                                       flame_slice_of(option == 't' ? "title" : name),
+                                       flame_slice_of(optarg != NULL ? optarg : "1"));
+        return problem == NULL ? 0 : misused(problem, optarg);
     default:
         fputs("Try: flameprof --help\n", stderr);
         return EXIT_USAGE;
@@ -131,16 +151,25 @@ static int parse_inputs(struct command *command, int count, char **inputs,
 /* Returns 0, or an exit status. argv[0] is the sub-command. */
 static int parse(struct command *command, int argc, char **argv)
 {
-    static const struct option options[] = {{"output", required_argument, NULL, 'o'},
-                                            {"format", required_argument, NULL, 'f'},
-                                            {"title", required_argument, NULL, 't'},
-                                            {"unit", required_argument, NULL, 'u'},
-                                            {"absolute", no_argument, NULL, 'a'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"output", required_argument, NULL, 'o'},
+        {"format", required_argument, NULL, 'f'},
+        {"unit", required_argument, NULL, 'u'},
+        {"absolute", no_argument, NULL, 'a'},
+        {"title", required_argument, NULL, 't'},
+        {"subtitle", required_argument, NULL, PICTURE_OPTION},
+        {"inverted", no_argument, NULL, PICTURE_OPTION},
+        {"callers", no_argument, NULL, PICTURE_OPTION},
+        {"colours", required_argument, NULL, PICTURE_OPTION},
+        {"width", required_argument, NULL, PICTURE_OPTION},
+        {"smallest", required_argument, NULL, PICTURE_OPTION},
+        {"scale", required_argument, NULL, PICTURE_OPTION},
+        {NULL, 0, NULL, 0}};
     int option;
+    int index = 0;
 
-    while ((option = getopt_long(argc, argv, "o:f:t:u:a", options, NULL)) != -1) {
-        int wrong = parse_option(command, option);
+    while ((option = getopt_long(argc, argv, "o:f:t:u:a", options, &index)) != -1) {
+        int wrong = parse_option(command, option, options[index].name);
         if (wrong != 0) {
             return wrong;
         }
@@ -153,195 +182,145 @@ static int parse(struct command *command, int argc, char **argv)
     if (!command->format_given) {
         format_from_ending(command);
     }
-    if (command->title == NULL) {
-        const char *slash = strrchr(command->input, '/');
-        command->title = slash != NULL ? slash + 1 : command->input;
-        if (strcmp(command->input, "-") == 0) {
-            command->title = "Flame graph";
-        }
-    }
     return 0;
 }
 
-/* ---- reading and writing -----------------------------------------------------------
+/* ---- drawing ------------------------------------------------------------------------
  */
 
-static int read_all(int descriptor, struct flame_writer *writer)
+/* "2 lines of the input made no sense and were ignored: 4 and 17." */
+static void describe_ignored(const struct command *command,
+                             const struct flame_ignored *ignored,
+                             struct flame_writer *warning)
 {
-    char *buffer = malloc(1 << 20);
-    ssize_t got = 1;
+    uint64_t named =
+        ignored->count < FLAME_IGNORED_NAMED ? ignored->count : FLAME_IGNORED_NAMED;
 
-    if (buffer == NULL) {
-        return -ENOMEM;
-    }
-    while (got != 0 && writer->error == 0) {
-        got = read(descriptor, buffer, 1 << 20);
-        if (got > 0) {
-            flame_write_bytes(writer, buffer, (size_t)got);
-        } else if (got < 0 && errno != EINTR) {
-            writer->error = -errno;
-        }
-    }
-    free(buffer);
-    return writer->error;
-}
-
-static int read_input(const char *path, struct flame_writer *writer)
-{
-    int descriptor = STDIN_FILENO;
-    int error;
-
-    if (strcmp(path, "-") == 0) {
-        return read_all(descriptor, writer);
-    }
-    descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) {
-        return -errno;
-    }
-    error = read_all(descriptor, writer);
-    close(descriptor);
-    return error;
-}
-
-static int write_all(int descriptor, const char *data, size_t length)
-{
-    while (length != 0) {
-        ssize_t put = write(descriptor, data, length);
-        if (put < 0 && errno != EINTR) {
-            return -errno;
-        }
-        if (put > 0) {
-            data += put;
-            length -= (size_t)put;
-        }
-    }
-    return 0;
-}
-
-static int write_output(const char *path, const struct flame_writer *writer)
-{
-    int descriptor;
-    int error;
-
-    if (path == NULL || strcmp(path, "-") == 0) {
-        return write_all(STDOUT_FILENO, writer->data, writer->length);
-    }
-    descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (descriptor < 0) {
-        return -errno;
-    }
-    error = write_all(descriptor, writer->data, writer->length);
-    if (close(descriptor) != 0 && error == 0) {
-        error = -errno;
-    }
-    return error;
-}
-
-/* ---- render -------------------------------------------------------------------------
- */
-
-static void describe_ignored(uint64_t ignored, struct flame_writer *warning)
-{
-    if (ignored == 0) {
+    if (ignored->count == 0) {
         return;
     }
-    flame_write_grouped(warning, ignored);
-    flame_write_text(warning, ignored == 1
-                                  ? " line of the input made no sense and was ignored."
-                                  : " lines of the input made no sense and were "
-                                    "ignored.");
-    fprintf(stderr, "flameprof: %.*s\n", (int)warning->length, warning->data);
+    flame_write_grouped(warning, ignored->count);
+    flame_write_text(warning, ignored->count == 1 ? " line of " : " lines of ");
+    flame_write_text(warning, command->input);
+    flame_write_text(warning, " made no sense and ");
+    flame_write_text(warning, ignored->count == 1 ? "was" : "were");
+    flame_write_text(warning, " ignored: ");
+    for (uint64_t i = 0; i < named; i++) {
+        bool last = i + 1 == ignored->count;
+        flame_write_text(warning, i == 0 ? "" : last ? " and " : ", ");
+        flame_write_unsigned(warning, ignored->lines[i]);
+    }
+    flame_write_text(warning, named < ignored->count ? ", ..." : ".");
 }
 
-static int draw(const struct command *command, const struct flame_tree *tree,
-                uint64_t ignored)
+static struct flame_slice file_name(const char *path)
 {
-    struct flame_writer warning = {0};
-    struct flame_writer output = {0};
-    int status = 0;
-    int error;
+    const char *slash = strrchr(path, '/');
 
-    describe_ignored(ignored, &warning);
-    struct flame_picture_options options = {
-        .title = flame_slice_of(command->title),
-        .warning = flame_writer_slice(&warning),
-    };
-    error = flame_render(command->format, tree, &options, &output);
-    if (error != 0) {
+    if (strcmp(path, "-") == 0) {
+        return flame_slice_of("Flame graph");
+    }
+    return flame_slice_of(slash != NULL ? slash + 1 : path);
+}
+
+/* The command line's, else what the document says of itself. */
+static struct flame_picture_options
+choose_options(const struct command *command, const struct flame_document *document)
+{
+    struct flame_picture_options options = command->options;
+    const struct flame_picture_options *found = &document->options;
+
+    if (options.title.length == 0) {
+        options.title =
+            found->title.length != 0 ? found->title : file_name(command->input);
+    }
+    if (options.subtitle.length == 0) {
+        options.subtitle = found->subtitle;
+    }
+    options.warning = found->warning;
+    options.quality = found->quality;
+    options.clock = found->clock;
+    return options;
+}
+
+static int write_picture(const struct command *command, const struct flame_tree *tree,
+                         const struct flame_picture_options *options)
+{
+    struct flame_file file = {.path = command->output, .descriptor = -1};
+    struct flame_writer output = {.sink = flame_file_write, .context = &file};
+    const char *where = command->output != NULL ? command->output : "standard output";
+    int error = flame_render(command->format, tree, options, &output);
+    int status = 0;
+
+    if (error != 0 && output.passed_on == 0 && file.descriptor < 0) {
         status = complain(command->input, flame_render_error(error));
     } else {
-        error = write_output(command->output, &output);
-        if (error != 0) {
-            status = complain(command->output != NULL ? command->output : "output",
-                              strerror(-error));
-        }
+        error = flame_writer_flush(&output);
+        int closing = flame_file_close(&file);
+        error = error != 0 ? error : closing;
+        status = error != 0 ? complain(where, strerror(-error)) : 0;
     }
-    flame_writer_free(&warning);
     flame_writer_free(&output);
     return status;
 }
 
-/* NULL: it has been said why. */
-static struct flame_tree *read_tree(const char *path, enum flame_unit unit,
-                                    uint64_t *ignored)
+static int draw(const struct command *command, const struct flame_tree *tree,
+                const struct flame_document *document)
 {
-    struct flame_writer input = {0};
-    struct flame_tree *tree = NULL;
-    uint64_t here = 0;
-    int error = read_input(path, &input);
+    struct flame_writer warning = {0};
+    struct flame_picture_options options = choose_options(command, document);
 
-    if (error == 0) {
-        tree = flame_tree_from_folded(input.data, input.length, unit, &here);
-        error = tree == NULL ? -ENOMEM : 0;
+    describe_ignored(command, &document->ignored, &warning);
+    if (warning.length != 0) {
+        fprintf(stderr, "flameprof: %.*s\n", (int)warning.length, warning.data);
+        options.warning = flame_writer_slice(&warning);
     }
-    if (error != 0) {
-        complain(path, strerror(-error));
+    int status = write_picture(command, tree, &options);
+    if (status == 0 && flame_tree_is_empty(tree)) {
+        complain(command->input, "no samples in it");
+        status = EXIT_NOTHING;
     }
-    flame_writer_free(&input);
-    *ignored += here;
-    return tree;
+    flame_writer_free(&warning);
+    return status;
 }
 
-/* What the command line asks to draw; NULL: it has been said why not. */
-static struct flame_tree *read_inputs(const struct command *command, uint64_t *ignored)
+static int draw_difference(const struct command *command,
+                           const struct flame_document *after)
 {
-    struct flame_tree *after = read_tree(command->input, command->unit, ignored);
+    struct flame_document before;
+    int status = EXIT_FAILED;
 
-    if (after == NULL || command->before == NULL) {
-        return after;
+    if (!flame_file_read(command->before, command->unit, &before)) {
+        return EXIT_FAILED;
     }
-    struct flame_tree *before = read_tree(command->before, command->unit, ignored);
-    struct flame_tree *difference = NULL;
-    if (before != NULL) {
-        difference = flame_tree_difference(before, after, command->absolute);
-        if (difference == NULL) {
-            complain(command->before, strerror(ENOMEM));
-        }
+    struct flame_tree *difference =
+        flame_tree_difference(before.tree, after->tree, command->absolute);
+    if (difference == NULL) {
+        complain(command->before,
+                 "counts something else than the other, or there is no memory left");
+    } else {
+        status = draw(command, difference, after);
     }
-    flame_tree_free(before);
-    flame_tree_free(after);
-    return difference;
+    flame_tree_free(difference);
+    flame_document_free(&before);
+    return status;
 }
 
 static int render(int argc, char **argv)
 {
     struct command command = {0};
-    uint64_t ignored = 0;
+    struct flame_document document;
     int status = parse(&command, argc, argv);
 
     if (status != 0) {
         return status;
     }
-    struct flame_tree *tree = read_inputs(&command, &ignored);
-    if (tree == NULL) {
+    if (!flame_file_read(command.input, command.unit, &document)) {
         return EXIT_FAILED;
     }
-    status = draw(&command, tree, ignored);
-    if (status == 0 && flame_tree_is_empty(tree)) {
-        complain(command.input, "no samples in it");
-        status = EXIT_NOTHING;
-    }
-    flame_tree_free(tree);
+    status = command.before != NULL ? draw_difference(&command, &document)
+                                    : draw(&command, document.tree, &document);
+    flame_document_free(&document);
     return status;
 }
 

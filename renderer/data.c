@@ -3,17 +3,18 @@
  *
  * {"time": are weights nanoseconds, "samples": are they known,
  *  "title", "subtitle", "quality", "warning": text of the title block,
- *  "margin", "row", "rows", "size": measures, "palette": {class: colour},
- *  "origins": the legend, "waiting": the colour of waits,
- *  "clock": which one the first view has; of a difference, "changes": how many colours
- *  there are from less to more, "allBefore": the whole that shares were of,
- *  "functions": [name, file, line, colour, ...],
- *  "tree": [levels up, function, total weight, total samples, ...],
+ *  "margin", "row", "rows", "size", "smallest": measures,
+ *  "view": which one is first, "inverted": with the root at the top, "palette": {class:
+ * colour}, "origins": the legend, "waiting": the colour of waits, "clock": which one
+ * the first view has; of a difference, "changes": how many colours there are from less
+ * to more, "allBefore": the whole that shares were of, "functions": [name, file, line,
+ * colour, ...], "tree": [levels up, function, total weight, total samples, ...],
  *  "parts": what is known of each place, "clocks": [label, parts to add up] by name,
  *  "times": [each part of the first place, of the next, ...],
  *  "stretches": [place, microseconds, ...] in the order of time}
  * The tree is in preorder; a place's depth is that of the one before it, plus
- * one, minus `levels up`. Samples and times are left out where they are not known;
+ * one, minus `levels up`. Samples and times are left out where they are not known,
+ * samples also where weights are;
  * times are total, in nanoseconds.
  */
 #include "renderer/json.h"
@@ -73,10 +74,11 @@ static void write_palette(struct flame_writer *writer, const struct flame_tree *
 }
 
 /* [[what a colour stands for, the colour], ...]: of those that occur. */
-static void write_origins(struct flame_writer *writer, const struct flame_tree *tree)
+static void write_origins(struct flame_writer *writer, const struct flame_tree *tree,
+                          enum flame_colours by)
 {
     uint32_t colours[FLAME_SVG_ORIGINS];
-    uint32_t count = flame_svg_legend(tree, colours);
+    uint32_t count = flame_svg_legend(tree, by, colours);
 
     flame_json_key(writer, "waiting");
     flame_write_unsigned(writer, FLAME_SVG_WAITING);
@@ -92,7 +94,8 @@ static void write_origins(struct flame_writer *writer, const struct flame_tree *
     flame_write_text(writer, "]");
 }
 
-static void write_functions(struct flame_writer *writer, const struct flame_tree *tree)
+static void write_functions(struct flame_writer *writer, const struct flame_tree *tree,
+                            enum flame_colours colours)
 {
     flame_json_key(writer, "functions");
     for (uint32_t i = 0; i < tree->function_count && writer->error == 0; i++) {
@@ -104,9 +107,15 @@ static void write_functions(struct flame_writer *writer, const struct flame_tree
         flame_write_text(writer, ",");
         flame_write_unsigned(writer, function->line);
         flame_write_text(writer, ",");
-        flame_write_unsigned(writer, flame_svg_colour(function));
+        flame_write_unsigned(writer, flame_svg_colour(function, colours));
     }
     flame_write_text(writer, "]");
+}
+
+/* Beside weights that are not samples themselves. */
+static bool counts_samples(const struct flame_tree *tree)
+{
+    return tree->is_time && tree->has_samples;
 }
 
 static void write_tree(struct flame_writer *writer, const struct flame_tree *tree)
@@ -122,9 +131,9 @@ static void write_tree(struct flame_writer *writer, const struct flame_tree *tre
         flame_write_unsigned(writer, place->function);
         flame_write_text(writer, ",");
         flame_json_number(writer, place->total);
-        if (tree->has_samples) {
+        if (counts_samples(tree)) {
             flame_write_text(writer, ",");
-            flame_json_number(writer, place->samples);
+            flame_json_number(writer, flame_place_samples(tree, i));
         }
         depth = place->depth + 1;
     }
@@ -151,32 +160,32 @@ static void write_parts(struct flame_writer *writer, const struct flame_tree *tr
 }
 
 static void write_place_times(struct flame_writer *writer,
-                              const struct flame_place *place, bool difference)
+                              const struct flame_tree *tree, uint32_t place)
 {
-    if (difference) {
-        flame_json_number(writer, place->total);
+    const struct flame_times *times = flame_place_times(tree, place);
+
+    if (tree->all_before != 0) {
+        flame_json_number(writer, tree->places[place].total);
         flame_write_text(writer, ",");
-        flame_json_number(writer, place->before);
+        flame_json_number(writer, flame_place_before(tree, place));
         return;
     }
     for (int state = 0; state < FLAME_STATES; state++) {
-        flame_json_number(writer, place->times.wall[state]);
+        flame_json_number(writer, times->wall[state]);
         flame_write_text(writer, ",");
     }
-    flame_json_number(writer, place->times.cpu);
+    flame_json_number(writer, times->cpu);
 }
 
 static void write_times(struct flame_writer *writer, const struct flame_tree *tree)
 {
-    bool difference = tree->all_before != 0;
-
-    if (!tree->has_times && !difference) {
+    if (!tree->has_times && tree->all_before == 0) {
         return;
     }
     flame_json_key(writer, "times");
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
         flame_write_text(writer, i == 0 ? "[\n" : i % 16 == 0 ? ",\n" : ",");
-        write_place_times(writer, &tree->places[i], difference);
+        write_place_times(writer, tree, i);
     }
     flame_write_text(writer, "]");
 }
@@ -198,6 +207,24 @@ static void write_stretches(struct flame_writer *writer, const struct flame_tree
     flame_write_text(writer, "]");
 }
 
+/* What is as usual is left out. */
+static void write_first_view(struct flame_writer *writer,
+                             const struct flame_picture_options *options)
+{
+    uint32_t smallest = options->smallest != 0 ? options->smallest : FLAME_SVG_SMALLEST;
+
+    flame_json_key(writer, "smallest");
+    flame_write_hundredths(writer, smallest);
+    if (options->callers) {
+        flame_json_key(writer, "view");
+        flame_write_text(writer, "\"callers\"");
+    }
+    if (options->inverted) {
+        flame_json_key(writer, "inverted");
+        flame_write_text(writer, "true");
+    }
+}
+
 void flame_write_data(struct flame_writer *writer, const struct flame_tree *tree,
                       const struct flame_picture_options *options)
 {
@@ -205,7 +232,7 @@ void flame_write_data(struct flame_writer *writer, const struct flame_tree *tree
                              "{\"time\":");
     flame_write_text(writer, tree->is_time ? "true" : "false");
     flame_json_key(writer, "samples");
-    flame_write_text(writer, tree->has_samples ? "true" : "false");
+    flame_write_text(writer, counts_samples(tree) ? "true" : "false");
     write_sentences(writer, options);
     flame_json_key(writer, "clock");
     flame_json_string(writer, flame_slice_of(tree->all_before != 0
@@ -213,9 +240,10 @@ void flame_write_data(struct flame_writer *writer, const struct flame_tree *tree
                                                  : flame_clock_name(options->clock)));
     write_parts(writer, tree);
     write_measures(writer);
+    write_first_view(writer, options);
     write_palette(writer, tree);
-    write_origins(writer, tree);
-    write_functions(writer, tree);
+    write_origins(writer, tree, options->colours);
+    write_functions(writer, tree, options->colours);
     write_tree(writer, tree);
     write_times(writer, tree);
     write_stretches(writer, tree);

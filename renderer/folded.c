@@ -53,19 +53,15 @@ int flame_render_folded(const struct flame_tree *tree, struct flame_writer *writ
 {
     uint64_t sum = 0;
     uint64_t written = 0;
-    uint32_t deepest = 0;
+    uint32_t *path = malloc(((size_t)flame_tree_depth(tree) + 1) * sizeof *path);
 
-    for (uint32_t i = 0; i < tree->place_count; i++) {
-        deepest = tree->places[i].depth > deepest ? tree->places[i].depth : deepest;
-    }
-    uint32_t *path = malloc(((size_t)deepest + 1) * sizeof *path);
     if (path == NULL) {
         return -ENOMEM;
     }
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
         const struct flame_place *place = &tree->places[i];
         path[place->depth] = place->function;
-        if (place->self == 0 && place->self_samples == 0) {
+        if (place->self == 0 && flame_place_self_samples(tree, i) == 0) {
             continue;
         }
         write_stack(writer, tree, path, place->depth);

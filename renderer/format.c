@@ -2,10 +2,9 @@
  * What the formats and the clocks are called, and the one call that writes any
  * format.
  */
-#include "renderer/renderer.h"
+#include "renderer/writer.h"
 
 #include <errno.h>
-#include <string.h>
 
 typedef int render(const struct flame_tree *tree,
                    const struct flame_picture_options *options,
@@ -32,6 +31,7 @@ static const struct {
     [FLAME_FORMAT_JSON] = {"json", "application/json", flame_render_json},
     [FLAME_FORMAT_SPEEDSCOPE] = {"speedscope", "application/json",
                                  flame_render_speedscope},
+    [FLAME_FORMAT_PPROF] = {"pprof", "application/octet-stream", flame_render_pprof},
 };
 
 static const char *const CLOCKS[] = {
@@ -41,11 +41,6 @@ static const char *const CLOCKS[] = {
     [FLAME_CLOCK_GIL] = "gil",
 };
 
-static bool slice_is(struct flame_slice slice, const char *text)
-{
-    return slice.length == strlen(text) && memcmp(slice.data, text, slice.length) == 0;
-}
-
 const char *flame_format_content_type(enum flame_format format)
 {
     return FORMATS[format].content_type;
@@ -54,7 +49,7 @@ const char *flame_format_content_type(enum flame_format format)
 int flame_format_from_name(struct flame_slice name, enum flame_format *format)
 {
     for (size_t i = 0; i < sizeof FORMATS / sizeof *FORMATS; i++) {
-        if (slice_is(name, FORMATS[i].name)) {
+        if (flame_slice_is(name, FORMATS[i].name)) {
             *format = (enum flame_format)i;
             return 0;
         }
@@ -65,7 +60,7 @@ int flame_format_from_name(struct flame_slice name, enum flame_format *format)
 int flame_clock_from_name(struct flame_slice name, enum flame_clock *clock)
 {
     for (size_t i = 0; i < sizeof CLOCKS / sizeof *CLOCKS; i++) {
-        if (slice_is(name, CLOCKS[i])) {
+        if (flame_slice_is(name, CLOCKS[i])) {
             *clock = (enum flame_clock)i;
             return 0;
         }

@@ -1,12 +1,49 @@
 #include "renderer/json.h"
 
+#include <stddef.h>
+
 #define EXACT_MAX (UINT64_C(1) << 53)
+
+static const struct {
+    const char *name;
+    size_t offset;
+} QUALITY[FLAME_QUALITY_FACTS] = {
+#define FACT(name)                                  \
+    {                                               \
+#name, offsetof(struct flame_quality, name) \
+    }
+    FACT(interval_ns),
+    FACT(duration_ns),
+    FACT(beside_ns),
+    FACT(cpu_ns),
+    FACT(children),
+    FACT(unwatched),
+    FACT(samples),
+    FACT(missed),
+    FACT(rejected),
+    FACT(cut),
+    FACT(overflow),
+    FACT(spacing_mean_ns),
+    FACT(spacing_deviation_ns),
+    FACT(sampling_ns),
+#undef FACT
+};
+
+const char *flame_quality_fact_name(size_t fact)
+{
+    return QUALITY[fact].name;
+}
+
+uint64_t *flame_quality_fact(struct flame_quality *quality, size_t fact)
+{
+    return (uint64_t *)(void *)((char *)quality + QUALITY[fact].offset);
+}
 
 void flame_json_key(struct flame_writer *writer, const char *key)
 {
-    char last = writer->length > 0 ? writer->data[writer->length - 1] : '{';
+    bool first = writer->last == '{' || writer->last == '[' || writer->last == '\0';
 
-    flame_write_text(writer, last == '{' || last == '[' ? "\"" : ",\"");
+    flame_write_text(writer, first ? "\"" : ",\"");
     flame_write_text(writer, key);
     flame_write_text(writer, "\":");
 }

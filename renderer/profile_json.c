@@ -22,22 +22,13 @@ static void write_flag(struct flame_writer *writer, const char *key, bool value)
 static void write_quality(struct flame_writer *writer,
                           const struct flame_quality *quality)
 {
+    struct flame_quality copy = *quality;
+
     flame_json_key(writer, "quality");
     flame_write_text(writer, "{");
-    write_fact(writer, "interval_ns", quality->interval_ns);
-    write_fact(writer, "duration_ns", quality->duration_ns);
-    write_fact(writer, "beside_ns", quality->beside_ns);
-    write_fact(writer, "cpu_ns", quality->cpu_ns);
-    write_fact(writer, "children", quality->children);
-    write_fact(writer, "unwatched", quality->unwatched);
-    write_fact(writer, "samples", quality->samples);
-    write_fact(writer, "missed", quality->missed);
-    write_fact(writer, "rejected", quality->rejected);
-    write_fact(writer, "cut", quality->cut);
-    write_fact(writer, "overflow", quality->overflow);
-    write_fact(writer, "spacing_mean_ns", quality->spacing_mean_ns);
-    write_fact(writer, "spacing_deviation_ns", quality->spacing_deviation_ns);
-    write_fact(writer, "sampling_ns", quality->sampling_ns);
+    for (size_t i = 0; i < FLAME_QUALITY_FACTS; i++) {
+        write_fact(writer, flame_quality_fact_name(i), *flame_quality_fact(&copy, i));
+    }
     write_flag(writer, "deadline_reached", quality->deadline_reached);
     write_flag(writer, "gil_wait_known", quality->gil_wait_known);
     write_flag(writer, "runnable_known", quality->runnable_known);
@@ -57,41 +48,20 @@ static void write_functions(struct flame_writer *writer, const struct flame_tree
         flame_json_string(writer, function->file);
         write_fact(writer, "line", function->line);
         flame_json_key(writer, "origin");
-        flame_json_string(writer,
-                          flame_slice_of(flame_svg_origin(flame_svg_colour(function))));
+        flame_json_string(writer, flame_slice_of(flame_svg_origin(flame_svg_colour(
+                                      function, FLAME_COLOURS_ORIGIN))));
         flame_write_text(writer, "}");
     }
     flame_write_text(writer, "]");
 }
 
-/* A tree with what it does not keep: who is whose parent, and times of one's own. */
+/* A tree with what it does not keep: who is whose parent, and what is one's own. */
 struct places {
     const struct flame_tree *tree;
-    uint32_t *parents;         /* of the root: itself */
-    struct flame_times *times; /* self */
-    int state;                 /* which of the times is being written */
+    uint32_t *parents;        /* of the root: itself */
+    struct flame_detail *own; /* NULL: only weights are known */
+    int state;                /* which of the times is being written */
 };
-
-static bool find_own(struct places *places)
-{
-    const struct flame_tree *tree = places->tree;
-
-    places->parents = flame_tree_parents(tree);
-    places->times = malloc(tree->place_count * sizeof *places->times);
-    if (places->parents == NULL || places->times == NULL) {
-        return false;
-    }
-    for (uint32_t i = 0; i < tree->place_count; i++) {
-        const struct flame_times *times = &tree->places[i].times;
-        struct flame_times *above = &places->times[places->parents[i]];
-        places->times[i] = *times;
-        for (int state = 0; state < FLAME_STATES && i > 0; state++) {
-            above->wall[state] -= times->wall[state];
-        }
-        above->cpu -= i > 0 ? times->cpu : 0;
-    }
-    return true;
-}
 
 static uint64_t function_at(const void *context, uint32_t index)
 {
@@ -110,24 +80,24 @@ static uint64_t self_at(const void *context, uint32_t index)
 
 static uint64_t before_at(const void *context, uint32_t index)
 {
-    return ((const struct places *)context)->tree->places[index].before;
+    return flame_place_before(((const struct places *)context)->tree, index);
 }
 
 static uint64_t samples_at(const void *context, uint32_t index)
 {
-    return ((const struct places *)context)->tree->places[index].self_samples;
+    return flame_place_self_samples(((const struct places *)context)->tree, index);
 }
 
 static uint64_t state_at(const void *context, uint32_t index)
 {
     const struct places *places = context;
 
-    return places->times[index].wall[places->state];
+    return places->own[index].times.wall[places->state];
 }
 
 static uint64_t cpu_at(const void *context, uint32_t index)
 {
-    return ((const struct places *)context)->times[index].cpu;
+    return ((const struct places *)context)->own[index].times.cpu;
 }
 
 static uint64_t stretch_place_at(const void *context, uint32_t index)
@@ -191,11 +161,13 @@ int flame_render_json(const struct flame_tree *tree,
                       const struct flame_picture_options *options,
                       struct flame_writer *writer)
 {
-    struct places places = {.tree = tree};
+    struct places places = {.tree = tree, .parents = flame_tree_parents(tree)};
 
-    if (!find_own(&places)) {
+    if (places.parents != NULL && tree->details != NULL) {
+        places.own = flame_tree_own_details(tree, places.parents);
+    }
+    if (places.parents == NULL || (tree->details != NULL && places.own == NULL)) {
         free(places.parents);
-        free(places.times);
         return -ENOMEM;
     }
     flame_write_text(writer, "{\"format\":\"flameprof\"");
@@ -210,6 +182,9 @@ int flame_render_json(const struct flame_tree *tree,
     flame_json_string(writer, flame_slice_of(flame_clock_name(options->clock)));
     flame_json_key(writer, "unit");
     flame_write_text(writer, tree->is_time ? "\"nanoseconds\"" : "\"samples\"");
+    if (tree->all_before != 0) {
+        write_fact(writer, "all_before", tree->all_before);
+    }
     if (options->quality != NULL) {
         write_quality(writer, options->quality);
     }
@@ -217,6 +192,6 @@ int flame_render_json(const struct flame_tree *tree,
     write_places(writer, &places);
     flame_write_text(writer, "}\n");
     free(places.parents);
-    free(places.times);
+    free(places.own);
     return writer->error;
 }

@@ -1,7 +1,7 @@
 /*
- * A profile or folded text in, a picture or text out.
+ * A profile or what somebody wrote of one in, a picture or text out.
  *
- * profile | folded text -> flame_tree -> svg, folded, png
+ * profile | folded text, JSON, pprof -> flame_tree -> svg, png, folded, pprof, ...
  * Nothing here knows Python, HTTP or signals. Not thread-safe per object;
  * different objects may be used by different threads at once. No globals.
  */
@@ -10,20 +10,32 @@
 
 #include "sampler/profile.h"
 
-/* ---- a growing buffer with a sticky error -------------------------------- */
+/* ---- where the bytes go, with a sticky error ------------------------------ */
+
+/* Takes bytes: 0, or a negative errno, after which it is not called again. */
+typedef int flame_sink(void *context, const char *data, size_t length);
 
 /*
  * Append freely, check `error` once at the end. 0, or a negative errno
- * (-ENOMEM, -E2BIG over `limit`). data is malloc'd; the writer's owner frees
- * it with flame_writer_free() or takes it with flame_writer_take().
+ * (-ENOMEM, -E2BIG over `limit`, or the sink's). data is malloc'd; the writer's owner
+ * frees it with flame_writer_free() or takes it with flame_writer_take().
+ * With a sink, bytes are passed on as they come, and flame_writer_flush() passes on
+ * the last of them.
  */
 struct flame_writer {
     char *data;
     size_t length;
     size_t capacity;
-    size_t limit; /* 0: none */
+    size_t limit; /* of all that is written; 0: none */
     int error;
+    flame_sink *sink; /* NULL: all stays in memory */
+    void *context;
+    uint64_t passed_on;
+    char last; /* byte that was written */
 };
+
+/* Returns the writer's error. */
+int flame_writer_flush(struct flame_writer *writer);
 
 void flame_writer_free(struct flame_writer *writer);
 
@@ -57,6 +69,13 @@ const char *flame_clock_name(enum flame_clock clock);
 struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
                                            enum flame_clock clock);
 
+/* What made no sense in the input. */
+#define FLAME_IGNORED_NAMED 5
+struct flame_ignored {
+    uint64_t count;
+    uint64_t lines[FLAME_IGNORED_NAMED]; /* the numbers of the first, from 1 */
+};
+
 /*
  * Reads folded stacks ("root;child;leaf 42" per line, LF or CRLF; decimals count, to
  * the thousandth). Lines that begin with # and empty ones are comments. Where all lines
@@ -66,7 +85,7 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
  */
 struct flame_tree *flame_tree_from_folded(const char *text, size_t length,
                                           enum flame_unit unit,
-                                          uint64_t *ignored_lines);
+                                          struct flame_ignored *ignored);
 void flame_tree_free(struct flame_tree *tree);
 
 /*
@@ -91,9 +110,18 @@ enum flame_format {
     FLAME_FORMAT_HTML,
     FLAME_FORMAT_JSON,
     FLAME_FORMAT_SPEEDSCOPE,
+    FLAME_FORMAT_PPROF,
 };
 
-/* What stands around the graph. Strings are escaped here; NULL: left out. */
+/* What a hue says. */
+enum flame_colours {
+    FLAME_COLOURS_ORIGIN, /* where the code comes from */
+    FLAME_COLOURS_FILE,   /* which file it is in */
+    FLAME_COLOURS_WARM,   /* nothing */
+};
+
+/* What stands around the graph, and how it is drawn. All zero is the usual. Strings are
+ * escaped here; empty: left out. */
 struct flame_picture_options {
     struct flame_slice title;            /* "GET /shop/?page=2" */
     struct flame_slice subtitle;         /* "status 200, uWSGI 2.0.21, Python 3.11" */
@@ -101,7 +129,24 @@ struct flame_picture_options {
     const struct flame_quality *quality; /* NULL: unknown (folded input) */
     enum flame_clock clock;              /* what the tree's weights are */
     uint32_t width;                      /* px of the static picture; 0: 1200 */
+    uint32_t smallest; /* narrower frames are not drawn, 1/100 px; 0: 50 */
+    uint32_t scale;    /* of a PNG, hundredths; 0: 200, or 100 where that is too much */
+    enum flame_colours colours;
+    bool inverted; /* the root at the top */
+    bool callers;  /* each function by its own time, its callers on it */
 };
+
+#define FLAME_WIDTH_RANGE "320 to 10000"
+#define FLAME_SMALLEST_RANGE "0.1 to 100"
+#define FLAME_SCALE_RANGE "0.5 to 4"
+#define FLAME_COLOURS_NAMES "origin, file or warm"
+
+/*
+ * Sets title, subtitle, width, smallest, scale, colours, inverted or callers from text;
+ * texts are not copied. NULL, or what is wrong: a constant.
+ */
+const char *flame_picture_option(struct flame_picture_options *options,
+                                 struct flame_slice name, struct flame_slice value);
 
 /*
  * Each writes the whole of one format into the writer. 0 or a negative errno;
@@ -139,6 +184,10 @@ int flame_render_json(const struct flame_tree *tree,
 int flame_render_speedscope(const struct flame_tree *tree,
                             const struct flame_picture_options *options,
                             struct flame_writer *writer);
+/* pprof's profile, gzipped; the root stands in a stack only where there is no more. */
+int flame_render_pprof(const struct flame_tree *tree,
+                       const struct flame_picture_options *options,
+                       struct flame_writer *writer);
 int flame_render(enum flame_format format, const struct flame_tree *tree,
                  const struct flame_picture_options *options,
                  struct flame_writer *writer);
@@ -149,9 +198,36 @@ const char *flame_format_content_type(enum flame_format format);
 /* "svg", "folded", ...; returns 0 and the format, or -EINVAL. */
 int flame_format_from_name(struct flame_slice name, enum flame_format *format);
 /* Every name: "svg, folded, ... or speedscope". */
-#define FLAME_FORMAT_NAMES "svg, folded, png, pdf, html, json or speedscope"
+#define FLAME_FORMAT_NAMES "svg, folded, png, pdf, html, json, speedscope or pprof"
 /* Whether a browser runs what is in it, if it is not told what to. */
 bool flame_format_has_script(enum flame_format format);
+
+/* ---- reading ------------------------------------------------------------------ */
+
+/* What was read, and what it says of itself. */
+struct flame_document {
+    struct flame_tree *tree;
+    struct flame_picture_options options; /* title and so on; lives as long as this */
+    struct flame_quality quality;         /* options.quality, where it is known */
+    struct flame_ignored ignored;         /* lines of folded text, samples of pprof */
+    struct flame_text *text;              /* what the options point into */
+    char problem[200];                    /* why it could not be read: a sentence */
+};
+
+void flame_document_free(struct flame_document *document);
+
+/*
+ * Reads folded text (as flame_tree_from_folded()), our own JSON and pprof's profiles,
+ * each as it is or gzipped, as it comes: folded text is never in memory as a whole, the
+ * others are, up to 1 GiB. Errors are sticky: feeding more does nothing.
+ * unit: what the numbers of folded text count.
+ */
+struct flame_reader;
+struct flame_reader *flame_reader_new(enum flame_unit unit);
+int flame_reader_feed(struct flame_reader *reader, const char *data, size_t length);
+/* Frees the reader. 0, or a negative errno: then the document is empty, but for
+ * `problem`. */
+int flame_reader_finish(struct flame_reader *reader, struct flame_document *document);
 
 /*
  * The Content-Security-Policy under which the SVG's own script and style run

@@ -3,9 +3,14 @@
 PYTHON ?= /usr/bin/python3
 BUILD ?= build
 RENDERER_OBJ := $(BUILD)/obj/renderer
-RENDERER_SOURCES := writer tree text view colours sentences data svg folded cairo html json \
-    profile_json speedscope format
-RENDERER_OBJS := $(RENDERER_SOURCES:%=$(RENDERER_OBJ)/%.o)
+# What draws, which the doors have too; what reads; and what protoc-c writes for both.
+RENDERER_SOURCES := writer builder tree text view colours sentences data svg folded cairo \
+    html json profile_json speedscope pprof callers options format
+READER_SOURCES := reader folded_read json_read pprof_read
+RENDERER_OBJS := $(RENDERER_SOURCES:%=$(RENDERER_OBJ)/%.o) $(RENDERER_OBJ)/pprof.pb-c.o
+READER_OBJS := $(READER_SOURCES:%=$(RENDERER_OBJ)/%.o)
+RENDERER_LIBS := -lprotobuf-c -lz -ldl -lm
+READER_LIBS := -ljansson
 RENDERER_FLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -I. -I$(RENDERER_OBJ) \
     -DFLAME_VERSION='"$(shell cat VERSION)"'
 RENDERER_HEADERS := $(wildcard renderer/*.h) sampler/profile.h
@@ -16,9 +21,19 @@ $(RENDERER_OBJ)/assets.h: renderer/embed.py $(wildcard renderer/page/*)
 
 $(RENDERER_OBJ)/svg.o: $(RENDERER_OBJ)/assets.h
 
+$(RENDERER_OBJ)/pprof.pb-c.c $(RENDERER_OBJ)/pprof.pb-c.h &: renderer/pprof.proto
+	@mkdir -p $(@D)
+	protoc-c --proto_path=renderer --c_out=$(RENDERER_OBJ) pprof.proto
+
+$(RENDERER_OBJ)/pprof.o $(RENDERER_OBJ)/pprof_read.o: $(RENDERER_OBJ)/pprof.pb-c.h
+
+# Not ours: its warnings are its own.
+$(RENDERER_OBJ)/pprof.pb-c.o: $(RENDERER_OBJ)/pprof.pb-c.c
+	$(CC) $(CFLAGS) -w $(RENDERER_FLAGS) -c -o $@ $<
+
 $(RENDERER_OBJ)/%.o: renderer/%.c $(RENDERER_HEADERS) VERSION
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(RENDERER_FLAGS) -c -o $@ $<
 
-$(BUILD)/flameprof: $(RENDERER_OBJ)/command.o $(RENDERER_OBJS)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ldl -lm
+$(BUILD)/flameprof: $(RENDERER_OBJ)/command.o $(RENDERER_OBJ)/files.o $(READER_OBJS) $(RENDERER_OBJS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(READER_LIBS) $(RENDERER_LIBS)

@@ -125,10 +125,11 @@ int flame_render_speedscope(const struct flame_tree *tree,
 {
     struct flame_slice name =
         options->title.length != 0 ? options->title : flame_slice_of("flameprof");
-    struct walk walk = {.writer = writer,
-                        .tree = tree,
-                        .parents = flame_tree_parents(tree),
-                        .path = malloc(tree->place_count * sizeof(uint32_t))};
+    struct walk walk = {
+        .writer = writer,
+        .tree = tree,
+        .parents = flame_tree_parents(tree),
+        .path = malloc(((size_t)flame_tree_depth(tree) + 1) * sizeof(uint32_t))};
     int error = -ENOMEM;
 
     if (walk.parents != NULL && walk.path != NULL) {

@@ -120,7 +120,8 @@ static void write_legend(struct picture *picture)
 {
     struct flame_writer *writer = picture->writer;
     uint32_t colours[FLAME_SVG_ORIGINS];
-    uint32_t count = flame_svg_legend(picture->tree, colours);
+    uint32_t count =
+        flame_svg_legend(picture->tree, picture->options->colours, colours);
     uint64_t x = FLAME_SVG_MARGIN * 100;
 
     if (count < 2 || picture->tree->all_before != 0) {
@@ -179,9 +180,10 @@ static void write_weight(struct picture *picture, uint64_t weight)
     flame_write_percent(picture->writer, weight, picture->tree->places[0].total);
 }
 
-static void write_tooltip(struct picture *picture, const struct flame_place *place,
+static void write_tooltip(struct picture *picture, uint32_t index,
                           const struct flame_function *function)
 {
+    const struct flame_place *place = &picture->tree->places[index];
     struct flame_writer *writer = picture->writer;
 
     flame_write_text(writer, "<title>");
@@ -198,21 +200,22 @@ static void write_tooltip(struct picture *picture, const struct flame_place *pla
     write_weight(picture, place->total);
     if (picture->tree->is_time) {
         flame_write_confidence(writer, place->total, picture->tree->places[0].total,
-                               picture->tree->places[0].samples);
+                               flame_place_samples(picture->tree, 0));
     }
     flame_write_text(writer, "; self ");
     write_weight(picture, place->self);
     if (picture->tree->all_before != 0) {
         flame_write_text(writer, "; before ");
-        flame_write_percent(writer, place->before, picture->tree->all_before);
+        flame_write_percent(writer, flame_place_before(picture->tree, index),
+                            picture->tree->all_before);
     }
     if (picture->tree->has_samples && picture->tree->is_time) {
         flame_write_text(writer, "; samples ");
-        flame_write_grouped(writer, place->samples);
+        flame_write_grouped(writer, flame_place_samples(picture->tree, index));
     }
     if (picture->tree->has_times) {
         flame_write_text(writer, "\n");
-        flame_write_times(writer, &place->times);
+        flame_write_times(writer, flame_place_times(picture->tree, index));
     }
     flame_write_text(writer, "</title>");
 }
@@ -244,8 +247,9 @@ static void write_label(struct picture *picture, const struct flame_box *box,
 static uint64_t row_of(const struct picture *picture, const struct flame_box *box)
 {
     uint32_t depth = picture->tree->places[box->place].depth;
+    uint32_t row = picture->options->inverted ? depth : picture->rows - 1 - depth;
 
-    return (uint64_t)(picture->rows - 1 - depth) * FLAME_SVG_ROW * 100;
+    return (uint64_t)row * FLAME_SVG_ROW * 100;
 }
 
 static void write_rectangle(struct picture *picture, const struct flame_box *box,
@@ -263,16 +267,18 @@ static void write_rectangle(struct picture *picture, const struct flame_box *box
 
 static void write_frame(struct picture *picture, const struct flame_box *box)
 {
-    const struct flame_place *place = &picture->tree->places[box->place];
-    const struct flame_function *function = &picture->tree->functions[place->function];
+    const struct flame_tree *tree = picture->tree;
+    const struct flame_function *function =
+        &tree->functions[tree->places[box->place].function];
     struct flame_writer *writer = picture->writer;
     uint64_t y = row_of(picture, box);
-    bool changed = picture->tree->all_before != 0;
-    uint32_t colour = changed ? flame_svg_change(picture->tree, box->place)
-                              : flame_svg_place_colour(picture->tree, box->place);
+    bool changed = tree->all_before != 0;
+    uint32_t colour =
+        changed ? flame_svg_change(tree, box->place)
+                : flame_svg_place_colour(tree, box->place, picture->options->colours);
 
     flame_write_text(writer, "<g>");
-    write_tooltip(picture, place, function);
+    write_tooltip(picture, box->place, function);
     flame_write_text(writer, changed ? "<rect class=\"d" : "<rect class=\"c");
     flame_write_unsigned(writer, colour);
     flame_write_text(writer, "\"");
@@ -298,20 +304,33 @@ static void write_narrow(struct picture *picture, const struct flame_box *box)
     flame_write_text(writer, "</g>\n");
 }
 
-/* The row above the last, for what stands deeper. */
+/* The row behind the last, for what stands deeper. */
 static void write_deep(struct picture *picture, uint64_t deep)
 {
     struct flame_writer *writer = picture->writer;
+    uint64_t row = picture->options->inverted ? picture->rows - 1 : 0;
 
     if (deep == 0) {
         return;
     }
-    flame_write_text(writer, "<text id=\"flame-deep\" class=\"alarm\" x=\"4\" "
-                             "y=\"12.5\" fill=\"#b3261e\">");
+    flame_write_text(writer, "<text id=\"flame-deep\" class=\"alarm\" x=\"4\"");
+    write_attribute(writer, "y", row * FLAME_SVG_ROW * 100 + 1250);
+    flame_write_text(writer, " fill=\"#b3261e\">");
     flame_write_grouped(writer, deep);
     flame_write_text(writer, " frames stand deeper than the ");
     flame_write_grouped(writer, FLAME_SVG_ROWS);
     flame_write_text(writer, " rows drawn</text>\n");
+}
+
+static uint64_t smallest_of(const struct flame_picture_options *options)
+{
+    return options->smallest != 0 ? options->smallest : FLAME_SVG_SMALLEST;
+}
+
+static void start_view(struct picture *picture)
+{
+    flame_view_start(&picture->view, picture->tree, picture->width * 100,
+                     smallest_of(picture->options));
 }
 
 static void write_graph(struct picture *picture)
@@ -327,7 +346,7 @@ static void write_graph(struct picture *picture)
     flame_write_text(writer, ")\" font-size=\"");
     flame_write_unsigned(writer, FLAME_SVG_LABEL_SIZE);
     flame_write_text(writer, "\" fill=\"#33261c\">\n");
-    flame_view_start(&picture->view, picture->tree, picture->width * 100);
+    start_view(picture);
     while (writer->error == 0 && flame_view_next(&picture->view, &box)) {
         (box.narrow != 0 ? write_narrow : write_frame)(picture, &box);
     }
@@ -345,7 +364,7 @@ static void count_rows(struct picture *picture)
     if (flame_tree_is_empty(picture->tree)) {
         return;
     }
-    flame_view_start(&picture->view, picture->tree, picture->width * 100);
+    start_view(picture);
     while (flame_view_next(&picture->view, &box)) {
         uint32_t depth = picture->tree->places[box.place].depth;
         deepest = depth > deepest ? depth : deepest;
@@ -389,12 +408,13 @@ static void write_opening(struct picture *picture, uint32_t height)
                              "height=\"100%\" fill=\"#fffdfb\"/>\n");
 }
 
-static void write_closing(struct picture *picture)
+/* whole: what the page shows, however the first view does. */
+static void write_closing(struct picture *picture, const struct flame_tree *whole)
 {
     struct flame_writer *writer = picture->writer;
 
-    if (!flame_tree_is_empty(picture->tree)) {
-        flame_write_data(writer, picture->tree, picture->options);
+    if (!flame_tree_is_empty(whole)) {
+        flame_write_data(writer, whole, picture->options);
         flame_write_text(writer, "<script><![CDATA[");
         flame_write_text(writer, flame_asset_js);
         flame_write_text(writer, "]]></script>\n");
@@ -419,34 +439,47 @@ static void write_body(struct picture *picture, struct flame_writer *sentence)
     picture->height = picture->y + FLAME_SVG_MARGIN;
 }
 
-int flame_render_svg(const struct flame_tree *tree,
-                     const struct flame_picture_options *options,
+static int write_svg(struct picture *picture, const struct flame_tree *whole,
                      struct flame_writer *writer)
 {
     struct flame_writer body = {.limit = writer->limit};
     struct flame_writer sentence = {.limit = writer->limit};
-    struct picture *picture = calloc(1, sizeof *picture);
-    uint32_t width = options->width != 0 ? options->width : FLAME_SVG_WIDTH;
 
-    if (picture == NULL) {
-        return -ENOMEM;
-    }
-    *picture = (struct picture){.tree = tree,
-                                .options = options,
-                                .width = width - 2 * FLAME_SVG_MARGIN,
-                                .writer = &body};
+    picture->writer = &body;
     write_body(picture, &sentence);
     picture->writer = writer;
     write_opening(picture, picture->height);
     flame_write_bytes(writer, body.data, body.length);
-    write_closing(picture);
+    write_closing(picture, whole);
     if (writer->error == 0) {
         writer->error = body.error != 0 ? body.error : sentence.error;
     }
     flame_writer_free(&body);
     flame_writer_free(&sentence);
-    free(picture);
     return writer->error;
+}
+
+int flame_render_svg(const struct flame_tree *tree,
+                     const struct flame_picture_options *options,
+                     struct flame_writer *writer)
+{
+    uint32_t width =
+        (options->width != 0 ? options->width : FLAME_SVG_WIDTH) - 2 * FLAME_SVG_MARGIN;
+    struct picture *picture = calloc(1, sizeof *picture);
+    bool callers = options->callers && !flame_tree_is_empty(tree);
+    struct flame_tree *shown =
+        callers ? flame_tree_callers(tree, (uint64_t)width * 100, smallest_of(options))
+                : NULL;
+    int error = -ENOMEM;
+
+    if (picture != NULL && (!callers || shown != NULL)) {
+        *picture = (struct picture){
+            .tree = callers ? shown : tree, .options = options, .width = width};
+        error = write_svg(picture, tree, writer);
+    }
+    flame_tree_free(shown);
+    free(picture);
+    return error;
 }
 
 const char *flame_svg_content_security_policy(void)

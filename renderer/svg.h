@@ -13,6 +13,7 @@
 
 #define FLAME_SVG_WIDTH 1200
 #define FLAME_SVG_MARGIN 16
+#define FLAME_SVG_SMALLEST 50 /* 1/100 px */
 #define FLAME_SVG_ROW 18
 /* 1,500 rows are 27,000 px: under the 32,767 that librsvg can draw. */
 #define FLAME_SVG_ROWS 1500
@@ -23,8 +24,10 @@
  * which little is done but wait. */
 #define FLAME_SVG_COLOURS 26
 #define FLAME_SVG_WAITING (FLAME_SVG_COLOURS - 1)
-uint32_t flame_svg_colour(const struct flame_function *function);
-uint32_t flame_svg_place_colour(const struct flame_tree *tree, uint32_t index);
+uint32_t flame_svg_colour(const struct flame_function *function,
+                          enum flame_colours colours);
+uint32_t flame_svg_place_colour(const struct flame_tree *tree, uint32_t index,
+                                enum flame_colours colours);
 const char *flame_svg_colour_value(uint32_t colour);
 /* Of a difference: how a place's share has changed, from half or less (0) to double or
  * more (FLAME_SVG_CHANGES - 1). */
@@ -35,7 +38,7 @@ const char *flame_svg_change_value(uint32_t change);
 const char *flame_svg_origin(uint32_t colour);
 #define FLAME_SVG_ORIGINS 5
 /* The legend: a colour of each origin that occurs; returns how many there are. */
-uint32_t flame_svg_legend(const struct flame_tree *tree,
+uint32_t flame_svg_legend(const struct flame_tree *tree, enum flame_colours by,
                           uint32_t colours[FLAME_SVG_ORIGINS]);
 
 /* Width in 1/100 px of text as it will be shown. */
@@ -57,7 +60,8 @@ void flame_text_write_cut(struct flame_writer *writer, struct flame_slice text,
  */
 struct flame_view {
     const struct flame_tree *tree;
-    uint64_t width; /* of the root, 1/100 px */
+    uint64_t width;    /* of the root, 1/100 px */
+    uint64_t smallest; /* that is drawn, 1/100 px */
     uint32_t next;
     uint64_t edges[FLAME_SVG_ROWS + 2]; /* next free weight offset, by depth */
     /* what was passed over */
@@ -73,8 +77,16 @@ struct flame_box {
 };
 
 void flame_view_start(struct flame_view *view, const struct flame_tree *tree,
-                      uint64_t width);
+                      uint64_t width, uint64_t smallest);
 bool flame_view_next(struct flame_view *view, struct flame_box *box);
+
+/*
+ * The tree of who called whom: below the root every function that has time of its own,
+ * below each its callers. What is narrower than `smallest` of `width` is not taken
+ * apart. The caller frees it. NULL: out of memory.
+ */
+struct flame_tree *flame_tree_callers(const struct flame_tree *tree, uint64_t width,
+                                      uint64_t smallest);
 
 /* The sentences of the title block and of the foot; nothing if there is none. */
 void flame_write_quality(struct flame_writer *writer,

@@ -28,30 +28,59 @@ struct flame_place {
     uint32_t end;
     uint64_t self; /* nanoseconds, or samples for FLAME_UNIT_SAMPLES */
     uint64_t total;
+};
+
+/* What more may be known of a place: all zero where it is not. */
+struct flame_detail {
     uint64_t self_samples;
     uint64_t samples;         /* total */
-    struct flame_times times; /* total; all zero where they are not known */
+    struct flame_times times; /* total */
     uint64_t before;          /* total; of a difference: what it was */
+};
+
+/* Text that functions point into. */
+struct flame_text {
+    struct flame_text *next;
+    size_t used;
+    size_t size;
+    char bytes[];
 };
 
 /* Immutable once built: any number of threads may read it. */
 struct flame_tree {
     struct flame_function *functions;
     struct flame_place *places;
+    struct flame_detail *details;    /* by place; NULL: only weights are known */
     struct flame_stretch *stretches; /* in the order of time; node is a place */
     uint32_t function_count;
     uint32_t place_count;
     uint32_t stretch_count; /* 0: the order is not known */
-    bool is_time;           /* weights are nanoseconds */
+    bool is_time;           /* weights are nanoseconds; else they are samples */
     bool has_samples;       /* the sample counts are known */
     bool has_times;         /* of each place */
     uint64_t all_before;    /* not 0: a difference, with what was the whole then */
-    char *text;             /* what the functions' slices lead into */
+    struct flame_text *text;
 };
+
+uint64_t flame_place_samples(const struct flame_tree *tree, uint32_t place);
+uint64_t flame_place_self_samples(const struct flame_tree *tree, uint32_t place);
+uint64_t flame_place_before(const struct flame_tree *tree, uint32_t place);
+const struct flame_times *flame_place_times(const struct flame_tree *tree,
+                                            uint32_t place);
 
 /* The parent of each place, of the root itself: malloc'd. NULL: out of memory. */
 uint32_t *flame_tree_parents(const struct flame_tree *tree);
 
+uint32_t flame_tree_depth(const struct flame_tree *tree);
+/* The details without those of children, of a tree that has details: malloc'd. NULL:
+ * out of memory. */
+struct flame_detail *flame_tree_own_details(const struct flame_tree *tree,
+                                            const uint32_t *parents);
+
+void flame_text_free(struct flame_text *text);
+
+/* One without a file. */
+struct flame_function flame_function_named(const char *name);
 /* A mark such as "[overflow]", not a function somebody wrote. */
 bool flame_function_is_synthetic(const struct flame_function *function);
 

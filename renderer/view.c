@@ -3,14 +3,12 @@
  */
 #include "renderer/svg.h"
 
-/* Least width drawn: half a pixel. */
-#define LEAST 50
-
 void flame_view_start(struct flame_view *view, const struct flame_tree *tree,
-                      uint64_t width)
+                      uint64_t width, uint64_t smallest)
 {
     view->tree = tree;
     view->width = width;
+    view->smallest = smallest;
     view->next = 0;
     view->edges[0] = 0;
     view->narrow = 0;
@@ -28,7 +26,7 @@ static uint64_t scale(const struct flame_view *view, uint64_t weight)
 static bool is_narrow(const struct flame_view *view, uint64_t weight)
 {
     return (unsigned __int128)weight * view->width <
-           (unsigned __int128)view->tree->places[0].total * LEAST;
+           (unsigned __int128)view->tree->places[0].total * view->smallest;
 }
 
 /* Takes `weight` of the row at `depth`; what is below begins where it does. */

@@ -6,10 +6,14 @@
 
 static const char HEX[] = "0123456789abcdef";
 
+/* Without a sink: memory grows. With one: it is passed on in pieces of this size. */
+#define PIECE ((size_t)1 << 16)
+
 void flame_writer_free(struct flame_writer *writer)
 {
     free(writer->data);
-    *writer = (struct flame_writer){.limit = writer->limit};
+    *writer = (struct flame_writer){
+        .limit = writer->limit, .sink = writer->sink, .context = writer->context};
 }
 
 char *flame_writer_take(struct flame_writer *writer, size_t *length)
@@ -17,8 +21,19 @@ char *flame_writer_take(struct flame_writer *writer, size_t *length)
     char *data = writer->data;
 
     *length = writer->length;
-    *writer = (struct flame_writer){.limit = writer->limit};
+    writer->data = NULL;
+    flame_writer_free(writer);
     return data;
+}
+
+int flame_writer_flush(struct flame_writer *writer)
+{
+    if (writer->sink != NULL && writer->error == 0 && writer->length != 0) {
+        writer->error = writer->sink(writer->context, writer->data, writer->length);
+        writer->passed_on += writer->length;
+        writer->length = 0;
+    }
+    return writer->error;
 }
 
 static bool reserve(struct flame_writer *writer, size_t more)
@@ -29,8 +44,13 @@ static bool reserve(struct flame_writer *writer, size_t more)
         return false;
     }
     if (more > SIZE_MAX / 4 - writer->length ||
-        (writer->limit != 0 && writer->length + more > writer->limit)) {
+        (writer->limit != 0 &&
+         writer->passed_on + writer->length + more > writer->limit)) {
         writer->error = -E2BIG;
+        return false;
+    }
+    if (writer->sink != NULL && writer->length + more > PIECE &&
+        flame_writer_flush(writer) != 0) {
         return false;
     }
     if (writer->length + more <= writer->capacity) {
@@ -56,6 +76,7 @@ void flame_write_bytes(struct flame_writer *writer, const char *data, size_t len
     }
     memcpy(writer->data + writer->length, data, length);
     writer->length += length;
+    writer->last = data[length - 1];
 }
 
 void flame_write_text(struct flame_writer *writer, const char *text)
@@ -66,6 +87,11 @@ void flame_write_text(struct flame_writer *writer, const char *text)
 struct flame_slice flame_slice_of(const char *text)
 {
     return (struct flame_slice){text, strlen(text)};
+}
+
+bool flame_slice_is(struct flame_slice slice, const char *text)
+{
+    return slice.length == strlen(text) && memcmp(slice.data, text, slice.length) == 0;
 }
 
 struct flame_slice flame_writer_slice(const struct flame_writer *writer)
@@ -325,6 +351,8 @@ static const char *replacement(uint32_t code_point, enum flame_escape escape)
         return xml_entity(code_point);
     case FLAME_ESCAPE_JSON:
         return json_escape(code_point);
+    case FLAME_ESCAPE_NONE:
+        return NULL;
     default:
         return folded_escape(code_point);
     }

@@ -15,6 +15,7 @@ enum flame_escape {
     FLAME_ESCAPE_XML,    /* text or attribute: & < > " ' as entities */
     FLAME_ESCAPE_JSON,   /* string literal inside an XML element */
     FLAME_ESCAPE_FOLDED, /* frame of a folded stack */
+    FLAME_ESCAPE_NONE,   /* where any text may stand: only what hides is described */
 };
 
 void flame_write_bytes(struct flame_writer *writer, const char *data, size_t length);
@@ -32,6 +33,7 @@ void flame_write_escaped(struct flame_writer *writer, struct flame_slice text,
                          enum flame_escape escape);
 
 struct flame_slice flame_slice_of(const char *text);
+bool flame_slice_is(struct flame_slice slice, const char *text);
 /* The buffer as it stands, until it is appended to. */
 struct flame_slice flame_writer_slice(const struct flame_writer *writer);
 

@@ -11,9 +11,9 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 const HTML = 'http://www.w3.org/1999/xhtml';
-const LEAST = 0.5; // px: narrower frames are not drawn
 const PADDING = 4; // px on either side of a label
 
 const root = document.currentScript.closest('svg');
 const graph = root.querySelector('#flame-graph');
 const data = JSON.parse(root.querySelector('#flame-data').textContent);
+const LEAST = data.smallest; // px: narrower frames are not drawn

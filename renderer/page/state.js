@@ -12,8 +12,8 @@ const clocks = [...CLOCKS.keys()];
 const firstClock = CLOCKS.has(data.clock) ? data.clock : clocks[0];
 
 const fresh = () => ({
-  view: 'flame',
-  up: true, // the root is at the bottom
+  view: data.view || 'flame',
+  up: !data.inverted, // the root is at the bottom
   clock: firstClock,
   zoom: 0, // of the flame graph: a place
   path: [], // of the callers: functions
@@ -37,7 +37,7 @@ function stateFrom(hash) {
   const fn = (text) => number(text, functions.count);
   if (Object.hasOwn(VIEWS, given.get('view') || '')) found.view = given.get('view');
   if (clocks.includes(given.get('clock'))) found.clock = given.get('clock');
-  found.up = !given.has('icicle');
+  if (given.has('icicle')) found.up = given.get('icicle') === '0';
   found.zoom = Math.max(0, number(given.get('zoom'), Infinity));
   found.path = (given.get('path') || '').split('.').map(fn).filter((f) => f >= 0);
   found.fn = fn(given.get('fn'));
@@ -62,7 +62,7 @@ function hashOf(from) {
   const say = (key, value) => said.set(key, value);
   if (from.view !== usual.view) say('view', from.view);
   if (from.clock !== usual.clock) say('clock', from.clock);
-  if (!from.up) say('icicle', '1');
+  if (from.up !== usual.up) say('icicle', from.up ? '0' : '1');
   if (from.zoom) say('zoom', from.zoom);
   if (from.path.length) say('path', from.path.join('.'));
   if (from.view === 'sandwich') say('fn', from.fn);

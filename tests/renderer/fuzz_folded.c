@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct flame_tree *read_text(const char *text, size_t length, uint8_t choice)
 {
-    uint64_t ignored;
+    struct flame_ignored ignored;
 
     return flame_tree_from_folded(
         text, length, choice & 1 ? FLAME_UNIT_SAMPLES : FLAME_UNIT_MICROSECONDS,

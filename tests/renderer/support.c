@@ -184,7 +184,7 @@ void assert_written(struct flame_writer *writer, const char *expected)
 }
 
 struct flame_tree *tree_from_text(const char *text, enum flame_unit unit,
-                                  uint64_t *ignored)
+                                  struct flame_ignored *ignored)
 {
     struct flame_tree *tree = flame_tree_from_folded(text, strlen(text), unit, ignored);
 

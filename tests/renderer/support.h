@@ -35,6 +35,6 @@ size_t occurrences(const struct flame_writer *writer, const char *text);
 void assert_written(struct flame_writer *writer, const char *expected);
 
 struct flame_tree *tree_from_text(const char *text, enum flame_unit unit,
-                                  uint64_t *ignored);
+                                  struct flame_ignored *ignored);
 
 #endif

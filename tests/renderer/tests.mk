@@ -4,9 +4,10 @@ RENDERER_TEST_OBJ := $(BUILD)/obj/tests/renderer
 RENDERER_TESTS := test_writer test_tree test_formats
 RENDERER_SANITIZE := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 RENDERER_TEST_OBJS := $(RENDERER_SOURCES:%=$(RENDERER_TEST_OBJ)/%.o) \
-    $(RENDERER_TEST_OBJ)/support.o
+    $(READER_SOURCES:%=$(RENDERER_TEST_OBJ)/%.o) $(RENDERER_TEST_OBJ)/support.o
 
-$(RENDERER_TEST_OBJ)/%.o: renderer/%.c $(RENDERER_HEADERS) $(RENDERER_OBJ)/assets.h
+$(RENDERER_TEST_OBJ)/%.o: renderer/%.c $(RENDERER_HEADERS) $(RENDERER_OBJ)/assets.h \
+    $(RENDERER_OBJ)/pprof.pb-c.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(RENDERER_FLAGS) $(RENDERER_SANITIZE) -c -o $@ $<
 
@@ -15,9 +16,9 @@ $(RENDERER_TEST_OBJ)/%.o: tests/renderer/%.c tests/renderer/support.h $(RENDERER
 	$(CC) $(CFLAGS) $(RENDERER_FLAGS) $(RENDERER_SANITIZE) -c -o $@ $<
 
 $(RENDERER_TESTS:%=$(BUILD)/tests/renderer/%): $(BUILD)/tests/renderer/%: \
-    $(RENDERER_TEST_OBJ)/%.o $(RENDERER_TEST_OBJS)
+    $(RENDERER_TEST_OBJ)/%.o $(RENDERER_TEST_OBJS) $(RENDERER_OBJ)/pprof.pb-c.o
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(RENDERER_SANITIZE) -o $@ $^ -lcmocka -ldl -lm
+	$(CC) $(CFLAGS) $(RENDERER_SANITIZE) -o $@ $^ -lcmocka $(READER_LIBS) $(RENDERER_LIBS)
 
 # libFuzzer comes with clang, and keeps what it finds in the folder it starts from.
 FUZZ_SECONDS ?= 20
