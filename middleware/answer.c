@@ -132,15 +132,24 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
     char title[2200];
     char subtitle[2200];
     char warning[1200];
-    struct flame_picture_options options = {.quality = &profile->quality,
-                                            .clock = params->clock};
+    struct flame_picture_options options = params->picture;
     int length;
+
+    options.quality = &profile->quality;
+    options.clock = params->clock;
 
     length = snprintf(title, sizeof title, "%.*s %.*s", width(outcome->method),
                       outcome->method.data, width(outcome->path), outcome->path.data);
     options.title = (struct flame_slice){title, (size_t)length};
     options.subtitle = (struct flame_slice){
         subtitle, write_subtitle(params, outcome, subtitle, sizeof subtitle)};
+    if (params->title.length != 0) {
+        options.title = (struct flame_slice){params->title.data, params->title.length};
+    }
+    if (params->subtitle.length != 0) {
+        options.subtitle =
+            (struct flame_slice){params->subtitle.data, params->subtitle.length};
+    }
     if (outcome->raised.length > 0) {
         length = snprintf(warning, sizeof warning, "The application raised %.*s.",
                           width(outcome->raised), outcome->raised.data);

@@ -8,7 +8,7 @@
 
 #define WORD "flamegraph"
 #define WORD_LENGTH (sizeof WORD - 1)
-#define VALUE_MAX 64u /* bytes of a decoded key or value that matter */
+#define VALUE_MAX FLAME_TEXT_MAX /* bytes of a decoded key or value that matter */
 
 struct text {
     char data[VALUE_MAX + 1];
@@ -64,6 +64,14 @@ enum parameter {
     REPEAT,
     THREADS,
     CHILDREN,
+    TITLE,
+    SUBTITLE,
+    WIDTH,
+    SMALLEST,
+    SCALE,
+    COLOURS,
+    INVERTED,
+    CALLERS,
     PARAMETERS
 };
 
@@ -72,7 +80,11 @@ static const char *const names[PARAMETERS] = {
     [INTERVAL] = "flamegraph_interval", [FORMAT] = "flamegraph_format",
     [CLOCK] = "flamegraph_clock",       [LINES] = "flamegraph_lines",
     [REPEAT] = "flamegraph_repeat",     [THREADS] = "flamegraph_threads",
-    [CHILDREN] = "flamegraph_children",
+    [CHILDREN] = "flamegraph_children", [TITLE] = "flamegraph_title",
+    [SUBTITLE] = "flamegraph_subtitle", [WIDTH] = "flamegraph_width",
+    [SMALLEST] = "flamegraph_smallest", [SCALE] = "flamegraph_scale",
+    [COLOURS] = "flamegraph_colours",   [INVERTED] = "flamegraph_inverted",
+    [CALLERS] = "flamegraph_callers",
 };
 
 struct asked {
@@ -87,6 +99,9 @@ static void read_pair(struct asked *asked, const char *from, const char *end)
     struct text key;
 
     decode(from, equals == NULL ? end : equals, &key);
+    if (key.data[0] != 'f' && key.data[0] != 'i') {
+        return; /* most of an application's own, at no more cost */
+    }
     for (int i = 0; i < PARAMETERS; i++) {
         if (text_is(&key, names[i])) {
             if (!asked->values[i].present) {
@@ -346,7 +361,25 @@ static bool read_repeat(struct flame_slice text, struct flame_params *params)
     return times >= 2 && times <= FLAME_REPEAT_MAX;
 }
 
-/* flamegraph itself has been read; of the two intervals the prefixed one wins. */
+static bool keep_text(struct flame_slice text, struct flame_params_text *kept)
+{
+    memcpy(kept->data, text.data, text.length);
+    kept->length = text.length;
+    return true;
+}
+
+static bool read_title(struct flame_slice text, struct flame_params *params)
+{
+    return keep_text(text, &params->title);
+}
+
+static bool read_subtitle(struct flame_slice text, struct flame_params *params)
+{
+    return keep_text(text, &params->subtitle);
+}
+
+/* flamegraph itself has been read; of the two intervals the prefixed one wins. What has
+ * no reader is an option of the picture, which knows it by its name. */
 static const struct {
     read_value *read;
     const char *accepted;
@@ -359,7 +392,27 @@ static const struct {
     [REPEAT] = {read_repeat, "a whole number from 2 to 1000"},
     [THREADS] = {read_threads, "1 or 0"},
     [CHILDREN] = {read_children, "1 or 0"},
+    [TITLE] = {read_title, FLAME_TEXT_ACCEPTED},
+    [SUBTITLE] = {read_subtitle, FLAME_TEXT_ACCEPTED},
+    [WIDTH] = {NULL, "pixels from " FLAME_WIDTH_RANGE},
+    [SMALLEST] = {NULL, "pixels from " FLAME_SMALLEST_RANGE},
+    [SCALE] = {NULL, "a factor from " FLAME_SCALE_RANGE},
+    [COLOURS] = {NULL, FLAME_COLOURS_NAMES},
+    [INVERTED] = {NULL, "1 or 0"},
+    [CALLERS] = {NULL, "1 or 0"},
 };
+
+static bool read_parameter(int parameter, struct flame_slice text,
+                           struct flame_params *params)
+{
+    if (readers[parameter].read != NULL) {
+        return readers[parameter].read(text, params);
+    }
+    const char *option = strchr(names[parameter], '_') + 1;
+    return flame_picture_option(&params->picture,
+                                (struct flame_slice){option, strlen(option)},
+                                text) == NULL;
+}
 
 int flame_params_read(struct flame_slice query, struct flame_params *params,
                       char sentence[FLAME_SENTENCE_SIZE])
@@ -377,8 +430,8 @@ int flame_params_read(struct flame_slice query, struct flame_params *params,
         const struct text *value = &asked.values[i];
         if (value->present &&
             (value->length > VALUE_MAX ||
-             !readers[i].read((struct flame_slice){value->data, value->length},
-                              params))) {
+             !read_parameter(i, (struct flame_slice){value->data, value->length},
+                             params))) {
             return complain(sentence, names[i], value, readers[i].accepted);
         }
     }

@@ -67,6 +67,14 @@ enum flame_decision {
 
 #define FLAME_REPEAT_MAX 1000u
 
+/* Text from the query. */
+#define FLAME_TEXT_MAX 64u
+#define FLAME_TEXT_ACCEPTED "at most 64 bytes"
+struct flame_params_text {
+    char data[FLAME_TEXT_MAX];
+    size_t length; /* 0: none was given */
+};
+
 struct flame_params {
     uint64_t interval_ns;
     enum flame_format format;
@@ -76,9 +84,11 @@ struct flame_params {
     bool greenlets;         /* with its greenlets */
     unsigned repeat;        /* how often the application is called; 1 if not asked */
     bool head;              /* HEAD: headers only */
+    struct flame_params_text title, subtitle;
+    struct flame_picture_options picture; /* how it is drawn; no text */
 };
 
-#define FLAME_SENTENCE_SIZE 512 /* enough for every sentence, with its NUL */
+#define FLAME_SENTENCE_SIZE 1024 /* enough for every sentence, with its NUL */
 
 /*
  * Decides. Order: asked at all, method, may the caller, the parameters.

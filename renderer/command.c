@@ -188,31 +188,6 @@ static int parse(struct command *command, int argc, char **argv)
 /* ---- drawing ------------------------------------------------------------------------
  */
 
-/* "2 lines of the input made no sense and were ignored: 4 and 17." */
-static void describe_ignored(const struct command *command,
-                             const struct flame_ignored *ignored,
-                             struct flame_writer *warning)
-{
-    uint64_t named =
-        ignored->count < FLAME_IGNORED_NAMED ? ignored->count : FLAME_IGNORED_NAMED;
-
-    if (ignored->count == 0) {
-        return;
-    }
-    flame_write_grouped(warning, ignored->count);
-    flame_write_text(warning, ignored->count == 1 ? " line of " : " lines of ");
-    flame_write_text(warning, command->input);
-    flame_write_text(warning, " made no sense and ");
-    flame_write_text(warning, ignored->count == 1 ? "was" : "were");
-    flame_write_text(warning, " ignored: ");
-    for (uint64_t i = 0; i < named; i++) {
-        bool last = i + 1 == ignored->count;
-        flame_write_text(warning, i == 0 ? "" : last ? " and " : ", ");
-        flame_write_unsigned(warning, ignored->lines[i]);
-    }
-    flame_write_text(warning, named < ignored->count ? ", ..." : ".");
-}
-
 static struct flame_slice file_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -221,6 +196,35 @@ static struct flame_slice file_name(const char *path)
         return flame_slice_of("Flame graph");
     }
     return flame_slice_of(slash != NULL ? slash + 1 : path);
+}
+
+/* "2 lines of x.folded made no sense and were ignored: 4 and 17." */
+static void describe_ignored(const char *path, const struct flame_ignored *ignored,
+                             struct flame_writer *warning)
+{
+    bool one = ignored->count == 1;
+    uint64_t named =
+        ignored->count < FLAME_IGNORED_NAMED ? ignored->count : FLAME_IGNORED_NAMED;
+    struct flame_slice name =
+        strcmp(path, "-") == 0 ? flame_slice_of("the input") : file_name(path);
+
+    if (ignored->count == 0) {
+        return;
+    }
+    flame_write_text(warning, warning->length != 0 ? " " : "");
+    flame_write_grouped(warning, ignored->count);
+    flame_write_text(warning, " ");
+    flame_write_text(warning, ignored->what);
+    flame_write_text(warning, one ? " of " : "s of ");
+    flame_write_escaped(warning, name, FLAME_ESCAPE_NONE);
+    flame_write_text(warning, one ? " made no sense and was ignored: "
+                                  : " made no sense and were ignored: ");
+    for (uint64_t i = 0; i < named; i++) {
+        bool last = i + 1 == ignored->count;
+        flame_write_text(warning, i == 0 ? "" : last ? " and " : ", ");
+        flame_write_unsigned(warning, ignored->lines[i]);
+    }
+    flame_write_text(warning, named < ignored->count ? ", ..." : ".");
 }
 
 /* The command line's, else what the document says of itself. */
@@ -264,13 +268,18 @@ static int write_picture(const struct command *command, const struct flame_tree 
     return status;
 }
 
+/* before: NULL, if there was none. */
 static int draw(const struct command *command, const struct flame_tree *tree,
-                const struct flame_document *document)
+                const struct flame_document *document,
+                const struct flame_document *before)
 {
     struct flame_writer warning = {0};
     struct flame_picture_options options = choose_options(command, document);
 
-    describe_ignored(command, &document->ignored, &warning);
+    if (before != NULL) {
+        describe_ignored(command->before, &before->ignored, &warning);
+    }
+    describe_ignored(command->input, &document->ignored, &warning);
     if (warning.length != 0) {
         fprintf(stderr, "flameprof: %.*s\n", (int)warning.length, warning.data);
         options.warning = flame_writer_slice(&warning);
@@ -299,7 +308,7 @@ static int draw_difference(const struct command *command,
         complain(command->before,
                  "counts something else than the other, or there is no memory left");
     } else {
-        status = draw(command, difference, after);
+        status = draw(command, difference, after, &before);
     }
     flame_tree_free(difference);
     flame_document_free(&before);
@@ -319,7 +328,7 @@ static int render(int argc, char **argv)
         return EXIT_FAILED;
     }
     status = command.before != NULL ? draw_difference(&command, &document)
-                                    : draw(&command, document.tree, &document);
+                                    : draw(&command, document.tree, &document, NULL);
     flame_document_free(&document);
     return status;
 }

@@ -590,6 +590,7 @@ struct flame_tree *flame_folded_finish(struct flame_folded *folded,
     free(folded->frames.ends);
     free(folded->frames.paths);
     *ignored = folded->ignored;
+    ignored->what = "line";
     if (folded->error == 0) {
         tree = flame_builder_finish(&folded->builder,
                                     folded->unit == FLAME_UNIT_MICROSECONDS, NULL);

@@ -336,6 +336,7 @@ int flame_read_pprof(const char *data, size_t length, struct flame_document *doc
     if (profile == NULL) {
         return flame_document_refuse(document, "no pprof profile, or a broken one");
     }
+    document->ignored.what = "sample";
     int error = choose_types(&read);
     if (error == 0 && !build(&read)) {
         error = -ENOMEM;

@@ -72,6 +72,7 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
 /* What made no sense in the input. */
 #define FLAME_IGNORED_NAMED 5
 struct flame_ignored {
+    const char *what; /* "line" or "sample" */
     uint64_t count;
     uint64_t lines[FLAME_IGNORED_NAMED]; /* the numbers of the first, from 1 */
 };

@@ -196,6 +196,29 @@ static void switches_and_repeat_are_read(void **state)
     assert_true(params.greenlets && !params.threads);
 }
 
+static void the_picture_can_be_chosen(void **state)
+{
+    struct flame_params params;
+    char sentence[FLAME_SENTENCE_SIZE] = "";
+
+    (void)state;
+    ask("flamegraph=1", &params, sentence);
+    assert_int_equal(params.picture.width, 0);
+    assert_int_equal(params.title.length, 0);
+    ask("flamegraph=1&flamegraph_width=640&flamegraph_smallest=1.5&flamegraph_scale=3"
+        "&flamegraph_colours=file&flamegraph_inverted=1&flamegraph_callers=1"
+        "&flamegraph_title=a+%3Ctitle%3E&flamegraph_subtitle=s",
+        &params, sentence);
+    assert_int_equal(params.picture.width, 640);
+    assert_int_equal(params.picture.smallest, 150);
+    assert_int_equal(params.picture.scale, 300);
+    assert_int_equal(params.picture.colours, FLAME_COLOURS_FILE);
+    assert_true(params.picture.inverted && params.picture.callers);
+    assert_int_equal(params.title.length, 9);
+    assert_memory_equal(params.title.data, "a <title>", 9);
+    assert_int_equal(params.subtitle.length, 1);
+}
+
 static void seconds_are_exact(void **state)
 {
     static const struct {
@@ -266,10 +289,10 @@ static void nonsense_gets_one_sentence(void **state)
         {"flamegraph=1&flamegraph_interval=2&interval=0.1",
          "flamegraph_interval=\"2\""},
         {"flamegraph=1&flamegraph_format=SVG",
-         "svg, folded, png, pdf, html, json or speedscope"},
+         FLAME_FORMAT_NAMES},
         {"flamegraph=1&flamegraph_format=", "flamegraph_format=\"\""},
         {"flamegraph=1&flamegraph_nonsense=1", "flamegraph_nonsense"},
-        {"flamegraph=1&flamegraph_x=1", "flamegraph_threads and flamegraph_children."},
+        {"flamegraph=1&flamegraph_x=1", "flamegraph_inverted and flamegraph_callers."},
         {"flamegraph=1&flamegraph_lines=yes", "flamegraph_lines=\"yes\""},
         {"flamegraph=1&flamegraph_lines=", "1 or 0"},
         {"flamegraph=1&flamegraph_threads=2", "1 or 0"},
@@ -280,6 +303,21 @@ static void nonsense_gets_one_sentence(void **state)
         {"flamegraph=1&flamegraph_repeat=2.5", "2 to 1000"},
         {"flamegraph=1&flamegraph_repeat=-3", "2 to 1000"},
         {"flamegraph=1&flamegraph_repeat=99999999999999999999", "2 to 1000"},
+        {"flamegraph=1&flamegraph_width=319", "320 to 10000"},
+        {"flamegraph=1&flamegraph_width=10001", "320 to 10000"},
+        {"flamegraph=1&flamegraph_width=1e3", "320 to 10000"},
+        {"flamegraph=1&flamegraph_width=99999999999999999999", "320 to 10000"},
+        {"flamegraph=1&flamegraph_smallest=0", "0.1 to 100"},
+        {"flamegraph=1&flamegraph_smallest=.5", "0.1 to 100"},
+        {"flamegraph=1&flamegraph_smallest=1.", "0.1 to 100"},
+        {"flamegraph=1&flamegraph_scale=4.01", "0.5 to 4"},
+        {"flamegraph=1&flamegraph_scale=1.234", "0.5 to 4"},
+        {"flamegraph=1&flamegraph_colours=red", "origin, file or warm"},
+        {"flamegraph=1&flamegraph_inverted=", "1 or 0"},
+        {"flamegraph=1&flamegraph_callers=yes", "1 or 0"},
+        {"flamegraph=1&flamegraph_title="
+         "12345678901234567890123456789012345678901234567890123456789012345",
+         "at most 64 bytes"},
         {"flamegraph=1&flamegraph_clock=Wall", "wall, cpu, offcpu or gil"},
         {"flamegraph=1&flamegraph_clock=", "flamegraph_clock=\"\""},
     };
@@ -480,6 +518,7 @@ int main(void)
         cmocka_unit_test(queries_that_are_not_ours),
         cmocka_unit_test(queries_that_are_ours),
         cmocka_unit_test(clocks_are_read),
+        cmocka_unit_test(the_picture_can_be_chosen),
         cmocka_unit_test(seconds_are_exact),
         cmocka_unit_test(switches_and_repeat_are_read),
         cmocka_unit_test(nonsense_gets_one_sentence),
