@@ -52,7 +52,7 @@ include tests/house/tests.mk
 PARTS := $(patsubst %/,%,$(dir $(wildcard sampler/sampler.mk renderer/renderer.mk \
 	middleware/middleware.mk plugin/plugin.mk)))
 with = $(if $(filter-out $(PARTS),$1),,$2)
-PRODUCTS := $(call with,renderer,$(BUILD)/flameprof) \
+PRODUCTS := $(call with,renderer,$(BUILD)/flameprof $(BUILD)/libflameprof.a) \
 	$(call with,sampler renderer middleware,$(BUILD)/python) \
 	$(call with,sampler renderer middleware plugin,$(BUILD)/flameprof_plugin.so)
 TESTS := test-house \
@@ -76,14 +76,21 @@ test: all $(TESTS) ## build and run every test
 matrix: ## demo and test in fresh Debian 12, 13 and forky, and on other Pythons
 	tests/matrix/run
 
-install: ## install what was built (DESTDIR, PREFIX, UWSGI_PLUGIN_DIR)
+install: $(BUILD)/flameprof.pc ## install what was built (DESTDIR, PREFIX, UWSGI_PLUGIN_DIR)
 	install -D -m 644 $(BUILD)/flameprof_plugin.so $(DESTDIR)$(UWSGI_PLUGIN_DIR)/flameprof_plugin.so
 	install -D -m 755 $(BUILD)/flameprof $(DESTDIR)$(PREFIX)/bin/flameprof
 	install -D -m 644 docs/flameprof.1 $(DESTDIR)$(PREFIX)/share/man/man1/flameprof.1
+	install -D -m 644 docs/flameprof.3 $(DESTDIR)$(PREFIX)/share/man/man3/flameprof.3
+	install -D -m 644 $(BUILD)/libflameprof.a $(DESTDIR)$(PREFIX)/lib/libflameprof.a
+	install -D -m 644 $(BUILD)/flameprof.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/flameprof.pc
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include/flameprof/renderer renderer/renderer.h
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include/flameprof/sampler sampler/profile.h
 
 uninstall: ## remove what `make install` put there
 	rm -f $(DESTDIR)$(UWSGI_PLUGIN_DIR)/flameprof_plugin.so $(DESTDIR)$(PREFIX)/bin/flameprof \
-		$(DESTDIR)$(PREFIX)/share/man/man1/flameprof.1
+		$(DESTDIR)$(PREFIX)/share/man/man1/flameprof.1 $(DESTDIR)$(PREFIX)/share/man/man3/flameprof.3 \
+		$(DESTDIR)$(PREFIX)/lib/libflameprof.a $(DESTDIR)$(PREFIX)/lib/pkgconfig/flameprof.pc
+	rm -rf $(DESTDIR)$(PREFIX)/include/flameprof
 
 clean: ## remove the build directory
 	rm -rf $(BUILD)

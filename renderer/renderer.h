@@ -10,6 +10,9 @@
 
 #include "sampler/profile.h"
 
+/* A constant, or text that lives as long as the slice; not copied. */
+struct flame_slice flame_slice_of(const char *text);
+
 /* ---- where the bytes go, with a sticky error ------------------------------ */
 
 /* Takes bytes: 0, or a negative errno, after which it is not called again. */

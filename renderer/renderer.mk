@@ -37,3 +37,13 @@ $(RENDERER_OBJ)/%.o: renderer/%.c $(RENDERER_HEADERS) VERSION
 
 $(BUILD)/flameprof: $(RENDERER_OBJ)/command.o $(RENDERER_OBJ)/files.o $(READER_OBJS) $(RENDERER_OBJS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(READER_LIBS) $(RENDERER_LIBS)
+
+# For other programs: docs/flameprof.3.
+$(BUILD)/libflameprof.a: $(READER_OBJS) $(RENDERER_OBJS)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/flameprof.pc: renderer/flameprof.pc.in VERSION Makefile
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@LIBS@|$(READER_LIBS) $(RENDERER_LIBS)|' $< >$@

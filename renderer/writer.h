@@ -32,7 +32,6 @@ void flame_write_duration(struct flame_writer *writer, uint64_t nanoseconds);
 void flame_write_escaped(struct flame_writer *writer, struct flame_slice text,
                          enum flame_escape escape);
 
-struct flame_slice flame_slice_of(const char *text);
 bool flame_slice_is(struct flame_slice slice, const char *text);
 /* The buffer as it stands, until it is appended to. */
 struct flame_slice flame_writer_slice(const struct flame_writer *writer);
