@@ -43,7 +43,9 @@ $(BUILD)/libflameprof.a: $(READER_OBJS) $(RENDERER_OBJS)
 	rm -f $@
 	$(AR) rcs $@ $^
 
-$(BUILD)/flameprof.pc: renderer/flameprof.pc.in VERSION Makefile
+# Says where it is installed, which is known only then.
+.PHONY: $(BUILD)/flameprof.pc
+$(BUILD)/flameprof.pc: renderer/flameprof.pc.in
 	@mkdir -p $(@D)
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@LIBS@|$(READER_LIBS) $(RENDERER_LIBS)|' $< >$@
