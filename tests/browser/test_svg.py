@@ -100,7 +100,9 @@ class Picture(unittest.TestCase):
         deep = ";".join("f%d" % (i % 7) for i in range(100000)) + " 5\n"
         cls.server = Server(
             {"/a.svg": render(example()), "/deep.svg": render(deep), "/change.svg": change(),
-             "/profile.svg": profile()}
+             "/profile.svg": profile(),
+             "/chosen.svg": render(example(), "--callers", "--inverted", "--smallest", "20",
+                                   "--colours", "warm")}
         )
         cls.addClassCleanup(cls.server.server_close)
         cls.addClassCleanup(cls.server.shutdown)
@@ -331,6 +333,27 @@ class Picture(unittest.TestCase):
         self.assertEqual(self.text(".crumbs"), "all functions › fast")
         self.browser.key(ESCAPE)
         self.assertIn("</script>", self.frames())
+
+    def test_the_first_view_can_be_chosen(self):
+        """The page begins as the picture without script does, and can be changed."""
+        self.open("/chosen.svg")
+        frames = self.frames()
+        self.assertLess(frames["[all]"][1], frames["fast"][1])
+        static = xml.etree.ElementTree.fromstring(self.server.pages["/chosen.svg"])
+        svg = "{http://www.w3.org/2000/svg}"
+        drawn = {g.find(svg + "title").text.split(" (")[0].split("\n")[0]: g.find(svg + "rect")
+                 for g in static.iter(svg + "g") if g.find(svg + "title") is not None}
+        for name in ("fast", "</script>"):
+            share = float(drawn[name].get("width")) / float(drawn["[all]"].get("width"))
+            self.assertAlmostEqual(frames[name][2] / frames["[all]"][2], share, delta=0.01)
+        self.assertEqual(self.browser.script("location.hash"), "")
+        self.choose("Flame graph")
+        self.choose("Root at the bottom")
+        self.assertGreater(self.frames()["[all]"][1], self.frames()["main"][1])
+        address = self.browser.script("location.hash")
+        self.open("/chosen.svg" + address)
+        self.assertGreater(self.frames()["[all]"][1], self.frames()["main"][1])
+        self.assertNotIn("straw1", self.frames())
 
     def test_one_function(self):
         self.choose("Table")
