@@ -41,6 +41,11 @@ static const char *const STRINGS[FIXED_STRINGS] = {
     [THREAD] = "thread",   [GREENLET] = "greenlet", [PHASE] = "phase",
 };
 
+static const enum string CLOCKS[] = {[FLAME_CLOCK_WALL] = WALL,
+                                     [FLAME_CLOCK_CPU] = CPU,
+                                     [FLAME_CLOCK_OFFCPU] = OFFCPU,
+                                     [FLAME_CLOCK_GIL] = GIL};
+
 enum { TYPES_MAX = 8, COMMENTS_MAX = 3 };
 
 struct pprof {
@@ -183,10 +188,6 @@ static void put_strings(struct pprof *pprof)
 
 static void choose_types(struct pprof *pprof)
 {
-    static const enum string clocks[] = {[FLAME_CLOCK_WALL] = WALL,
-                                         [FLAME_CLOCK_CPU] = CPU,
-                                         [FLAME_CLOCK_OFFCPU] = OFFCPU,
-                                         [FLAME_CLOCK_GIL] = GIL};
     static const enum string times[] = {WALL, CPU, OFFCPU, GIL, BLOCKED, NO_CPU};
     const struct flame_tree *tree = pprof->tree;
 
@@ -202,7 +203,7 @@ static void choose_types(struct pprof *pprof)
         memcpy(pprof->types + pprof->type_count, times, sizeof times);
         pprof->type_count += sizeof times / sizeof *times;
     } else if (tree->is_time) {
-        pprof->types[pprof->type_count++] = clocks[pprof->options->clock];
+        pprof->types[pprof->type_count++] = CLOCKS[pprof->options->clock];
     }
 }
 
@@ -294,6 +295,9 @@ static void put_functions(struct pprof *pprof)
         Flame__Pprof__Line line = FLAME__PPROF__LINE__INIT;
         Flame__Pprof__Location location = FLAME__PPROF__LOCATION__INIT;
         Flame__Pprof__Profile profile = FLAME__PPROF__PROFILE__INIT;
+        Flame__Pprof__Function *functions = &function;
+        Flame__Pprof__Location *locations = &location;
+        Flame__Pprof__Line *lines = &line;
 
         function.id = location.id = line.function_id = (uint64_t)i + 1;
         function.name = function.system_name = name_string(i);
@@ -301,10 +305,10 @@ static void put_functions(struct pprof *pprof)
             pprof->tree->functions[i].file.length != 0 ? file_string(i) : 0;
         function.start_line = line.line = pprof->tree->functions[i].line;
         location.n_line = 1;
-        location.line = &(Flame__Pprof__Line *){&line};
+        location.line = &lines;
         profile.n_function = profile.n_location = 1;
-        profile.function = &(Flame__Pprof__Function *){&function};
-        profile.location = &(Flame__Pprof__Location *){&location};
+        profile.function = &functions;
+        profile.location = &locations;
         put(pprof, &profile);
     }
 }
@@ -329,6 +333,8 @@ static void put_sample(struct pprof *pprof, uint32_t place, uint32_t below_root)
     bool any = false;
     Flame__Pprof__Sample sample = FLAME__PPROF__SAMPLE__INIT;
     Flame__Pprof__Label label = FLAME__PPROF__LABEL__INIT;
+    Flame__Pprof__Label *labels = &label;
+    Flame__Pprof__Sample *samples = &sample;
     Flame__Pprof__Profile profile = FLAME__PPROF__PROFILE__INIT;
 
     for (size_t i = 0; i < pprof->type_count; i++) {
@@ -345,14 +351,14 @@ static void put_sample(struct pprof *pprof, uint32_t place, uint32_t below_root)
         label.key = split_mark(tree->functions[function].name, &value);
         label.str = label_string(function);
         sample.n_label = 1;
-        sample.label = &(Flame__Pprof__Label *){&label};
+        sample.label = &labels;
     }
     sample.n_location_id = list_locations(pprof, place);
     sample.location_id = pprof->locations;
     sample.n_value = pprof->type_count;
     sample.value = values;
     profile.n_sample = 1;
-    profile.sample = &(Flame__Pprof__Sample *){&sample};
+    profile.sample = &samples;
     put(pprof, &profile);
 }
 

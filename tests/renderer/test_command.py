@@ -13,6 +13,7 @@ import xml.etree.ElementTree
 import zlib
 
 FLAMEPROF = os.environ["FLAMEPROF"]
+GOLDEN = os.path.join(os.path.dirname(__file__), "golden/example.folded")
 SVG = "{http://www.w3.org/2000/svg}"
 FOLDED = (
     "main (/srv/app.py:1);work (/srv/app.py:5) 750000\n"
@@ -353,6 +354,9 @@ class Picture(unittest.TestCase):
 
 class Reading(unittest.TestCase):
     def test_what_we_write_we_read(self):
+        with open(GOLDEN, "rb") as file:
+            marked = run("render", "-f", "pprof", stdin=file.read())
+        self.assertEqual((marked.returncode, marked.stderr), (0, b""))
         for form in ("json", "pprof"):
             once = run("render", "-f", form, "-t", "a title", stdin=FOLDED)
             again = run("render", "-f", "folded", stdin=once.stdout)
