@@ -266,7 +266,7 @@ static void nonsense_gets_one_sentence(void **state)
         {"flamegraph=1&flamegraph_interval=2&interval=0.1",
          "flamegraph_interval=\"2\""},
         {"flamegraph=1&flamegraph_format=SVG",
-         "svg, folded, png, pdf, html, json or speedscope"},
+         "svg, folded, png, pdf, html, json, speedscope, pprof or gecko"},
         {"flamegraph=1&flamegraph_format=", "flamegraph_format=\"\""},
         {"flamegraph=1&flamegraph_nonsense=1", "flamegraph_nonsense"},
         {"flamegraph=1&flamegraph_x=1", "flamegraph_threads and flamegraph_children."},

@@ -32,9 +32,10 @@ static struct flame_tree *read_halves(const char *text, size_t length, uint8_t c
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const enum flame_format formats[] = {FLAME_FORMAT_SVG, FLAME_FORMAT_FOLDED,
-                                                FLAME_FORMAT_JSON,
-                                                FLAME_FORMAT_SPEEDSCOPE};
+    static const enum flame_format formats[] = {
+        FLAME_FORMAT_SVG,        FLAME_FORMAT_FOLDED, FLAME_FORMAT_JSON,
+        FLAME_FORMAT_SPEEDSCOPE, FLAME_FORMAT_PPROF,  FLAME_FORMAT_GECKO};
+    const size_t format_count = sizeof formats / sizeof *formats;
     const struct flame_picture_options options = {.title = {"fuzz", 4}};
     struct flame_writer writer = {.limit = 64u << 20};
 
@@ -48,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (tree == NULL) {
         abort();
     }
-    flame_render(formats[choice >> 6], tree, &options, &writer);
+    flame_render(formats[(choice >> 3) % format_count], tree, &options, &writer);
     flame_writer_free(&writer);
     flame_tree_free(tree);
     return 0;
