@@ -100,10 +100,12 @@ static uint64_t write_by_place(const struct walk *walk)
     return tree->places[0].total;
 }
 
-static void write_profile(const struct walk *walk, struct flame_slice name)
+static void write_profile(const struct walk *walk, struct flame_slice name,
+                          enum flame_clock clock)
 {
     struct flame_writer *writer = walk->writer;
-    bool in_order = walk->tree->stretch_count > 0;
+    /* Stretches are of wall time. */
+    bool in_order = walk->tree->stretch_count > 0 && clock == FLAME_CLOCK_WALL;
 
     flame_write_text(writer, ",\"profiles\":[{\"type\":\"sampled\"");
     flame_json_key(writer, "name");
@@ -137,7 +139,7 @@ int flame_render_speedscope(const struct flame_tree *tree,
             writer,
             "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",");
         write_frames(writer, tree);
-        write_profile(&walk, name);
+        write_profile(&walk, name, options->clock);
         flame_json_key(writer, "name");
         flame_json_string(writer, name);
         flame_write_text(
