@@ -1,6 +1,8 @@
 /*
  * speedscope's sampled schema (https://www.speedscope.app/file-format-schema.json):
- * what happened in its order where that is known, else each place once.
+ * what happened in its order where that is known, else each place once. Weights are
+ * plain numbers however large they are: speedscope adds them up as doubles, and would
+ * append a string.
  */
 #include "renderer/json.h"
 
@@ -92,7 +94,7 @@ static uint64_t write_by_place(const struct walk *walk)
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
         if (tree->places[i].self != 0) {
             flame_write_text(writer, between);
-            flame_json_number(writer, tree->places[i].self);
+            flame_write_unsigned(writer, tree->places[i].self);
             between = ",";
         }
     }
@@ -117,7 +119,7 @@ static void write_profile(const struct walk *walk, struct flame_slice name,
     flame_write_text(writer, ",\"startValue\":0,\"samples\":[");
     uint64_t end = (in_order ? write_in_order : write_by_place)(walk);
     flame_json_key(writer, "endValue");
-    flame_json_number(writer, end);
+    flame_write_unsigned(writer, end);
     flame_write_text(writer, "}]");
 }
 

@@ -220,6 +220,14 @@ class OtherFormats(unittest.TestCase):
         )
         self.assertIn({"name": "work", "file": "/srv/app.py", "line": 5}, frames)
 
+    def test_speedscope_adds_up_numbers(self):
+        """Beyond 2^53 too: of strings it would make one long string."""
+        text = "a 3\nb 18000000000000000000\n"
+        found = json.loads(run("render", "-u", "samples", "-f", "speedscope", stdin=text).stdout)
+        (profile,) = found["profiles"]
+        self.assertEqual(profile["weights"], [3, 18 * 10**18])
+        self.assertEqual(profile["endValue"], 3 + 18 * 10**18)
+
     def gecko(self, *arguments, stdin):
         """Meta, and by thread: its stacks, their times and weights."""
         found = json.loads(run("render", "-f", "gecko", *arguments, stdin=stdin).stdout)
