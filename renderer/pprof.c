@@ -329,6 +329,7 @@ static void put_sample(struct pprof *pprof, uint32_t place, uint32_t below_root)
     bool any = false;
     Flame__Pprof__Sample sample = FLAME__PPROF__SAMPLE__INIT;
     Flame__Pprof__Label label = FLAME__PPROF__LABEL__INIT;
+    Flame__Pprof__Label *labels[] = {&label};
     Flame__Pprof__Profile profile = FLAME__PPROF__PROFILE__INIT;
 
     for (size_t i = 0; i < pprof->type_count; i++) {
@@ -345,7 +346,7 @@ static void put_sample(struct pprof *pprof, uint32_t place, uint32_t below_root)
         label.key = split_mark(tree->functions[function].name, &value);
         label.str = label_string(function);
         sample.n_label = 1;
-        sample.label = &(Flame__Pprof__Label *){&label};
+        sample.label = labels;
     }
     sample.n_location_id = list_locations(pprof, place);
     sample.location_id = pprof->locations;

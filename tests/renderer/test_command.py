@@ -312,6 +312,14 @@ class OtherFormats(unittest.TestCase):
         )
         self.assertEqual(found["profiles"][0]["weights"], [250000000, 750000000])
 
+    def test_pprof_labels_marks(self):
+        text = "[application];work 5\n[thread pool-1];work 7\n"
+        result = run("render", "-f", "pprof", stdin=text)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        profile = zlib.decompress(result.stdout, wbits=31)
+        for string in (b"phase", b"application", b"thread", b"pool-1"):
+            self.assertIn(bytes([50, len(string)]) + string, profile)  # field 6, a string
+
     def test_html_holds_the_same_picture(self):
         page = run("render", "-f", "html", "-t", "a </title>", stdin=FOLDED).stdout
         picture = run("render", "-t", "a </title>", stdin=FOLDED).stdout
