@@ -320,6 +320,12 @@ class OtherFormats(unittest.TestCase):
         for string in (b"phase", b"application", b"thread", b"pool-1"):
             self.assertIn(bytes([50, len(string)]) + string, profile)  # field 6, a string
 
+    def test_pprof_that_begins_as_go_writes_it(self):
+        """With the time of the profile, before what says that it is one."""
+        profile = zlib.decompress(run("render", "-f", "pprof", stdin=FOLDED).stdout, wbits=31)
+        result = run("render", "-f", "folded", stdin=b"\x48\xf8\xaa\x18" + profile)
+        self.assertEqual(sorted(result.stdout.decode().splitlines()), sorted(FOLDED.splitlines()))
+
     def test_html_holds_the_same_picture(self):
         page = run("render", "-f", "html", "-t", "a </title>", stdin=FOLDED).stdout
         picture = run("render", "-t", "a </title>", stdin=FOLDED).stdout
