@@ -24,10 +24,11 @@ $(RENDERER_TESTS:%=$(BUILD)/tests/renderer/%): $(BUILD)/tests/renderer/%: \
 FUZZ_SECONDS ?= 20
 
 $(BUILD)/tests/renderer/fuzz_folded: tests/renderer/fuzz_folded.c \
-    $(RENDERER_SOURCES:%=renderer/%.c) $(RENDERER_HEADERS) $(RENDERER_OBJ)/assets.h
+    $(RENDERER_SOURCES:%=renderer/%.c) $(READER_SOURCES:%=renderer/%.c) $(RENDERER_HEADERS) \
+    $(RENDERER_OBJ)/assets.h $(RENDERER_OBJ)/pprof.pb-c.o
 	@mkdir -p $(@D)
 	clang $(CFLAGS) $(RENDERER_FLAGS) -g -O1 -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -o $@ $(filter %.c,$^) -ldl -lm
+		-fno-sanitize-recover=all -o $@ $(filter %.c %.o,$^) $(READER_LIBS) $(RENDERER_LIBS)
 
 .PHONY: fuzz
 fuzz: $(BUILD)/tests/renderer/fuzz_folded ## random folded text through every format (FUZZ_SECONDS=600)
