@@ -45,6 +45,7 @@ endif
 -include tests/renderer/tests.mk
 -include tests/middleware/tests.mk
 -include tests/plugin/tests.mk
+-include tests/consumers/tests.mk
 -include bench/bench.mk
 include tests/house/tests.mk
 

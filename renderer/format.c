@@ -32,6 +32,7 @@ static const struct {
     [FLAME_FORMAT_SPEEDSCOPE] = {"speedscope", "application/json",
                                  flame_render_speedscope},
     [FLAME_FORMAT_PPROF] = {"pprof", "application/octet-stream", flame_render_pprof},
+    [FLAME_FORMAT_GECKO] = {"gecko", "application/json", flame_render_gecko},
 };
 
 static const char *const CLOCKS[] = {

@@ -300,7 +300,8 @@ static void put_functions(struct pprof *pprof)
         Flame__Pprof__Line *lines = &line;
 
         function.id = location.id = line.function_id = (uint64_t)i + 1;
-        function.name = function.system_name = name_string(i);
+        /* No system_name: pprof would read it as C++, and <module> as <unknown>. */
+        function.name = name_string(i);
         function.filename =
             pprof->tree->functions[i].file.length != 0 ? file_string(i) : 0;
         function.start_line = line.line = pprof->tree->functions[i].line;

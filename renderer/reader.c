@@ -11,8 +11,8 @@
 #include <string.h>
 #include <zlib.h>
 
-/* Bytes that tell the formats apart. */
-#define HEAD 4
+/* Bytes that tell the formats apart: pprof's six numbers, and what is behind them. */
+#define HEAD 80
 /* What is not read as it comes must be in memory as a whole. */
 #define WHOLE_MAX ((size_t)1 << 30)
 
@@ -89,12 +89,28 @@ static struct flame_slice skip_space(struct flame_slice text)
     return text;
 }
 
+/* Whether the first message is one of two numbers, a sample type. Go's runtime writes
+ * numbers of the profile's own before it: field 7, 8, 9, 10, 12 or 14. */
+static bool is_pprof(struct flame_slice text)
+{
+    const unsigned char *at = (const unsigned char *)text.data;
+    const unsigned char *end = at + text.length;
+
+    while (at < end && strchr("8@HP`p", *at) != NULL && *at != '\0') {
+        do {
+            at++;
+        } while (at < end && *at >= 0x80);
+        at += at < end;
+    }
+    return end - at >= 3 && at[0] == 0x0a && at[2] == 0x08;
+}
+
 /* By how it begins; UNKNOWN: that is not enough. Folded text may begin with anything
  * but control characters. */
 static enum kind kind_of(struct flame_slice text)
 {
-    if (text.length >= 3 && text.data[0] == 0x0a && text.data[2] == 0x08) {
-        return PPROF; /* a message of two numbers: the first sample type */
+    if (is_pprof(text)) {
+        return PPROF;
     }
     text = skip_space(text);
     if (text.length == 0) {
@@ -223,8 +239,10 @@ static void finish(struct flame_reader *reader, struct flame_document *document)
         return;
     }
     if (reader->kind == UNKNOWN) {
-        feed_folded(reader, whole.data, whole.length);
-        reader->kind = FOLDED;
+        reader->kind = kind_of(whole);
+        if (reader->kind == UNKNOWN || reader->kind == FOLDED) {
+            feed_folded(reader, whole.data, whole.length);
+        }
     }
     switch (reader->kind) {
     case JSON:

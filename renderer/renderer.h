@@ -115,6 +115,7 @@ enum flame_format {
     FLAME_FORMAT_JSON,
     FLAME_FORMAT_SPEEDSCOPE,
     FLAME_FORMAT_PPROF,
+    FLAME_FORMAT_GECKO,
 };
 
 /* What a hue says. */
@@ -188,6 +189,10 @@ int flame_render_json(const struct flame_tree *tree,
 int flame_render_speedscope(const struct flame_tree *tree,
                             const struct flame_picture_options *options,
                             struct flame_writer *writer);
+/* For the Firefox Profiler. */
+int flame_render_gecko(const struct flame_tree *tree,
+                       const struct flame_picture_options *options,
+                       struct flame_writer *writer);
 /* pprof's profile, gzipped; the root stands in a stack only where there is no more. */
 int flame_render_pprof(const struct flame_tree *tree,
                        const struct flame_picture_options *options,
@@ -202,7 +207,8 @@ const char *flame_format_content_type(enum flame_format format);
 /* "svg", "folded", ...; returns 0 and the format, or -EINVAL. */
 int flame_format_from_name(struct flame_slice name, enum flame_format *format);
 /* Every name: "svg, folded, ... or speedscope". */
-#define FLAME_FORMAT_NAMES "svg, folded, png, pdf, html, json, speedscope or pprof"
+#define FLAME_FORMAT_NAMES \
+    "svg, folded, png, pdf, html, json, speedscope, pprof or gecko"
 /* Whether a browser runs what is in it, if it is not told what to. */
 bool flame_format_has_script(enum flame_format format);
 

@@ -5,7 +5,7 @@ BUILD ?= build
 RENDERER_OBJ := $(BUILD)/obj/renderer
 # What draws, which the doors have too; what reads; and what protoc-c writes for both.
 RENDERER_SOURCES := writer builder tree text view colours sentences data svg folded cairo \
-    html json profile_json speedscope pprof callers options format
+    html json profile_json speedscope gecko pprof callers options format
 READER_SOURCES := reader folded_read json_read pprof_read
 RENDERER_OBJS := $(RENDERER_SOURCES:%=$(RENDERER_OBJ)/%.o) $(RENDERER_OBJ)/pprof.pb-c.o
 READER_OBJS := $(READER_SOURCES:%=$(RENDERER_OBJ)/%.o)

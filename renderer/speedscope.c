@@ -1,6 +1,8 @@
 /*
  * speedscope's sampled schema (https://www.speedscope.app/file-format-schema.json):
- * what happened in its order where that is known, else each place once.
+ * what happened in its order where that is known, else each place once. Weights are
+ * plain numbers however large they are: speedscope adds them up as doubles, and would
+ * append a string.
  */
 #include "renderer/json.h"
 
@@ -92,7 +94,7 @@ static uint64_t write_by_place(const struct walk *walk)
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
         if (tree->places[i].self != 0) {
             flame_write_text(writer, between);
-            flame_json_number(writer, tree->places[i].self);
+            flame_write_unsigned(writer, tree->places[i].self);
             between = ",";
         }
     }
@@ -100,10 +102,12 @@ static uint64_t write_by_place(const struct walk *walk)
     return tree->places[0].total;
 }
 
-static void write_profile(const struct walk *walk, struct flame_slice name)
+static void write_profile(const struct walk *walk, struct flame_slice name,
+                          enum flame_clock clock)
 {
     struct flame_writer *writer = walk->writer;
-    bool in_order = walk->tree->stretch_count > 0;
+    /* Stretches are of wall time. */
+    bool in_order = walk->tree->stretch_count > 0 && clock == FLAME_CLOCK_WALL;
 
     flame_write_text(writer, ",\"profiles\":[{\"type\":\"sampled\"");
     flame_json_key(writer, "name");
@@ -115,7 +119,7 @@ static void write_profile(const struct walk *walk, struct flame_slice name)
     flame_write_text(writer, ",\"startValue\":0,\"samples\":[");
     uint64_t end = (in_order ? write_in_order : write_by_place)(walk);
     flame_json_key(writer, "endValue");
-    flame_json_number(writer, end);
+    flame_write_unsigned(writer, end);
     flame_write_text(writer, "}]");
 }
 
@@ -137,7 +141,7 @@ int flame_render_speedscope(const struct flame_tree *tree,
             writer,
             "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",");
         write_frames(writer, tree);
-        write_profile(&walk, name);
+        write_profile(&walk, name, options->clock);
         flame_json_key(writer, "name");
         flame_json_string(writer, name);
         flame_write_text(

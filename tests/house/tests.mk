@@ -3,4 +3,4 @@
 .PHONY: test-house
 
 test-house: all $(SAMPLER_OBJS)
-	BUILD=$(BUILD) $(PYTHON) -B tests/house/run.py
+	BUILD=$(BUILD) $(PYTHON) -B tests/run.py tests/house

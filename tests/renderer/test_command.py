@@ -223,6 +223,112 @@ class OtherFormats(unittest.TestCase):
         )
         self.assertIn({"name": "work", "file": "/srv/app.py", "line": 5}, frames)
 
+    def test_speedscope_adds_up_numbers(self):
+        """Beyond 2^53 too: of strings it would make one long string."""
+        text = "a 3\nb 18000000000000000000\n"
+        found = json.loads(run("render", "-u", "samples", "-f", "speedscope", stdin=text).stdout)
+        (profile,) = found["profiles"]
+        self.assertEqual(profile["weights"], [3, 18 * 10**18])
+        self.assertEqual(profile["endValue"], 3 + 18 * 10**18)
+
+    def gecko(self, *arguments, stdin):
+        """Meta, and by thread: its stacks, their times and weights."""
+        found = json.loads(run("render", "-f", "gecko", *arguments, stdin=stdin).stdout)
+        shared, threads = found["shared"], {}
+        names = shared["stringArray"]
+        for thread in found["threads"]:
+            samples, stacks = thread["samples"], []
+            for at in samples["stack"]:
+                stack = []
+                while at is not None:
+                    function = shared["frameTable"]["func"][shared["stackTable"]["frame"][at]]
+                    stack.insert(0, names[shared["funcTable"]["name"][function]])
+                    at = shared["stackTable"]["prefix"][at]
+                stacks.append(";".join(stack))
+            self.assertEqual(samples["length"], len(stacks))
+            threads[thread["name"]] = list(zip(stacks, samples["time"], samples["weight"]))
+        return found, threads
+
+    def test_gecko(self):
+        text = FOLDED + "[thread pool];main (/srv/app.py:1) 0.001\n"
+        found, threads = self.gecko("-t", "a </b>", stdin=text)
+        self.assertEqual(
+            threads,
+            {
+                "a </b>": [
+                    ("[all];main;sleep", 0, 250),
+                    ("[all];main;work", 250, 750),
+                    ("", 1000, 0),
+                ],
+                "[thread pool]": [("[all];[thread pool];main", 0, 1e-6), ("", 1e-6, 0)],
+            },
+        )
+        self.assertEqual(found["threads"][0]["samples"]["weightType"], "tracing-ms")
+        shared = found["shared"]
+        names, functions = shared["stringArray"], shared["funcTable"]
+        work = [names[i] for i in functions["name"]].index("work")
+        file = shared["sources"]["filename"][functions["source"][work]]
+        self.assertEqual((names[file], functions["lineNumber"][work]), ("/srv/app.py", 5))
+        categories = found["meta"]["categories"]
+        self.assertEqual(
+            categories[shared["frameTable"]["category"][work]]["name"], "application"
+        )
+
+    def test_gecko_counts_samples(self):
+        """Plain numbers beyond 2^53 too: the profiler would append strings."""
+        found, threads = self.gecko("-t", "t", "-u", "samples", stdin="a 3\nb 18000000000000000000\n")
+        self.assertEqual(
+            threads["t"],
+            [("[all];a", 0, 3), ("[all];b", 3, 18 * 10**18), ("", 3 + 18 * 10**18, 0)],
+        )
+        self.assertEqual(found["threads"][0]["samples"]["weightType"], "samples")
+
+    def ordered(self, clock):
+        """Of a clock, a profile that knows the order of time."""
+        profile = json.loads(run("render", "-f", "json", stdin=FOLDED).stdout)
+        profile["clock"] = clock
+        profile["stretches"] = {"place": [3, 2, 3], "microseconds": [700000, 250000, 50000]}
+        return json.dumps(profile)
+
+    def test_in_the_order_of_time(self):
+        _, threads = self.gecko("-t", "GET /", stdin=self.ordered("wall"))
+        self.assertEqual(
+            threads["GET /"],
+            [
+                ("[all];main;work", 0, 700),
+                ("[all];main;sleep", 700, 250),
+                ("[all];main;work", 950, 50),
+                ("", 1000, 0),
+            ],
+        )
+        found = json.loads(
+            run("render", "-f", "speedscope", stdin=self.ordered("wall")).stdout
+        )
+        self.assertEqual(found["profiles"][0]["weights"], [700000, 250000, 50000])
+
+    def test_order_is_of_wall_time(self):
+        """Another clock has no order: its weights are not those of the stretches."""
+        _, threads = self.gecko("-t", "GET /", stdin=self.ordered("cpu"))
+        self.assertEqual(threads["GET /"][0], ("[all];main;sleep", 0, 250))
+        found = json.loads(
+            run("render", "-f", "speedscope", stdin=self.ordered("cpu")).stdout
+        )
+        self.assertEqual(found["profiles"][0]["weights"], [250000000, 750000000])
+
+    def test_pprof_labels_marks(self):
+        text = "[application];work 5\n[thread pool-1];work 7\n"
+        result = run("render", "-f", "pprof", stdin=text)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        profile = zlib.decompress(result.stdout, wbits=31)
+        for string in (b"phase", b"application", b"thread", b"pool-1"):
+            self.assertIn(bytes([50, len(string)]) + string, profile)  # field 6, a string
+
+    def test_pprof_that_begins_as_go_writes_it(self):
+        """With the time of the profile, before what says that it is one."""
+        profile = zlib.decompress(run("render", "-f", "pprof", stdin=FOLDED).stdout, wbits=31)
+        result = run("render", "-f", "folded", stdin=b"\x48\xf8\xaa\x18" + profile)
+        self.assertEqual(sorted(result.stdout.decode().splitlines()), sorted(FOLDED.splitlines()))
+
     def test_html_holds_the_same_picture(self):
         page = run("render", "-f", "html", "-t", "a </title>", stdin=FOLDED).stdout
         picture = run("render", "-t", "a </title>", stdin=FOLDED).stdout
@@ -247,7 +353,7 @@ class OtherFormats(unittest.TestCase):
         for _ in range(300):
             name = bytes(generator.randrange(256) for _ in range(12))
             lines.append(name.replace(b"\n", b"") + b" 5")
-        for form in ("json", "speedscope"):
+        for form in ("json", "speedscope", "gecko"):
             json.loads(run("render", "-f", form, stdin=b"\n".join(lines)).stdout)
 
 

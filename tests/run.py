@@ -1,12 +1,13 @@
-"""Runs the tests of this folder; what is skipped is said aloud."""
+"""Runs the tests of a folder; what is skipped is said aloud.
 
-import pathlib
+    run.py FOLDER
+"""
+
 import sys
 import unittest
 
 if __name__ == "__main__":
-    here = str(pathlib.Path(__file__).resolve().parent)
-    suite = unittest.defaultTestLoader.discover(here, top_level_dir=here)
+    suite = unittest.defaultTestLoader.discover(sys.argv[1], top_level_dir=sys.argv[1])
     result = unittest.TextTestRunner(verbosity=1).run(suite)
     for test, reason in result.skipped:
         print(f"SKIPPED: {test}: {reason}")
