@@ -41,7 +41,7 @@ test-renderer: test-renderer-c test-command test-peers ## the tree and the forma
 test-command: $(BUILD)/flameprof
 	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/renderer/test_command.py
 
-test-peers: $(BUILD)/flameprof 
+test-peers: $(BUILD)/flameprof ## the same frames as flamegraph.pl draws (FLAMEGRAPH_FOLDER=, INFERNO_FOLDER=)
 	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/renderer/peers.py
 
 test-renderer-c: $(RENDERER_TESTS:%=$(BUILD)/tests/renderer/%)
