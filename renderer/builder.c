@@ -121,15 +121,25 @@ static bool resize(void *array_of, uint32_t capacity, size_t size)
     return true;
 }
 
-static bool grow_functions(struct flame_builder *builder)
+/* A power of two that is enough, twice what there was or more; 0: too many. */
+static uint32_t capacity_for(uint32_t capacity, uint32_t count)
 {
-    uint32_t capacity =
-        builder->function_capacity == 0 ? 64 : builder->function_capacity * 2;
+    capacity = capacity == 0 ? 64 : capacity;
+    while (capacity < count && capacity <= COUNT_MAX) {
+        capacity *= 2;
+    }
+    return capacity <= COUNT_MAX ? capacity : 0;
+}
 
-    if (builder->function_count < builder->function_capacity) {
+/* Room for `count` functions. */
+static bool grow_functions(struct flame_builder *builder, uint32_t count)
+{
+    uint32_t capacity = capacity_for(builder->function_capacity, count);
+
+    if (count <= builder->function_capacity) {
         return true;
     }
-    if (capacity > COUNT_MAX ||
+    if (capacity == 0 ||
         !resize(&builder->functions, capacity, sizeof *builder->functions) ||
         !resize(&builder->function_hashes, capacity, sizeof(uint64_t)) ||
         !table_clear(&builder->by_function, capacity)) {
@@ -142,15 +152,15 @@ static bool grow_functions(struct flame_builder *builder)
     return true;
 }
 
-static bool grow_sprouts(struct flame_builder *builder, bool detailed)
+/* Room for `count` places. */
+static bool grow_sprouts(struct flame_builder *builder, uint32_t count, bool detailed)
 {
-    uint32_t capacity =
-        builder->sprout_capacity == 0 ? 64 : builder->sprout_capacity * 2;
+    uint32_t capacity = capacity_for(builder->sprout_capacity, count);
 
-    if (builder->sprout_count < builder->sprout_capacity) {
+    if (count <= builder->sprout_capacity) {
         return true;
     }
-    if (capacity > COUNT_MAX ||
+    if (capacity == 0 ||
         !resize(&builder->sprouts, capacity, sizeof *builder->sprouts) ||
         (detailed && !resize(&builder->details, capacity, sizeof *builder->details)) ||
         !table_clear(&builder->by_path, capacity)) {
@@ -161,6 +171,13 @@ static bool grow_sprouts(struct flame_builder *builder, bool detailed)
         table_put(&builder->by_path, builder->sprouts[i].path, i);
     }
     return true;
+}
+
+bool flame_builder_reserve(struct flame_builder *builder, uint32_t functions,
+                           uint32_t places)
+{
+    return grow_functions(builder, functions) &&
+           grow_sprouts(builder, places, builder->details != NULL);
 }
 
 static struct flame_text *text_block(struct flame_text *next, size_t size)
@@ -270,7 +287,8 @@ uint32_t flame_builder_function(struct flame_builder *builder,
 {
     uint64_t hash;
 
-    if (!grow_functions(builder) || !hash_function(builder, &function, &hash)) {
+    if (!grow_functions(builder, builder->function_count + 1) ||
+        !hash_function(builder, &function, &hash)) {
         return FLAME_NONE;
     }
     struct flame_slot *slot = slot_at(&builder->by_function, hash);
@@ -310,7 +328,7 @@ uint32_t flame_builder_find(const struct flame_builder *builder, flame_path path
 static uint32_t add_sprout(struct flame_builder *builder, struct flame_sprout sprout,
                            bool detailed)
 {
-    if (!grow_sprouts(builder, detailed)) {
+    if (!grow_sprouts(builder, builder->sprout_count + 1, detailed)) {
         return FLAME_NONE;
     }
     table_put(&builder->by_path, sprout.path, builder->sprout_count);

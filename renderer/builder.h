@@ -53,6 +53,9 @@ struct flame_builder {
 bool flame_builder_start(struct flame_builder *builder, struct flame_function root,
                          bool detailed);
 void flame_builder_free(struct flame_builder *builder);
+/* Room for about so many of all, for who knows that before. false: out of memory. */
+bool flame_builder_reserve(struct flame_builder *builder, uint32_t functions,
+                           uint32_t places);
 
 /* Finds or adds; the text is copied. FLAME_NONE: out of memory. */
 uint32_t flame_builder_function(struct flame_builder *builder,

@@ -118,26 +118,39 @@ static bool counts_samples(const struct flame_tree *tree)
     return tree->is_time && tree->has_samples;
 }
 
+/* Sixteen places a line, with so many numbers each. */
+static void start_list(struct flame_writer *writer, const char *key,
+                       struct flame_json_list *list, uint32_t numbers)
+{
+    flame_json_key(writer, key);
+    flame_write_text(writer, "[\n");
+    flame_json_list_start(list, writer, 16 * numbers);
+}
+
+static void end_list(struct flame_json_list *list)
+{
+    flame_json_list_end(list);
+    flame_write_text(list->writer, "]");
+}
+
 static void write_tree(struct flame_writer *writer, const struct flame_tree *tree)
 {
+    struct flame_json_list list;
+    bool samples = counts_samples(tree);
     uint32_t depth = 0; /* that a child of the place before has */
 
-    flame_json_key(writer, "tree");
+    start_list(writer, "tree", &list, samples ? 4 : 3);
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
         const struct flame_place *place = &tree->places[i];
-        flame_write_text(writer, i == 0 ? "[\n" : i % 16 == 0 ? ",\n" : ",");
-        flame_write_unsigned(writer, depth - place->depth);
-        flame_write_text(writer, ",");
-        flame_write_unsigned(writer, place->function);
-        flame_write_text(writer, ",");
-        flame_json_number(writer, place->total);
-        if (counts_samples(tree)) {
-            flame_write_text(writer, ",");
-            flame_json_number(writer, flame_place_samples(tree, i));
+        flame_json_list_add(&list, depth - place->depth);
+        flame_json_list_add(&list, place->function);
+        flame_json_list_add(&list, place->total);
+        if (samples) {
+            flame_json_list_add(&list, flame_place_samples(tree, i));
         }
         depth = place->depth + 1;
     }
-    flame_write_text(writer, "]");
+    end_list(&list);
 }
 
 /* What there is of each place, and which clocks are sums of which of it. */
@@ -159,52 +172,50 @@ static void write_parts(struct flame_writer *writer, const struct flame_tree *tr
     }
 }
 
-static void write_place_times(struct flame_writer *writer,
-                              const struct flame_tree *tree, uint32_t place)
+static void add_place_times(struct flame_json_list *list, const struct flame_tree *tree,
+                            uint32_t place)
 {
     const struct flame_times *times = flame_place_times(tree, place);
 
     if (tree->all_before != 0) {
-        flame_json_number(writer, tree->places[place].total);
-        flame_write_text(writer, ",");
-        flame_json_number(writer, flame_place_before(tree, place));
+        flame_json_list_add(list, tree->places[place].total);
+        flame_json_list_add(list, flame_place_before(tree, place));
         return;
     }
     for (int state = 0; state < FLAME_STATES; state++) {
-        flame_json_number(writer, times->wall[state]);
-        flame_write_text(writer, ",");
+        flame_json_list_add(list, times->wall[state]);
     }
-    flame_json_number(writer, times->cpu);
+    flame_json_list_add(list, times->cpu);
 }
 
 static void write_times(struct flame_writer *writer, const struct flame_tree *tree)
 {
+    struct flame_json_list list;
+
     if (!tree->has_times && tree->all_before == 0) {
         return;
     }
-    flame_json_key(writer, "times");
+    start_list(writer, "times", &list, tree->all_before != 0 ? 2 : FLAME_STATES + 1);
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
-        flame_write_text(writer, i == 0 ? "[\n" : i % 16 == 0 ? ",\n" : ",");
-        write_place_times(writer, tree, i);
+        add_place_times(&list, tree, i);
     }
-    flame_write_text(writer, "]");
+    end_list(&list);
 }
 
 /* [place, microseconds, ...], neighbours at one place together. */
 static void write_stretches(struct flame_writer *writer, const struct flame_tree *tree)
 {
+    struct flame_json_list list;
+
     if (tree->stretch_count == 0) {
         return;
     }
-    flame_json_key(writer, "stretches");
+    start_list(writer, "stretches", &list, 2);
     for (uint32_t i = 0; i < tree->stretch_count && writer->error == 0; i++) {
-        const struct flame_stretch *stretch = &tree->stretches[i];
-        flame_write_text(writer, i == 0 ? "[\n" : i % 16 == 0 ? ",\n" : ",");
-        flame_write_unsigned(writer, stretch->node);
-        flame_write_text(writer, ",");
-        flame_write_unsigned(writer, stretch->microseconds);
+        flame_json_list_add(&list, tree->stretches[i].node);
+        flame_json_list_add(&list, tree->stretches[i].microseconds);
     }
-    flame_write_text(writer, "]");
+    end_list(&list);
 }
 
 /* What is as usual is left out. */

@@ -36,41 +36,77 @@ static void write_stack(struct flame_writer *writer, const struct flame_tree *tr
     }
 }
 
+struct column {
+    uint64_t sum;
+    uint64_t written; /* of it, rounded */
+};
+
 /*
  * Rounds the sum so far, not the single weight, so that many small ones are
  * not lost. Returns what this weight adds to the rounded sum.
  */
-static uint64_t next_microseconds(uint64_t weight, uint64_t *sum, uint64_t *written)
+static uint64_t next_microseconds(struct column *column, uint64_t weight)
 {
-    *sum += weight;
-    uint64_t rounded = *sum / 1000 + (*sum % 1000 >= 500);
-    uint64_t step = rounded - *written;
-    *written = rounded;
+    column->sum += weight;
+    uint64_t rounded = column->sum / 1000 + (column->sum % 1000 >= 500);
+    uint64_t step = rounded - column->written;
+    column->written = rounded;
     return step;
+}
+
+static void write_weight(struct flame_writer *writer, const struct flame_tree *tree,
+                         struct column *column, uint64_t weight)
+{
+    flame_write_text(writer, " ");
+    flame_write_unsigned(writer,
+                         tree->is_time ? next_microseconds(column, weight) : weight);
+}
+
+/* What each place had without those below it: malloc'd. NULL: out of memory. */
+static uint64_t *own_before(const struct flame_tree *tree)
+{
+    uint32_t *parents = flame_tree_parents(tree);
+    uint64_t *before = malloc(tree->place_count * sizeof *before);
+
+    if (parents == NULL || before == NULL) {
+        free(parents);
+        free(before);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < tree->place_count; i++) {
+        before[i] = flame_place_before(tree, i);
+        if (i != 0) {
+            before[parents[i]] -= before[i];
+        }
+    }
+    free(parents);
+    return before;
 }
 
 int flame_render_folded(const struct flame_tree *tree, struct flame_writer *writer)
 {
-    uint64_t sum = 0;
-    uint64_t written = 0;
+    struct column is = {0};
+    struct column was = {0};
+    bool difference = tree->all_before != 0;
+    uint64_t *before = difference ? own_before(tree) : NULL;
     uint32_t *path = malloc(((size_t)flame_tree_depth(tree) + 1) * sizeof *path);
+    bool ok = path != NULL && (before != NULL || !difference);
 
-    if (path == NULL) {
-        return -ENOMEM;
-    }
-    for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
+    for (uint32_t i = 0; ok && i < tree->place_count && writer->error == 0; i++) {
         const struct flame_place *place = &tree->places[i];
         path[place->depth] = place->function;
-        if (place->self == 0 && flame_place_self_samples(tree, i) == 0) {
+        if (place->self == 0 && flame_place_self_samples(tree, i) == 0 &&
+            !(difference && before[i] != 0)) {
             continue;
         }
         write_stack(writer, tree, path, place->depth);
-        flame_write_text(writer, " ");
-        flame_write_unsigned(
-            writer, tree->is_time ? next_microseconds(place->self, &sum, &written)
-                                  : place->self);
+        if (difference) {
+            write_weight(writer, tree, &was, before[i]);
+        }
+        write_weight(writer, tree, &is, place->self);
         flame_write_text(writer, "\n");
     }
+    free(before);
     free(path);
-    return writer->error;
+    return ok ? writer->error : -ENOMEM;
 }

@@ -64,15 +64,58 @@ void flame_json_number(struct flame_writer *writer, uint64_t value)
     flame_write_text(writer, quote);
 }
 
+void flame_json_list_start(struct flame_json_list *list, struct flame_writer *writer,
+                           uint32_t per_line)
+{
+    list->writer = writer;
+    list->per_line = per_line;
+    list->left = per_line;
+    list->length = 0;
+}
+
+static void pass_on(struct flame_json_list *list, size_t length)
+{
+    flame_write_bytes(list->writer, list->text, length);
+    list->length = 0;
+}
+
+/* Behind each number is its comma, which the last one does not keep. */
+void flame_json_list_add(struct flame_json_list *list, uint64_t value)
+{
+    bool quoted = value > EXACT_MAX;
+
+    if (sizeof list->text - list->length < FLAME_DIGITS_MAX + sizeof "\n\"\",") {
+        pass_on(list, list->length);
+    }
+    char *to = list->text + list->length;
+    if (list->left == 0) {
+        *to++ = '\n';
+        list->left = list->per_line;
+    }
+    list->left--;
+    *to = '"';
+    to = flame_put_digits(to + quoted, value);
+    *to = '"';
+    to += quoted;
+    *to++ = ',';
+    list->length = (size_t)(to - list->text);
+}
+
+void flame_json_list_end(struct flame_json_list *list)
+{
+    pass_on(list, list->length - (list->length != 0));
+}
+
 void flame_json_numbers(struct flame_writer *writer, const void *context,
                         uint32_t count, flame_json_value *value)
 {
+    struct flame_json_list list;
+
     flame_write_text(writer, "[");
+    flame_json_list_start(&list, writer, 32);
     for (uint32_t i = 0; i < count && writer->error == 0; i++) {
-        if (i > 0) {
-            flame_write_text(writer, i % 32 == 0 ? ",\n" : ",");
-        }
-        flame_json_number(writer, value(context, i));
+        flame_json_list_add(&list, value(context, i));
     }
+    flame_json_list_end(&list);
     flame_write_text(writer, "]");
 }

@@ -14,6 +14,24 @@ void flame_json_string(struct flame_writer *writer, struct flame_slice text);
 /* A number; beyond 2^53, where a double is not exact, in quotes: no reader is misled.
  */
 void flame_json_number(struct flame_writer *writer, uint64_t value);
+
+/*
+ * Numbers between brackets that the caller writes: commas between them, and a line's
+ * end after each `per_line`. They are gathered here first, since to pass on so many
+ * one by one costs more than to make their digits.
+ */
+struct flame_json_list {
+    struct flame_writer *writer;
+    uint32_t per_line;
+    uint32_t left; /* numbers before the next line's end */
+    size_t length;
+    char text[4096];
+};
+void flame_json_list_start(struct flame_json_list *list, struct flame_writer *writer,
+                           uint32_t per_line);
+void flame_json_list_add(struct flame_json_list *list, uint64_t value);
+void flame_json_list_end(struct flame_json_list *list);
+
 /* The numbers of a quality block, by the names they have in our JSON. */
 #define FLAME_QUALITY_FACTS 14
 const char *flame_quality_fact_name(size_t fact);

@@ -166,7 +166,8 @@ int flame_render_svg(const struct flame_tree *tree,
  * One line per place with weight: `function (file:line)` frames from the root,
  * joined by `;`, a space, whole microseconds (or samples, for a tree that came
  * in as such). Rounding remainders are carried to the next line, so that the
- * sum is right. The root's own time stands under `[request]`.
+ * sum is right. The root's own time stands under `[request]`. Of a difference there
+ * are two numbers, what was and what is, as difffolded.pl writes them.
  * In names `;` is written `\x3b`, a backslash `\x5c`, a control character or
  * a byte that is not UTF-8 `\xHH`, other invisible characters `\uHHHH`;
  * flame_tree_from_folded() undoes exactly this.

@@ -205,6 +205,7 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
     uint32_t *places = malloc(profile->node_count * sizeof *places);
 
     if (flame_builder_start(&builder, flame_function_named("[request]"), true) &&
+        flame_builder_reserve(&builder, profile->code_count, profile->node_count) &&
         functions != NULL && places != NULL &&
         add_codes(&builder, profile, functions) &&
         add_nodes(&builder, profile, clock, functions, places)) {
@@ -276,6 +277,7 @@ struct flame_tree *flame_tree_difference(const struct flame_tree *before,
         return NULL;
     }
     if (flame_builder_start(&builder, flame_function_named("[all]"), true) &&
+        flame_builder_reserve(&builder, after->function_count, after->place_count) &&
         add_tree(&builder, after, true) && add_tree(&builder, before, false)) {
         tree = flame_builder_finish(&builder, after->is_time, NULL);
     }

@@ -79,11 +79,6 @@ void flame_write_bytes(struct flame_writer *writer, const char *data, size_t len
     writer->last = data[length - 1];
 }
 
-void flame_write_text(struct flame_writer *writer, const char *text)
-{
-    flame_write_bytes(writer, text, strlen(text));
-}
-
 struct flame_slice flame_slice_of(const char *text)
 {
     return (struct flame_slice){text, strlen(text)};
@@ -101,38 +96,84 @@ struct flame_slice flame_writer_slice(const struct flame_writer *writer)
 
 /* ---- numbers: integers only, so that no locale and no rounding mode matters */
 
-static void write_number(struct flame_writer *writer, uint64_t value, bool grouped)
+static size_t count_digits(uint64_t value)
 {
-    char digits[32];
-    size_t at = sizeof digits;
-    unsigned count = 0;
+    static const uint64_t powers[FLAME_DIGITS_MAX] = {
+        0, /* even of 0 there is one digit */
+        UINT64_C(10),
+        UINT64_C(100),
+        UINT64_C(1000),
+        UINT64_C(10000),
+        UINT64_C(100000),
+        UINT64_C(1000000),
+        UINT64_C(10000000),
+        UINT64_C(100000000),
+        UINT64_C(1000000000),
+        UINT64_C(10000000000),
+        UINT64_C(100000000000),
+        UINT64_C(1000000000000),
+        UINT64_C(10000000000000),
+        UINT64_C(100000000000000),
+        UINT64_C(1000000000000000),
+        UINT64_C(10000000000000000),
+        UINT64_C(100000000000000000),
+        UINT64_C(1000000000000000000),
+        UINT64_C(10000000000000000000),
+    };
+    /* Bits times log10(2): the digits, or one less. */
+    unsigned digits = (64 - (unsigned)__builtin_clzll(value | 1)) * 1233 >> 12;
 
-    do {
-        if (grouped && count != 0 && count % 3 == 0) {
-            digits[--at] = ',';
-        }
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-        count++;
-    } while (value != 0);
-    flame_write_bytes(writer, digits + at, sizeof digits - at);
+    return digits + (value >= powers[digits]);
+}
+
+/* Two at a time, and where they belong: most of a picture's bytes are digits. */
+char *flame_put_digits(char *to, uint64_t value)
+{
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
+    char *end = to + count_digits(value);
+    char *at = end;
+
+    for (; value >= 100; value /= 100) {
+        at -= 2;
+        memcpy(at, pairs + value % 100 * 2, 2);
+    }
+    if (value >= 10) {
+        memcpy(to, pairs + value * 2, 2);
+    } else {
+        *to = (char)('0' + value);
+    }
+    return end;
 }
 
 void flame_write_unsigned(struct flame_writer *writer, uint64_t value)
 {
-    write_number(writer, value, false);
+    char digits[FLAME_DIGITS_MAX];
+
+    flame_write_bytes(writer, digits,
+                      (size_t)(flame_put_digits(digits, value) - digits));
 }
 
 void flame_write_grouped(struct flame_writer *writer, uint64_t value)
 {
-    write_number(writer, value, true);
+    char digits[FLAME_DIGITS_MAX];
+    const char *end = flame_put_digits(digits, value);
+
+    for (const char *at = digits; at < end;) {
+        size_t group = (size_t)(end - at - 1) % 3 + 1;
+        flame_write_bytes(writer, at, group);
+        at += group;
+        flame_write_text(writer, at < end ? "," : "");
+    }
 }
 
 void flame_write_hundredths(struct flame_writer *writer, uint64_t value)
 {
     char fraction[3] = {'.', (char)('0' + value / 10 % 10), (char)('0' + value % 10)};
 
-    write_number(writer, value / 100, false);
+    flame_write_unsigned(writer, value / 100);
     if (value % 10 != 0) {
         flame_write_bytes(writer, fraction, 3);
     } else if (value % 100 != 0) {
@@ -152,7 +193,7 @@ static void write_decimals(struct flame_writer *writer, uint64_t value,
         whole /= 10;
     }
     fraction[0] = '.';
-    write_number(writer, whole, true);
+    flame_write_grouped(writer, whole);
     if (decimals != 0) {
         flame_write_bytes(writer, fraction, decimals + 1);
     }
@@ -190,7 +231,7 @@ void flame_write_duration(struct flame_writer *writer, uint64_t nanoseconds)
         flame_write_text(writer, units[at].name);
         return;
     }
-    write_number(writer, nanoseconds, false);
+    flame_write_unsigned(writer, nanoseconds);
     flame_write_text(writer, " ns");
 }
 
@@ -358,12 +399,35 @@ static const char *replacement(uint32_t code_point, enum flame_escape escape)
     }
 }
 
+/* How many bytes from the front are written as they are, whatever the escape: most
+ * names are nothing else. */
+static size_t plain_length(struct flame_slice text)
+{
+    static const bool plain[256] = {
+        [' ' ... '!'] = true, ['#' ... '%'] = true, ['(' ... ':'] = true,
+        ['='] = true,         ['?' ... '['] = true, [']' ... '~'] = true,
+    };
+    size_t length = 0;
+
+    while (length < text.length && plain[(unsigned char)text.data[length]]) {
+        length++;
+    }
+    return length;
+}
+
 void flame_write_escaped(struct flame_writer *writer, struct flame_slice text,
                          enum flame_escape escape)
 {
     struct flame_glyph glyph;
 
-    while (flame_glyph_next(&text, &glyph)) {
+    for (;;) {
+        size_t plain = plain_length(text);
+        flame_write_bytes(writer, text.data, plain);
+        text.data += plain;
+        text.length -= plain;
+        if (!flame_glyph_next(&text, &glyph)) {
+            return;
+        }
         const char *other =
             glyph.described ? NULL : replacement(glyph.code_point, escape);
         if (other != NULL) {

@@ -10,6 +10,8 @@
 
 #include "renderer/renderer.h"
 
+#include <string.h>
+
 /* Where escaped text is going to stand. */
 enum flame_escape {
     FLAME_ESCAPE_XML,    /* text or attribute: & < > " ' as entities */
@@ -19,7 +21,15 @@ enum flame_escape {
 };
 
 void flame_write_bytes(struct flame_writer *writer, const char *data, size_t length);
-void flame_write_text(struct flame_writer *writer, const char *text);
+/* Inline: the length of a literal is known then. */
+static inline void flame_write_text(struct flame_writer *writer, const char *text)
+{
+    flame_write_bytes(writer, text, strlen(text));
+}
+
+#define FLAME_DIGITS_MAX 20
+/* Puts the digits of a number where there is room for so many. Returns their end. */
+char *flame_put_digits(char *to, uint64_t value);
 void flame_write_unsigned(struct flame_writer *writer, uint64_t value);
 /* 1234567 as "1,234,567" */
 void flame_write_grouped(struct flame_writer *writer, uint64_t value);

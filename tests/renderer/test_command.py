@@ -661,6 +661,14 @@ class Difference(unittest.TestCase):
         self.assertEqual(places["self"], [0, 10000, 0])
         self.assertEqual(places["before_total"], [10000, 5000, 5000])
 
+    def test_folded_has_both_numbers(self):
+        result = self.compare("-f", "folded", before="a;b 5\na 1\nc 7\n", after="a;b 4\nd 2\n")
+        self.assertEqual(
+            result.stdout.decode().splitlines(), ["a 1 0", "a;b 5 4", "c 7 0", "d 0 2"]
+        )
+        again = run("render", "-f", "folded", stdin=result.stdout)
+        self.assertEqual(again.stdout, result.stdout)
+
     def test_two_inputs(self):
         for inputs in ((), ("-",), ("a", "b", "c")):
             result = run("diff", *inputs)

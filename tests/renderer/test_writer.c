@@ -1,7 +1,10 @@
 /* The growing buffer, numbers as text, and the one way out for foreign text. */
 #include "tests/renderer/support.h"
 
+#include "renderer/json.h"
+
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +58,47 @@ static void test_numbers(void **state)
     flame_write_hundredths(&writer, 1200);
     assert_written(&writer, "12");
     flame_writer_free(&writer);
+}
+
+/* Where the number of digits changes. */
+static void test_every_length(void **state)
+{
+    struct flame_writer writer = {0};
+    char expected[32];
+    (void)state;
+
+    for (uint64_t power = 1; power <= UINT64_MAX / 10; power *= 10) {
+        for (uint64_t value = power * 10 - 2; value < power * 10 + 2; value++) {
+            snprintf(expected, sizeof expected, "%llu", (unsigned long long)value);
+            flame_write_unsigned(&writer, value);
+            assert_written(&writer, expected);
+        }
+    }
+    flame_writer_free(&writer);
+}
+
+/* More than is gathered at once, and what no double holds. */
+static void test_list(void **state)
+{
+    struct flame_writer writer = {0};
+    struct flame_writer expected = {0};
+    struct flame_json_list list;
+    (void)state;
+
+    flame_json_list_start(&list, &writer, 3);
+    flame_json_list_end(&list);
+    assert_int_equal(writer.length, 0);
+    flame_json_list_start(&list, &writer, 3);
+    for (uint64_t i = 0; i < 3000; i++) {
+        flame_write_text(&expected, i == 0 ? "" : i % 3 == 0 ? ",\n" : ",");
+        flame_json_number(&expected, i % 2 == 0 ? i : UINT64_MAX - i);
+        flame_json_list_add(&list, i % 2 == 0 ? i : UINT64_MAX - i);
+    }
+    flame_json_list_end(&list);
+    flame_write_bytes(&expected, "", 1);
+    assert_written(&writer, expected.data);
+    flame_writer_free(&writer);
+    flame_writer_free(&expected);
 }
 
 static void test_percent(void **state)
@@ -193,6 +237,8 @@ int main(void)
         cmocka_unit_test(test_error_is_sticky),
         cmocka_unit_test(test_take_hands_over),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_every_length),
+        cmocka_unit_test(test_list),
         cmocka_unit_test(test_percent),
         cmocka_unit_test(test_duration),
         cmocka_unit_test(test_escapes),

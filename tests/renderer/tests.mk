@@ -44,12 +44,15 @@ fuzz: $(BUILD)/tests/renderer/fuzz_read $(BUILD)/fuzz/seeds ## random input thro
 	$< -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -verbosity=0 -print_final_stats=1 \
 		$(BUILD)/fuzz/found $(BUILD)/fuzz/seeds
 
-.PHONY: test-renderer test-renderer-c test-command bless-renderer
-test-renderer: test-renderer-c test-command ## the tree and the formats, the command, the picture in a browser
+.PHONY: test-renderer test-renderer-c test-command test-peers bless-renderer
+test-renderer: test-renderer-c test-command test-peers ## the tree and the formats, the command, the picture in a browser
 	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/browser/test_svg.py
 
 test-command: $(BUILD)/flameprof
 	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/renderer/test_command.py
+
+test-peers: $(BUILD)/flameprof ## the same frames as flamegraph.pl draws (FLAMEGRAPH_FOLDER=, INFERNO_FOLDER=)
+	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/renderer/peers.py
 
 test-renderer-c: $(RENDERER_TESTS:%=$(BUILD)/tests/renderer/%)
 	set -e; for test in $^; do $$test; done
