@@ -17,7 +17,7 @@ RENDERER_HEADERS := $(wildcard renderer/*.h) sampler/profile.h
 
 $(RENDERER_OBJ)/assets.h: renderer/embed.py $(wildcard renderer/page/*)
 	@mkdir -p $(@D)
-	$(PYTHON) renderer/embed.py $@
+	$(PYTHON) renderer/embed.py $@ $(@D)/page.js
 
 $(RENDERER_OBJ)/svg.o: $(RENDERER_OBJ)/assets.h
 

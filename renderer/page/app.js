@@ -1,11 +1,12 @@
-/* ---- the page around the graph -------------------------------------------------------------- */
+/* ---- the page around the graph ------------------------------------------------------ */
 
 const HELP = [
   ['Click, Enter', 'zoom in on a frame'],
   ['Escape', 'clear the search, then zoom out'],
   ['Arrow keys', 'go along the tree'],
   ['Right click, M', 'what can be done with a frame'],
-  ['/', 'search'],
+  ['[ and ]', 'in time order: from where the frame begins, to where it ends'],
+  ['/, Enter', 'search, and its first match'],
   ['N, Shift+N', 'next and previous match'],
   ['V', 'next view'],
   ['C', 'next clock'],
@@ -15,6 +16,21 @@ const HELP = [
 ];
 
 const UNZOOMED = {zoom: 0, path: [], range: null};
+
+/* Buttons of which one is pressed; names: [[key, label]]. */
+class Choice {
+  constructor(label, names, act) {
+    this.buttons = new Map(names.map(([key, name]) =>
+      [key, button(name, {}, () => act(key))]));
+    this.box = html('div', {class: 'choice', role: 'group', 'aria-label': label},
+      ...this.buttons.values());
+    this.box.hidden = names.length < 2;
+  }
+
+  press(chosen) {
+    for (const [key, each] of this.buttons) each.setAttribute('aria-pressed', key === chosen);
+  }
+}
 
 const app = {
   width: 0, // of the graph, px
@@ -31,7 +47,7 @@ const app = {
     this.stage = new Stage(graph);
     this.stage.adopt();
     this.canvas = element(SVG, 'svg', {class: 'canvas', role: 'tree', tabindex: '0',
-      'aria-label': 'Flame graph', 'font-size': data.size, fill: '#33261c'}, graph);
+      'font-size': data.size, fill: '#33261c'}, graph);
     this.search = html('input', {type: 'search', placeholder: 'Search  ( / )',
       'aria-label': 'Search functions and files', spellcheck: 'false',
       autocomplete: 'off'});
@@ -57,11 +73,11 @@ const app = {
     this.reset = button('Reset zoom', {id: 'flame-reset'}, () => change(UNZOOMED));
     this.regex = button('.*', {'aria-label': 'Regular expression', title:
       'Regular expression'}, () => change({regex: !state.regex}));
-    this.views = html('div', {class: 'choice', role: 'group', 'aria-label': 'View'});
-    this.clocks = html('div', {class: 'choice', role: 'group', 'aria-label': 'Clock'});
+    this.views = new Choice('View', Object.entries(VIEWS), (view) => change({view}));
+    this.clocks = new Choice('Clock', clocks.map((key) => [key, CLOCKS.get(key).label]),
+      (clock) => change({clock}));
     this.flip = button('', {id: 'flame-flip'}, () => change({up: !state.up}));
-    this.undo = button('Undo', {id: 'flame-undo'}, () =>
-      change({edits: state.edits.slice(0, -1), zoom: 0, path: []}));
+    this.undo = button('Undo', {id: 'flame-undo'}, undo);
     const tools = html('div', {class: 'tools'}, this.share, this.search, this.regex,
       this.reset);
     const head = html('header', {class: 'ui'},
@@ -71,7 +87,7 @@ const app = {
         head.append(html('p', part === 'warning' ? {class: 'alarm'} : {}, data[part]));
       }
     }
-    head.append(html('div', {class: 'bar choices'}, this.views, this.clocks, this.flip,
+    head.append(html('div', {class: 'bar choices'}, this.views.box, this.clocks.box, this.flip,
       this.undo,
       button('Save SVG', {}, () => save('flamegraph.svg', 'image/svg+xml', pictureNow())),
       button('Save folded', {}, () => save('flamegraph.folded', 'text/plain', foldedNow())),
@@ -79,18 +95,10 @@ const app = {
     return head;
   },
 
-  choose(box, names, chosen, act) {
-    box.replaceChildren(...names.map(([key, label]) => button(label,
-      {'aria-pressed': String(key === chosen)}, () => act(key))));
-    box.hidden = names.length < 2;
-  },
-
   drawHead() {
-    const views = Object.entries(VIEWS).filter(([key]) =>
-      key !== 'sandwich' || state.fn >= 0);
-    this.choose(this.views, views, state.view, (view) => change({view}));
-    this.choose(this.clocks, clocks.map((key) => [key, CLOCKS.get(key).label]), state.clock,
-      (clock) => change({clock}));
+    this.views.press(state.view);
+    this.views.buttons.get('sandwich').hidden = state.fn < 0;
+    this.clocks.press(state.clock);
     this.flip.textContent = state.up ? 'Root on top' : 'Root at the bottom';
     this.flip.hidden = state.view === 'table' || state.view === 'sandwich';
     this.undo.hidden = !state.edits.length;
@@ -172,7 +180,7 @@ const app = {
       return layout;
     }
     if (state.view === 'time') {
-      return layTime(treeNow(), state.range || wholeTime, this.width);
+      return layTime(treeNow(), timeNow(), this.width);
     }
     return layTree(treeNow(), state.clock, state.zoom, this.width);
   },
@@ -189,7 +197,6 @@ const app = {
 
   drawGraph() {
     const matches = matchesNow();
-    const up = state.view === 'sandwich' ? false : state.up;
     this.layout = this.makeLayout();
     if (state.view === 'flame') { // so that what is zoomed can stay where it is
       const key = keyNow('highest');
@@ -199,8 +206,10 @@ const app = {
       this.layout.last = this.highest;
     }
     this.stage.graph.classList.toggle('searching', matches instanceof Uint8Array);
-    this.height = this.stage.draw(this.layout, up,
+    this.height = this.stage.draw(this.layout, rootBelow(),
       this.dressed(matches, weightsNow().total[0]));
+    this.canvas.setAttribute('aria-label', VIEWS[state.view]);
+    this.canvas.classList.toggle('timed', state.view === 'time');
     this.canvas.setAttribute('width', this.width);
     this.canvas.setAttribute('height', this.height);
   },
@@ -233,18 +242,20 @@ const app = {
   },
 
   draw() {
-    this.measure();
+    const had = document.activeElement;
     const inTable = state.view === 'table';
+    this.measure();
     this.canvas.style.display = inTable ? 'none' : '';
     table.box.hidden = !inTable;
     this.drawHead();
     if (inTable) {
       table.draw();
       this.notes.replaceChildren();
-      return;
+    } else {
+      this.drawGraph();
+      this.drawNotes();
     }
-    this.drawGraph();
-    this.drawNotes();
+    this.keepFocus(had);
   },
 
   measure() {
@@ -257,8 +268,18 @@ const app = {
 
   /* What matters is at the root. */
   toRoot() {
-    const below = state.up && !['sandwich', 'table'].includes(state.view);
+    const below = rootBelow() && state.view !== 'table';
     this.scroller.scrollTo(0, below ? this.scroller.scrollHeight : 0);
+  },
+
+  /* What is drawn, for the keyboard. */
+  main: () => (state.view === 'table' ? table.box : app.canvas),
+
+  /* What had the focus may be gone or of no use: then what is drawn has it. */
+  keepFocus(had) {
+    if (had && (had.disabled || !had.getClientRects().length)) {
+      this.main().focus({preventScroll: true});
+    }
   },
 
   say(text) {
@@ -274,7 +295,7 @@ const app = {
       return;
     }
     item.group.classList.add('focus');
-    this.canvas.setAttribute('aria-activedescendant', item.group.id);
+    this.canvas.setAttribute('aria-activedescendant', item.rect.id);
     item.rect.scrollIntoView({block: 'nearest'});
     const at = item.rect.getBoundingClientRect();
     tip.show(box, at.left, at.bottom - 10);
@@ -297,7 +318,7 @@ function colourOf(box) {
     treeNow().parts.map((part) => part[box.place]));
 }
 
-/* ---- changes ---------------------------------------------------------------------------------- */
+/* ---- changes ------------------------------------------------------------------------ */
 
 function change(to, replace = false) {
   const before = state;
@@ -305,7 +326,7 @@ function change(to, replace = false) {
   const {total} = weightsNow();
   if (!(state.zoom < total.length && total[state.zoom] > 0)) state.zoom = 0;
   tip.hide();
-  app.focused = null;
+  app.focus(null);
   const anchor = anchorOf(before);
   app.draw();
   if (before.view !== state.view || before.up !== state.up) app.toRoot();
@@ -348,180 +369,6 @@ function follow(box) {
   change({zoom: widest});
 }
 
-/* The next box of the search, from where the keyboard is. */
-function nextMatch(step) {
-  const matches = matchesNow();
-  if (!(matches instanceof Uint8Array) || !app.layout) return;
-  const hits = app.layout.boxes.filter((box) => !box.narrow && matches[box.fn]);
-  if (!hits.length) return;
-  const at = hits.indexOf(app.focused);
-  const next = at < 0 ? (step > 0 ? 0 : hits.length - 1) : at + step;
-  app.focus(hits[(next + hits.length) % hits.length]);
+function undo() {
+  if (state.edits.length) change({edits: state.edits.slice(0, -1), zoom: 0, path: []});
 }
-
-const above = (box) => app.layout.boxes.find((other) => !other.narrow && (box.group ?
-  other.group === box.group.above : other.place === treeNow().parent[box.place]));
-const childrenOf = (box) => app.layout.boxes.filter((other) => other !== box &&
-  (box.group ? other.group && other.group.above === box.group :
-    treeNow().parent[other.place] === box.place));
-
-/* Up and down are what they look like. */
-function walk(key) {
-  const box = app.focused;
-  if (!box) return app.layout.boxes.find((other) => !other.above) || app.layout.boxes[0];
-  const up = state.view === 'sandwich' ? false : state.up;
-  if (key === 'Home') return app.layout.boxes[0];
-  if (key === (up ? 'ArrowDown' : 'ArrowUp')) return above(box);
-  if (key === (up ? 'ArrowUp' : 'ArrowDown')) {
-    return childrenOf(box).sort((a, b) => b.weight - a.weight)[0];
-  }
-  const row = app.layout.boxes.filter((other) => other.row === box.row)
-    .sort((a, b) => a.x - b.x);
-  return row[row.indexOf(box) + (key === 'ArrowRight' ? 1 : -1)];
-}
-
-const next = (list, current) => list[(list.indexOf(current) + 1) % list.length];
-
-const KEYS = {
-  '/': () => app.search.focus(),
-  '?': () => app.help.showModal(),
-  n: () => nextMatch(1),
-  N: () => nextMatch(-1),
-  v: () => change({view: next(Object.keys(VIEWS).filter((view) =>
-    view !== 'sandwich' || state.fn >= 0), state.view)}),
-  c: () => change({clock: next(clocks, state.clock)}),
-  f: () => change({up: !state.up}),
-  u: () => state.edits.length && change({edits: state.edits.slice(0, -1), zoom: 0, path: []}),
-  Escape() {
-    if (state.search !== '') change({search: ''});
-    else if (state.zoom || state.path.length || state.range) change(UNZOOMED);
-  },
-};
-
-const GRAPH_KEYS = {
-  Enter: () => app.focused && follow(app.focused),
-  m() {
-    if (!app.focused) return;
-    const item = app.stage.itemOfBox((box) => box === app.focused);
-    const at = item.rect.getBoundingClientRect();
-    menu.open(app.focused, at.left + 8, at.bottom);
-  },
-};
-GRAPH_KEYS[' '] = GRAPH_KEYS.Enter;
-GRAPH_KEYS.ContextMenu = GRAPH_KEYS.m;
-
-function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (!menu.box.hidden) {
-    menu.key(event);
-    return;
-  }
-  const typing = document.activeElement === app.search;
-  if (app.help.open || (typing && event.key !== 'Escape')) return;
-  if (document.activeElement === app.canvas) {
-    if (/^(Arrow(Up|Down|Left|Right)|Home)$/.test(event.key)) {
-      const box = walk(event.key);
-      if (box) app.focus(box);
-      event.preventDefault();
-      return;
-    }
-    if (Object.hasOwn(GRAPH_KEYS, event.key)) {
-      event.preventDefault();
-      GRAPH_KEYS[event.key]();
-      return;
-    }
-  }
-  if (!Object.hasOwn(KEYS, event.key)) return;
-  event.preventDefault();
-  KEYS[event.key]();
-}
-
-/* In time order a range is drawn with the pointer; a click is a drag of no length. */
-const brush = {
-  mark: element(SVG, 'rect', {class: 'brush', y: 0}),
-  from: null,
-
-  place: (event) => Math.max(0, Math.min(app.width,
-    event.clientX - app.canvas.getBoundingClientRect().left)),
-
-  start(event) {
-    if (state.view !== 'time' || event.button !== 0) return;
-    this.from = this.place(event);
-  },
-
-  move(event) {
-    if (this.from === null) return false;
-    const to = this.place(event);
-    if (Math.abs(to - this.from) < 4) return false;
-    tip.hide();
-    app.canvas.append(this.mark);
-    this.mark.setAttribute('x', Math.min(this.from, to));
-    this.mark.setAttribute('width', Math.abs(to - this.from));
-    this.mark.setAttribute('height', app.height);
-    return true;
-  },
-
-  /* True if that was a range. */
-  end(event) {
-    const from = this.from;
-    this.from = null;
-    this.mark.remove();
-    if (from === null) return false;
-    const to = this.place(event);
-    if (Math.abs(to - from) < 4) return false;
-    const [begins, ends] = state.range || wholeTime;
-    const moment = (x) => begins + (x / app.width) * (ends - begins);
-    change({range: [moment(Math.min(from, to)), moment(Math.max(from, to))], zoom: 0});
-    return true;
-  },
-};
-
-function listen() {
-  const stage = app.stage;
-  let dragged = false;
-  app.canvas.addEventListener('pointerdown', (event) => brush.start(event));
-  window.addEventListener('pointerup', (event) => { dragged = brush.end(event); });
-  app.canvas.addEventListener('click', (event) => {
-    const box = dragged ? null : stage.boxAt(event);
-    if (box) follow(box);
-  });
-  app.canvas.addEventListener('contextmenu', (event) => {
-    const box = stage.boxAt(event);
-    if (!box) return;
-    event.preventDefault();
-    menu.open(box, event.clientX, event.clientY);
-  });
-  app.canvas.addEventListener('mousemove', (event) => {
-    const box = brush.move(event) ? null : stage.boxAt(event);
-    if (box && menu.box.hidden) tip.show(box, event.clientX, event.clientY);
-    else tip.hide();
-  });
-  app.canvas.addEventListener('mouseleave', () => tip.hide());
-  app.canvas.addEventListener('blur', () => app.focus(null));
-  app.scroller.addEventListener('scroll', () => tip.hide(), {passive: true});
-  app.search.addEventListener('input', () => change({search: app.search.value}, true));
-  app.box.addEventListener('mousedown', (event) => {
-    if (!menu.box.contains(event.target)) menu.box.hidden = true;
-  });
-  window.addEventListener('hashchange', () => {
-    if (location.hash.slice(1) !== hashOf(state)) change(stateFrom(location.hash.slice(1)));
-  });
-  window.addEventListener('resize', () => {
-    tip.hide();
-    app.draw();
-  });
-  window.addEventListener('keydown', onKey);
-}
-
-function start() {
-  root.setAttribute('width', '100%');
-  root.setAttribute('height', '100%');
-  root.removeAttribute('viewBox');
-  if (pen) pen.font = data.size + 'px ' + getComputedStyle(graph).fontFamily;
-  app.build();
-  listen();
-  change(stateFrom(location.hash.slice(1)), true);
-  app.toRoot();
-}
-
-start();

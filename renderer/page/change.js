@@ -1,4 +1,4 @@
-/* ---- a difference: what has become more, and what less -------------------------------------- */
+/* ---- a difference: what has become more, and what less ------------------------------ */
 
 /* {is, was}: shares of the whole, of [after, before]. */
 const sharesOf = ([after, before]) =>
@@ -30,6 +30,6 @@ function changeOf(parts) {
 
 /* "+1.25 points" */
 function points(parts) {
-  const change = changeOf(parts) * 100;
-  return (change < 0 ? '−' : '+') + Math.abs(change).toFixed(2) + ' points';
+  const by = changeOf(parts) * 100;
+  return (by < 0 ? '−' : '+') + Math.abs(by).toFixed(2) + ' points';
 }

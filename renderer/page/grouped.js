@@ -1,8 +1,8 @@
-/* ---- grouped trees: callers and callees, grown only as far as they are drawn ------ */
+/* ---- grouped trees: callers and callees, grown only as far as they are drawn -------- */
 
 /*
  * Places of one function that are reached the same way. `at` is where each stands,
- * `weights` what each brings along. step(at, weight, visit) visits where it goes next.
+ * `weights` what each brings along. step(at, brought, visit) visits where it goes next.
  */
 class Group {
   constructor(step, fn, above) {
@@ -16,20 +16,20 @@ class Group {
     this.grown = null;
   }
 
-  add(place, weight) {
+  add(place, brought) {
     this.at.push(place);
-    this.weights.push(weight);
-    this.total += weight;
+    this.weights.push(brought);
+    this.total += brought;
   }
 
   /* Sorted by function; of functions: tree.fn. */
   children(tree) {
     if (this.grown) return this.grown;
     const known = new Map();
-    const visit = (place, weight) => {
+    const visit = (place, brought) => {
       const fn = tree.fn[place];
       if (!known.has(fn)) known.set(fn, new Group(this.step, fn, this));
-      known.get(fn).add(place, weight);
+      known.get(fn).add(place, brought);
     };
     this.at.forEach((place, i) => this.step(place, this.weights[i], visit));
     this.grown = [...known.values()].sort((a, b) => a.fn - b.fn);
@@ -55,8 +55,8 @@ class Group {
 }
 
 /* To who called it; the root of the tree is nobody. */
-const upwards = (tree) => (place, weight, visit) => {
-  if (tree.parent[place] > 0) visit(tree.parent[place], weight);
+const upwards = (tree) => (place, brought, visit) => {
+  if (tree.parent[place] > 0) visit(tree.parent[place], brought);
 };
 
 const downwards = (tree, total) => (place, _, visit) => {
@@ -69,14 +69,14 @@ const downwards = (tree, total) => (place, _, visit) => {
 function callersOfAll(tree, clock) {
   const {self} = tree.by(clock);
   const up = upwards(tree);
-  const root = new Group((_place, _weight, visit) => {
+  const all = new Group((_place, _brought, visit) => {
     for (let at = 0; at < tree.count; at++) {
       if (self[at] > 0) visit(at, self[at]);
     }
   }, tree.fn[0], null);
-  root.add(0, tree.by(clock).total[0]);
-  for (const child of root.children(tree)) child.step = up;
-  return root;
+  all.add(0, tree.by(clock).total[0]);
+  for (const child of all.children(tree)) child.step = up;
+  return all;
 }
 
 /* The places of a function that are not inside another of its own. */

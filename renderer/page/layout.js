@@ -1,4 +1,4 @@
-/* ---- what is drawn, and where --------------------------------------------------------- */
+/* ---- what is drawn, and where ------------------------------------------------------- */
 
 /*
  * A layout is {boxes, first, last, narrow, narrowWeight, deep}: rows from first to last,
@@ -107,11 +107,11 @@ function layGroup(tree, zoomed, width, direction, layout = emptyLayout()) {
   return layout;
 }
 
-/* ---- drawing: a pool of <g><rect/><text/></g>, first filled by the static view ------------ */
+/* ---- drawing: a pool of <g><rect/><text/></g>, first filled by the static view ------ */
 
 class Stage {
-  constructor(graph) {
-    this.graph = graph;
+  constructor(into) {
+    this.graph = into;
     this.pool = [];
     this.itemOf = new Map(); // by group element
     this.shown = 0;
@@ -126,12 +126,14 @@ class Stage {
     if (deep) deep.remove();
     this.graph.classList.add('live');
     this.graph.removeAttribute('transform');
+    this.shown = this.pool.length;
   }
 
   take(group, rect, text) {
     const item = {group, rect, text, box: null};
-    group.id = 'f' + this.pool.length;
-    group.setAttribute('role', 'treeitem');
+    rect.id = 'f' + this.pool.length;
+    rect.setAttribute('role', 'treeitem');
+    if (text) text.setAttribute('aria-hidden', 'true'); // the item's name says it whole
     this.pool.push(item);
     this.itemOf.set(group, item);
   }
@@ -166,8 +168,8 @@ class Stage {
     item.box = box;
     item.group.style.display = '';
     item.group.setAttribute('class', (box.above ? 'above ' : '') + (hit ? 'hit' : ''));
-    item.group.setAttribute('aria-label', said);
-    item.group.setAttribute('aria-level', Math.abs(box.row) + 1);
+    item.rect.setAttribute('aria-label', said);
+    item.rect.setAttribute('aria-level', Math.abs(box.row) + 1);
     item.rect.setAttribute('class', box.narrow ? 'narrow' : colour);
     item.rect.setAttribute('fill', box.narrow ? '#eee9e4' : data.palette[colour]);
     item.rect.setAttribute('x', box.x.toFixed(2));
@@ -179,7 +181,7 @@ class Stage {
 
   label(item, text, x, y) {
     if (text && !item.text) {
-      item.text = element(SVG, 'text', {});
+      item.text = element(SVG, 'text', {'aria-hidden': 'true'});
       item.group.append(item.text);
     }
     if (!item.text) return;

@@ -1,4 +1,4 @@
-/* ---- what can be done with a frame ------------------------------------------------------- */
+/* ---- what can be done with a frame -------------------------------------------------- */
 
 const EDITORS = {
   vscode: ['VS Code', (file, line) => 'vscode://file/' + file + ':' + line],
@@ -58,7 +58,7 @@ const menu = {
 
   open(box, x, y) {
     tip.hide();
-    this.back = document.activeElement;
+    if (this.box.hidden) this.back = document.activeElement;
     this.box.replaceChildren(...this.actions(box).map(([label, action]) =>
       button(label, {role: 'menuitem', tabindex: '-1'}, () => {
         this.close();
@@ -89,7 +89,7 @@ const menu = {
   },
 };
 
-/* ---- taking it away ------------------------------------------------------------------------ */
+/* ---- taking it away ----------------------------------------------------------------- */
 
 function save(name, type, text) {
   const address = URL.createObjectURL(new Blob([text], {type}));
@@ -122,22 +122,27 @@ function foldedNow() {
 
 /* The graph as it stands, in colours that need no style sheet. */
 function pictureNow() {
-  const graph = app.stage.graph.cloneNode(true);
+  const frozen = app.stage.graph.cloneNode(true);
   const {width, height} = app;
-  for (const group of [...graph.children]) {
-    if (group.style.display === 'none') group.remove();
-    const title = element(SVG, 'title', {}, group.getAttribute('aria-label') || '');
-    for (const name of ['id', 'role', 'aria-label', 'aria-level', 'class']) {
-      group.removeAttribute(name);
+  for (const group of [...frozen.children]) {
+    if (group.style.display === 'none') {
+      group.remove();
+      continue;
     }
-    group.prepend(title);
+    const [rect, text] = group.children;
+    group.prepend(element(SVG, 'title', {}, rect.getAttribute('aria-label')));
+    for (const name of ['class', 'style']) group.removeAttribute(name);
+    for (const name of ['id', 'role', 'aria-label', 'aria-level', 'class']) {
+      rect.removeAttribute(name);
+    }
+    if (text) text.removeAttribute('aria-hidden');
   }
-  for (const name of ['id', 'class']) graph.removeAttribute(name);
-  graph.setAttribute('transform', 'translate(16 40)');
+  for (const name of ['id', 'class']) frozen.removeAttribute(name);
+  frozen.setAttribute('transform', 'translate(16 40)');
   const picture = element(SVG, 'svg', {width: width + 32, height: height + 56,
     'font-family': 'DejaVu Sans,Verdana,sans-serif'},
   element(SVG, 'rect', {width: '100%', height: '100%', fill: '#fffdfb'}),
   element(SVG, 'text', {x: 16, y: 26, 'font-size': 15, fill: '#33302e'}, data.title || ''),
-  graph);
+  frozen);
   return new XMLSerializer().serializeToString(picture);
 }

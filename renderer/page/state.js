@@ -1,4 +1,4 @@
-/* ---- what the reader has chosen, and the address that says so --------------------------- */
+/* ---- what the reader has chosen, and the address that says so ----------------------- */
 
 const VIEWS = {
   flame: 'Flame graph',
@@ -25,6 +25,9 @@ const fresh = () => ({
 });
 
 let state = fresh();
+
+/* Of what is drawn: in the other view callers are above, callees below. */
+const rootBelow = () => state.up && state.view !== 'sandwich';
 
 /* Everything in it comes from outside: what is not known is as if it were not there. */
 function stateFrom(hash) {
@@ -87,7 +90,7 @@ function remember(replace) {
   }
 }
 
-/* ---- the trees that are wanted, made once ------------------------------------------------- */
+/* ---- the trees that are wanted, made once ------------------------------------------- */
 
 const original = readTree();
 data.tree = data.times = null;
@@ -114,6 +117,7 @@ function edited(range, edits) {
 
 const treeNow = () => edited(state.range, state.edits);
 const keyNow = (what) => what + JSON.stringify([state.clock, state.range, state.edits]);
+const timeNow = () => state.range || wholeTime;
 const weightsNow = () => treeNow().by(state.clock);
 const rowsNow = () => once(keyNow('rows'), () => functionRows(treeNow(), state.clock));
 const rowOf = (fn) => rowsNow().find((row) => row.fn === fn);
@@ -124,7 +128,7 @@ const sandwichNow = () => once(keyNow('sandwich' + state.fn), () => ({
   callees: calleesOf(treeNow(), state.clock, state.fn),
 }));
 
-/* ---- search ------------------------------------------------------------------------------- */
+/* ---- search ------------------------------------------------------------------------- */
 
 /* By function: does it match? null: nothing is searched for; a string: why it cannot. */
 function matchesNow() {

@@ -1,7 +1,8 @@
-/* ---- the table: what the graph shows, for reading and for sorting ------------------------- */
+/* ---- the table: what the graph shows, for reading and for sorting ------------------- */
 
 const table = {
-  box: html('div', {class: 'table', tabindex: '0'}),
+  caption: html('caption', {}),
+  body: html('tbody', {}),
   order: data.changes ? 'change' : 'self',
   falling: true,
   limit: 200,
@@ -27,17 +28,23 @@ const table = {
       });
   },
 
-  head() {
-    const row = html('tr', {});
-    for (const [key, label] of this.columns) {
-      const sort = key !== this.order ? 'none' : this.falling ? 'descending' : 'ascending';
-      row.append(html('th', {scope: 'col', 'aria-sort': sort}, button(label, {}, () => {
-        this.falling = key === this.order ? !this.falling : key !== 'name';
-        this.order = key;
-        this.draw();
-      })));
-    }
-    return html('thead', {}, row);
+  build() {
+    this.heads = this.columns.map(([key, label]) => html('th', {scope: 'col'},
+      button(label, {}, () => this.sort(key))));
+    this.more = button('', {}, () => {
+      this.limit = Infinity;
+      app.draw();
+    });
+    this.box = html('div', {class: 'table', role: 'region', 'aria-label': 'Functions',
+      tabindex: '0'},
+    html('table', {}, this.caption, html('thead', {}, html('tr', {}, ...this.heads)),
+      this.body), this.more);
+  },
+
+  sort(key) {
+    this.falling = key === this.order ? !this.falling : key !== 'name';
+    this.order = key;
+    app.draw();
   },
 
   line(row, all) {
@@ -51,26 +58,29 @@ const table = {
     if (file) name.append(html('small', {}, file + ':' + functions.line(row.fn)));
     const time = (value) => html('td', {}, weight(value),
       html('small', {}, percent(value, all)));
-    const made = html('tr', {}, name, time(row.self), time(row.total),
+    const line = html('tr', {}, name, time(row.self), time(row.total),
       html('td', {}, grouped(row.places)));
-    if (data.samples) made.append(html('td', {}, grouped(row.samples)));
-    if (data.changes) made.append(html('td', {}, points(row.parts)));
-    return made;
+    if (data.samples) line.append(html('td', {}, grouped(row.samples)));
+    if (data.changes) line.append(html('td', {}, points(row.parts)));
+    return line;
+  },
+
+  /* What says how it is sorted. */
+  drawHead(count) {
+    this.columns.forEach(([key], i) => this.heads[i].setAttribute('aria-sort',
+      key !== this.order ? 'none' : this.falling ? 'descending' : 'ascending'));
+    this.caption.textContent = grouped(count) + (count === 1 ? ' function' : ' functions') +
+      (state.search ? ' that match' : '') + ', by ' + this.order;
   },
 
   draw() {
     const rows = this.sorted();
     const all = weightsNow().total[0];
-    const body = html('tbody', {}, ...rows.slice(0, this.limit).map((r) => this.line(r, all)));
-    const caption = html('caption', {}, grouped(rows.length) +
-      (rows.length === 1 ? ' function' : ' functions') +
-      (state.search ? ' that match' : '') + ', by ' + this.order);
-    this.box.replaceChildren(html('table', {}, caption, this.head(), body));
-    if (rows.length > this.limit) {
-      this.box.append(button('Show all ' + grouped(rows.length), {}, () => {
-        this.limit = Infinity;
-        this.draw();
-      }));
-    }
+    this.drawHead(rows.length);
+    this.body.replaceChildren(...rows.slice(0, this.limit).map((row) => this.line(row, all)));
+    this.more.textContent = 'Show all ' + grouped(rows.length);
+    this.more.hidden = rows.length <= this.limit;
   },
 };
+
+table.build();

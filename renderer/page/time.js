@@ -1,4 +1,4 @@
-/* ---- time order: which place the request was at, and when ------------------------------- */
+/* ---- time order: which place the request was at, and when --------------------------- */
 
 /* starts: of each stretch, and the end of the last, in nanoseconds. */
 const passing = (() => {

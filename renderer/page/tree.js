@@ -1,4 +1,4 @@
-/* ---- the tree: places in preorder, in typed arrays ------------------------------ */
+/* ---- the tree: places in preorder, in typed arrays ---------------------------------- */
 
 /* What is known of each place: names, or of plain stacks their weight alone. */
 const PARTS = data.parts || ['weight'];
@@ -20,8 +20,9 @@ const functions = {
 };
 
 /*
- * Immutable. parts: of each place, all of its subtree. A place's parent has a smaller index, its subtree is [place, end[place]), and
- * siblings stand in the order of their functions.
+ * Immutable. parts: of each place, all of its subtree. A place's parent has a smaller
+ * index, its subtree is [place, end[place]), and siblings stand in the order of their
+ * functions.
  */
 class Tree {
   constructor(count) {
@@ -108,15 +109,15 @@ function selfOf(tree, totals) {
   return self;
 }
 
-/* ---- trees made of trees ----------------------------------------------------------- */
+/* ---- trees made of trees ------------------------------------------------------------ */
 
 /*
  * Gathers places as they come, a parent before its children, merging those of the same
  * function under the same parent; then finish() puts them in order.
  */
 class Growing {
-  constructor(root) {
-    this.fn = [root];
+  constructor(fn) { // of the root
+    this.fn = [fn];
     this.parent = [-1];
     this.samples = [0];
     this.parts = PARTS.map(() => [0]);

@@ -1,161 +1,24 @@
-"""The picture in a browser, served as the doors serve it: under its own
-Content-Security-Policy. FLAME_SHOTS=folder keeps screenshots."""
-import http.server
+"""The interactive picture: what every view shows, and what the reader can do."""
 import json
 import os
-import pathlib
-import re
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 import unittest
 import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from webdriver import Browser  # noqa: E402
-
-FLAMEPROF = os.environ["FLAMEPROF"]
-SHOTS = os.environ.get("FLAME_SHOTS")
-GOLDEN = pathlib.Path(__file__).parents[1] / "renderer/golden/example.svg"
-ESCAPE = "\ue00c"
-ENTER = "\ue007"
-ARROW_UP, ARROW_RIGHT, ARROW_DOWN = "\ue013", "\ue014", "\ue015"
+import pictures  # noqa: E402
+from pictures import ARROW_DOWN, ARROW_RIGHT, ARROW_UP, ENTER, ESCAPE  # noqa: E402
 
 
-def example():
-    """1 s: half of it in `fast`, the rest in 4,000 leaves that are too narrow to
-    draw, one in ten of which is called needle. Deep, hostile and odd names too."""
-    lines = ["main (/srv/app.py:1);fast (/srv/app.py:5) 500000"]
-    for i in range(4000):
-        name = "needle" if i % 10 == 0 else "straw"
-        lines.append("main (/srv/app.py:1);slow (/srv/app.py:9);%s%d 100" % (name, i))
-    lines.append(
-        "main (/srv/app.py:1);needle (/srv/app.py:20);"
-        "<img src=x onerror=alert(1)>;needle_inner;__proto__;</script> 100000"
-    )
-    return "\n".join(lines) + "\n"
-
-
-def policy():
-    """The constant, from the program itself."""
-    with open(FLAMEPROF, "rb") as file:
-        found = re.search(rb"default-src 'none'; [ -~]*sandbox [a-z -]+", file.read())
-    return found.group().decode()
-
-
-class Server(http.server.ThreadingHTTPServer):
-    def __init__(self, pages):
-        self.pages = pages
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        self.url = "http://127.0.0.1:%d" % self.server_address[1]
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        page = self.server.pages.get(self.path)
-        self.send_response(200 if page else 404)
-        self.send_header("Content-Type", "image/svg+xml")
-        self.send_header("Content-Security-Policy", policy())
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.end_headers()
-        self.wfile.write(page or b"")
-
-    def log_message(self, *arguments):
-        pass
-
-
-def render(folded, *arguments):
-    return subprocess.run(
-        (FLAMEPROF, "render", "-t", "GET /<b>shop</b>/?page=2") + arguments,
-        input=folded.encode(),
-        stdout=subprocess.PIPE,
-        check=True,
-    ).stdout
-
-
-def profile():
-    """The golden picture of a profile, which is kept without its style and script."""
-    style, script = re.findall(rb"<!\[CDATA\[.*?\]\]>", render(example()), re.DOTALL)
-    empty = rb"<![CDATA[]]>"
-    return GOLDEN.read_bytes().replace(empty, style, 1).replace(empty, script, 1)
-
-
-def change():
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [os.path.join(folder, name) for name in ("before", "after")]
-        for path, text in zip(paths, ("a;more 20\na;gone 80\n", "a;more 80\na;new 20\n")):
-            with open(path, "w") as file:
-                file.write(text)
-        return subprocess.run(
-            (FLAMEPROF, "diff", *paths), stdout=subprocess.PIPE, check=True
-        ).stdout
-
-
-class Picture(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
+class Picture(pictures.PictureCase):
+    @staticmethod
+    def pictures():
         deep = ";".join("f%d" % (i % 7) for i in range(100000)) + " 5\n"
-        cls.server = Server(
-            {"/a.svg": render(example()), "/deep.svg": render(deep), "/change.svg": change(),
-             "/profile.svg": profile(),
-             "/chosen.svg": render(example(), "--callers", "--inverted", "--smallest", "20",
-                                   "--colours", "warm")}
-        )
-        cls.addClassCleanup(cls.server.server_close)
-        cls.addClassCleanup(cls.server.shutdown)
-        cls.browser = Browser()
-        cls.addClassCleanup(cls.browser.close)
-
-    def setUp(self):
-        self.browser.resize(1280, 720)
-        self.open("/a.svg")
-
-    def tearDown(self):
-        errors = [e for e in self.browser.log() if "favicon" not in e["message"]]
-        self.assertEqual(errors, [])
-
-    def open(self, path):
-        self.browser.go("about:blank")
-        self.browser.go(self.server.url + path)
-
-    def shoot(self, name):
-        if SHOTS:
-            self.browser.screenshot(os.path.join(SHOTS, name + ".png"))
-
-    def frames(self):
-        """{label: [x, y, width] on the screen} of what is drawn."""
-        return self.browser.script(
-            """Object.fromEntries([...document.querySelectorAll('#flame-graph g')]
-            .filter(g => g.style.display !== 'none' && g.querySelector('text'))
-            .map(g => { const r = g.querySelector('rect').getBoundingClientRect();
-              return [g.querySelector('text').textContent,
-                      [r.left, r.top, r.width]]; }))"""
-        )
-
-    def point(self, label, click=False):
-        x, y, width = self.frames()[label]
-        self.browser.mouse(x + width / 2, y + 8, click)
-
-    def text(self, selector):
-        return self.browser.script("document.querySelector('%s').textContent" % selector)
-
-    def notes(self):
-        return self.text(".notes")
-
-    def choose(self, label):
-        """Presses the button of that name."""
-        self.browser.script(
-            "[...document.querySelectorAll('.app button')].find(b => b.textContent === %s"
-            " && b.offsetParent).click()" % json.dumps(label)
-        )
-
-    def share(self):
-        return self.browser.script(
-            "document.querySelector('#flame-share').textContent"
-        )
+        chosen = pictures.render(pictures.example(), "--callers", "--inverted", "--smallest",
+                                 "20", "--colours", "warm")
+        return {"/deep.svg": pictures.render(deep), "/chosen.svg": chosen,
+                **pictures.PictureCase.pictures()}
 
     def test_first_view_is_the_static_one(self):
         frames = self.frames()
@@ -286,6 +149,8 @@ class Picture(unittest.TestCase):
         self.open("/a.svg" + address + "&search=needle")
         self.assertNotIn("fast", self.frames())
         self.assertEqual(self.share(), "14.00 % matched, 10.00 % of zoom")
+        self.open("/a.svg#view=sandwich&fn=%d" % self.function("fast"))
+        self.assertEqual(set(self.frames()), {"main", "fast"})  # nothing of the static view
         self.open("/a.svg#zoom=99999999&search=")
         self.assertIn("fast", self.frames())
 

@@ -96,6 +96,35 @@ class Browser:
         body = {"script": "return " + text, "args": list(arguments)}
         return self._send("POST", self.session + "/execute/sync", body)
 
+    def run(self, text):
+        """Runs statements in the page."""
+        body = {"script": text, "args": []}
+        self._send("POST", self.session + "/execute/sync", body)
+
+    def promise(self, text):
+        """What the promise of an expression in the page comes to."""
+        script = "const done = arguments[0]; (%s).then(done, (e) => done(String(e)));" % text
+        return self._send(
+            "POST", self.session + "/execute/async", {"script": script, "args": []}
+        )
+
+    def devtools(self, command, **parameters):
+        """A command of the DevTools protocol."""
+        body = {"cmd": command, "params": parameters}
+        return self._send("POST", self.session + "/goog/cdp/execute", body)
+
+    def emulate(self, media="", **features):
+        """A medium, and what it prefers: prefers_color_scheme="dark"."""
+        named = [{"name": k.replace("_", "-"), "value": v} for k, v in features.items()]
+        self.devtools("Emulation.setEmulatedMedia", media=media, features=named)
+
+    def screen(self, width, height, scale=1, mobile=False):
+        """A screen of any size, whatever a window could have."""
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride",
+            **{"width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile},
+        )
+
     def find(self, selector):
         body = {"using": "css selector", "value": selector}
         return self._send("POST", self.session + "/element", body)[ELEMENT]
@@ -117,6 +146,18 @@ class Browser:
         source = {"type": "pointer", "id": "mouse", "actions": actions}
         self._send("POST", self.session + "/actions", {"actions": [source]})
 
+    def touch(self, x, y, seconds=0.0):
+        """A finger, for that long."""
+        actions = [
+            {"type": "pointerMove", "duration": 0, "x": int(x), "y": int(y)},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pause", "duration": int(seconds * 1000)},
+            {"type": "pointerUp", "button": 0},
+        ]
+        source = {"type": "pointer", "id": "finger", "actions": actions}
+        source["parameters"] = {"pointerType": "touch"}
+        self._send("POST", self.session + "/actions", {"actions": [source]})
+
     def drag(self, start, end):
         moves = [
             {"type": "pointerMove", "duration": 0, "x": int(x), "y": int(y)}
@@ -127,8 +168,10 @@ class Browser:
         source = {"type": "pointer", "id": "mouse", "actions": actions}
         self._send("POST", self.session + "/actions", {"actions": [source]})
 
-    def key(self, value):
-        actions = [{"type": "keyDown", "value": value}, {"type": "keyUp", "value": value}]
+    def key(self, *values):
+        """Presses them together: the last one while the others are held."""
+        actions = [{"type": "keyDown", "value": value} for value in values]
+        actions += [{"type": "keyUp", "value": value} for value in reversed(values)]
         source = {"type": "key", "id": "keys", "actions": actions}
         self._send("POST", self.session + "/actions", {"actions": [source]})
 

@@ -47,6 +47,22 @@ fuzz: $(BUILD)/tests/renderer/fuzz_read $(BUILD)/fuzz/seeds ## random input thro
 .PHONY: test-renderer test-renderer-c test-command test-peers bless-renderer
 test-renderer: test-renderer-c test-command test-peers ## the tree and the formats, the command, the picture in a browser
 	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/browser/test_svg.py
+	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/browser/test_reach.py
+
+# Both want npm and its registry; what they fetch stays in the build folder.
+NPM_GET = npm install --prefix $(BUILD)/npm --no-save --no-audit --no-fund \
+    --ignore-scripts --loglevel=error axe-core@4.14.1 eslint@9.39.5
+AXE := $(BUILD)/npm/node_modules/axe-core/axe.min.js
+
+.PHONY: test-axe lint-page
+test-axe: $(BUILD)/flameprof ## axe-core's rules for those who cannot see or point, in every view (npm)
+	-$(NPM_GET)
+	FLAMEPROF=$(BUILD)/flameprof AXE=$(AXE) $(PYTHON) -B tests/browser/test_axe.py
+
+lint-page: $(BUILD)/obj/renderer/assets.h ## eslint over the page's script (npm)
+	$(NPM_GET)
+	$(BUILD)/npm/node_modules/.bin/eslint --max-warnings 0 \
+		--config renderer/page/eslint.config.mjs $(<D)/page.js
 
 test-command: $(BUILD)/flameprof
 	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/renderer/test_command.py

@@ -1,0 +1,49 @@
+/* ---- and there it is ---------------------------------------------------------------- */
+
+/* Paper does not scroll: the picture goes on one sheet, whatever its size. */
+const paper = {
+  lay() {
+    const hidden = app.scroller.scrollHeight - app.scroller.clientHeight;
+    const [width, height] = [root.clientWidth, root.clientHeight + hidden];
+    app.frame.setAttribute('width', width);
+    app.frame.setAttribute('height', height);
+    root.setAttribute('viewBox', [0, 0, width, height].join(' '));
+    root.setAttribute('preserveAspectRatio', 'xMidYMin');
+  },
+
+  takeAway() {
+    root.removeAttribute('viewBox');
+    app.frame.setAttribute('width', '100%');
+    app.frame.setAttribute('height', '100%');
+  },
+};
+
+function listen() {
+  listenToPointer();
+  app.canvas.addEventListener('blur', () => app.focus(null));
+  app.scroller.addEventListener('scroll', () => tip.hide(), {passive: true});
+  app.search.addEventListener('input', () => change({search: app.search.value}, true));
+  window.addEventListener('keydown', onKey);
+  window.addEventListener('hashchange', () => {
+    if (location.hash.slice(1) !== hashOf(state)) change(stateFrom(location.hash.slice(1)));
+  });
+  window.addEventListener('resize', () => {
+    tip.hide();
+    app.draw();
+  });
+  window.addEventListener('beforeprint', () => paper.lay());
+  window.addEventListener('afterprint', () => paper.takeAway());
+}
+
+function begin() {
+  root.setAttribute('width', '100%');
+  root.setAttribute('height', '100%');
+  root.removeAttribute('viewBox');
+  if (pen) pen.font = data.size + 'px ' + getComputedStyle(graph).fontFamily;
+  app.build();
+  listen();
+  change(stateFrom(location.hash.slice(1)), true);
+  app.toRoot();
+}
+
+begin();
