@@ -225,9 +225,26 @@ const app = {
       data.origins.map(([label, colour]) => [label, 'c' + colour]);
   },
 
+  /* What the tree has no more, said where it is missed. */
+  editNotes() {
+    const said = {
+      hide: (name) => name + ' hidden',
+      focus: (name) => 'only stacks with ' + name,
+      recursion: () => 'direct recursion merged',
+      files: () => 'frames of one file merged',
+    };
+    const notes = state.edits.map(([name, fn], i) => {
+      const [before, after] = [i, i + 1].map((end) =>
+        edited(state.range, state.edits.slice(0, end)).count);
+      return said[name](functions.name(fn)) + ': ' + frames(before - after) + ' fewer';
+    });
+    if (state.range) notes.push('only ' + state.range.map(duration).join(' to '));
+    return notes;
+  },
+
   drawNotes() {
     const {narrow, narrowWeight, deep} = this.layout;
-    const notes = [];
+    const notes = this.editNotes();
     if (deep) {
       notes.push(frames(deep) + ' deeper than the ' + grouped(data.rows) +
         ' rows drawn: zoom in to reach them');
@@ -250,7 +267,7 @@ const app = {
     this.drawHead();
     if (inTable) {
       table.draw();
-      this.notes.replaceChildren();
+      this.notes.replaceChildren(...this.editNotes().map((note) => html('span', {}, note)));
     } else {
       this.drawGraph();
       this.drawNotes();

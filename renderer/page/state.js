@@ -48,7 +48,9 @@ function stateFrom(hash) {
   found.regex = given.has('regex');
   for (const edit of (given.get('edits') || '').split('.').slice(0, 100)) {
     const [, name, of] = /^([a-z]+)-?(\d*)$/.exec(edit) || [];
-    if (Object.hasOwn(EDITS, name || '')) found.edits.push([name, fn(of)]);
+    const known = Object.hasOwn(EDITS, name || '');
+    // Some are of a function, which has to be there.
+    if (known && (fn(of) >= 0 || EDITS[name].length === 1)) found.edits.push([name, fn(of)]);
   }
   const range = (given.get('range') || '').split('-').map((us) => number(us, 1e9) * 1000);
   if (range.length === 2 && range[0] >= 0 && range[1] > range[0] &&

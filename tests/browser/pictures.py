@@ -44,6 +44,7 @@ def policy():
 class Server(http.server.ThreadingHTTPServer):
     def __init__(self, pages):
         self.pages = pages
+        self.with_policy = True
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
         self.url = "http://127.0.0.1:%d" % self.server_address[1]
@@ -55,7 +56,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200 if page else 404)
         kind = "text/html" if self.path.endswith(".html") else "image/svg+xml"
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Security-Policy", policy())
+        if self.server.with_policy:
+            self.send_header("Content-Security-Policy", policy())
         self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
         self.wfile.write(page or b"")

@@ -143,6 +143,32 @@ class Picture(pictures.PictureCase):
             "GET /<b>shop</b>/?page=2",
         )
 
+    def test_nothing_but_ours_runs(self):
+        """Under the policy we send, scripts, handlers and styles that somebody got into
+        the file are dead; without it they would not be."""
+        picture = self.server.pages["/a.svg"]
+        foreign = (
+            b"<script>window.owned = 1</script>"
+            b"<script href='data:text/javascript,window.owned=1'/>"
+            b"<style>#flame-graph { opacity: 0.5 !important }</style>"
+            b"<image href='x' onerror='window.owned=1' onload='window.owned=1'/>"
+            b"<animate onbegin='window.owned=1' attributeName='x' dur='1s'/>"
+            b"<foreignObject><img xmlns='http://www.w3.org/1999/xhtml' src='/x'"
+            b" onerror='window.owned=1'/></foreignObject></svg>"
+        )
+        broken = picture.replace(b"<svg ", b"<svg onload='window.owned=1' ", 1)
+        self.server.pages["/broken.svg"] = broken.replace(b"</svg>", foreign)
+        for policy, expected in ((True, [None, "1"]), (False, [1, "0.5"])):
+            self.server.with_policy = policy
+            self.open("/broken.svg")
+            time.sleep(0.5)
+            found = self.browser.script(
+                "[window.owned || null, getComputedStyle(document.querySelector("
+                "'#flame-graph')).opacity]")
+            self.assertEqual(found, expected)
+            self.browser.log()  # what was refused, which is no error of ours
+        self.server.with_policy = True
+
     def test_state_from_the_address(self):
         self.point("slow", click=True)
         address = self.browser.script("location.hash")
@@ -255,8 +281,13 @@ class Picture(pictures.PictureCase):
         frames = self.frames()
         self.assertNotIn("main", frames)
         self.assertAlmostEqual(frames["fast"][2] / frames["[all]"][2], 0.5, delta=0.002)
+        self.assertIn("main hidden: 1 frame fewer", self.notes())
+        self.choose("Table")
+        self.assertIn("main hidden: 1 frame fewer", self.notes())
+        self.choose("Flame graph")
         self.choose("Undo")
         self.assertIn("main", self.frames())
+        self.assertNotIn("hidden", self.notes())
         self.menu("needle", "Only stacks with it")
         frames = self.frames()
         self.assertNotIn("fast", frames)
