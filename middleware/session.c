@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 struct session_object {
     PyObject_HEAD struct flame_session *session; /* NULL before start */
@@ -91,65 +92,148 @@ static const struct flame_profile *finished(struct session_object *self)
     return flame_session_profile(self->session);
 }
 
-/* The one keyword of folded() and svg(). */
-static int read_clock(PyObject *args, PyObject *kwargs, enum flame_clock *clock)
-{
-    static char *names[] = {"clock", NULL};
-    struct flame_slice name = {"wall", 4};
-    Py_ssize_t length = 4;
+/* What a picture is to be, from keywords. Texts live in `texts`, a list. */
+struct asked_picture {
+    enum flame_clock clock;
+    struct flame_picture_options options;
+    PyObject *texts;
+};
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$s#", names, &name.data,
-                                     &length)) {
+/* The text of a str, a number or a bool, which is "1" or "0"; kept in `texts`. */
+static int text_of(PyObject *value, PyObject *texts, struct flame_slice *text)
+{
+    PyObject *string = PyBool_Check(value)
+                           ? PyUnicode_FromString(value == Py_True ? "1" : "0")
+                           : PyObject_Str(value);
+    Py_ssize_t length;
+
+    if (string == NULL) {
         return -1;
     }
-    name.length = (size_t)length;
-    if (flame_clock_from_name(name, clock) != 0) {
-        PyErr_Format(PyExc_ValueError,
-                     "clock='%.20s': it is one of wall, cpu, offcpu and gil",
-                     name.data);
+    int kept = PyList_Append(texts, string);
+    Py_DECREF(string);
+    text->data = kept == 0 ? PyUnicode_AsUTF8AndSize(string, &length) : NULL;
+    if (text->data == NULL) {
+        return -1;
+    }
+    text->length = (size_t)length;
+    return 0;
+}
+
+static int read_keyword(PyObject *key, PyObject *value, struct asked_picture *asked)
+{
+    struct flame_slice name;
+    struct flame_slice text;
+    const char *problem = "it is one of wall, cpu, offcpu and gil";
+
+    if (text_of(key, asked->texts, &name) != 0 ||
+        text_of(value, asked->texts, &text) != 0) {
+        return -1;
+    }
+    if (PyUnicode_CompareWithASCIIString(key, "clock") != 0) {
+        problem = flame_picture_option(&asked->options, name, text);
+    } else if (flame_clock_from_name(text, &asked->clock) == 0) {
+        problem = NULL;
+    }
+    if (problem != NULL) {
+        PyErr_Format(PyExc_ValueError, "%U=%R: %s", key, value, problem);
         return -1;
     }
     return 0;
 }
 
-static PyObject *rendered(struct session_object *self, enum flame_format format,
-                          PyObject *args, PyObject *kwargs)
+static int read_keywords(PyObject *kwargs, struct asked_picture *asked)
 {
-    const struct flame_profile *profile = finished(self);
-    enum flame_clock clock;
-    struct flame_picture_options options = {0};
-    struct flame_writer writer = {0};
-    PyObject *result = NULL;
-    int error = 0;
+    Py_ssize_t at = 0;
+    PyObject *key;
+    PyObject *value;
 
-    if (profile == NULL || read_clock(args, kwargs, &clock) != 0) {
-        return NULL;
+    *asked = (struct asked_picture){.texts = PyList_New(0)};
+    if (asked->texts == NULL) {
+        return -1;
     }
-    options.quality = &profile->quality;
-    options.clock = clock;
+    while (kwargs != NULL && PyDict_Next(kwargs, &at, &key, &value)) {
+        if (read_keyword(key, value, asked) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Draws without the GIL. NULL: an exception is set. */
+static char *draw(const struct flame_profile *profile, enum flame_format format,
+                  struct asked_picture *asked, size_t *length)
+{
+    struct flame_writer writer = {0};
+    int error;
+
+    asked->options.quality = &profile->quality;
+    asked->options.clock = asked->clock;
     Py_BEGIN_ALLOW_THREADS
-    struct flame_tree *tree = flame_tree_from_profile(profile, clock);
-    error = tree == NULL ? -ENOMEM : flame_render(format, tree, &options, &writer);
+    struct flame_tree *tree = flame_tree_from_profile(profile, asked->clock);
+    error =
+        tree == NULL ? -ENOMEM : flame_render(format, tree, &asked->options, &writer);
     flame_tree_free(tree);
     Py_END_ALLOW_THREADS
-    if (error == 0) {
-        result =
-            PyUnicode_DecodeUTF8(writer.data, (Py_ssize_t)writer.length, "replace");
-    } else {
+    if (error != 0) {
         PyErr_SetString(PyExc_RuntimeError, flame_render_error(error));
+        flame_writer_free(&writer);
+        return NULL;
     }
-    flame_writer_free(&writer);
+    return flame_writer_take(&writer, length);
+}
+
+/* bytes, or for formats that are text, if it is wanted, a str. */
+static PyObject *rendered(struct session_object *self, enum flame_format format,
+                          PyObject *kwargs, bool as_text)
+{
+    const struct flame_profile *profile = finished(self);
+    struct asked_picture asked = {.texts = NULL};
+    PyObject *result = NULL;
+    size_t length = 0;
+
+    if (profile != NULL && read_keywords(kwargs, &asked) == 0) {
+        char *data = draw(profile, format, &asked, &length);
+        if (data != NULL) {
+            result = as_text ? PyUnicode_DecodeUTF8(data, (Py_ssize_t)length, "replace")
+                             : PyBytes_FromStringAndSize(data, (Py_ssize_t)length);
+        }
+        free(data);
+    }
+    Py_XDECREF(asked.texts);
     return result;
 }
 
 static PyObject *session_folded(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    return rendered(cast(object), FLAME_FORMAT_FOLDED, args, kwargs);
+    if (!PyArg_ParseTuple(args, ":folded")) {
+        return NULL;
+    }
+    return rendered(cast(object), FLAME_FORMAT_FOLDED, kwargs, true);
 }
 
 static PyObject *session_svg(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    return rendered(cast(object), FLAME_FORMAT_SVG, args, kwargs);
+    if (!PyArg_ParseTuple(args, ":svg")) {
+        return NULL;
+    }
+    return rendered(cast(object), FLAME_FORMAT_SVG, kwargs, true);
+}
+
+static PyObject *session_render(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    const char *name;
+    enum flame_format format;
+
+    if (!PyArg_ParseTuple(args, "s:render", &name)) {
+        return NULL;
+    }
+    if (flame_format_from_name(flame_slice_of(name), &format) != 0) {
+        PyErr_Format(PyExc_ValueError, "format='%.20s': it is one of %s", name,
+                     FLAME_FORMAT_NAMES);
+        return NULL;
+    }
+    return rendered(cast(object), format, kwargs, false);
 }
 
 static PyObject *session_quality(PyObject *object, PyObject *unused)
@@ -194,11 +278,19 @@ static PyMethodDef methods[] = {
     {"stop", session_stop, METH_NOARGS, "End the profile; on the thread of start()."},
     {"folded", (PyCFunction)(void (*)(void))session_folded,
      METH_VARARGS | METH_KEYWORDS,
-     "folded(*, clock='wall')\n--\n\n"
+     "folded(*, clock='wall', **options)\n--\n\n"
      "The profile as folded stacks: root first, ';', weight in microseconds.\n\n"
      "clock: wall, cpu, offcpu or gil."},
+    {"render", (PyCFunction)(void (*)(void))session_render,
+     METH_VARARGS | METH_KEYWORDS,
+     "render(format, *, clock='wall', **options)\n--\n\n"
+     "The profile as bytes of a format: " FLAME_FORMAT_NAMES ".\n\n"
+     "options: title, subtitle, inverted, callers, colours, width, smallest, scale,\n"
+     "as in the URL. ValueError: there is no such format or option, or it does not\n"
+     "take that value. RuntimeError: it could not be drawn."},
     {"svg", (PyCFunction)(void (*)(void))session_svg, METH_VARARGS | METH_KEYWORDS,
-     "svg(*, clock='wall')\n--\n\nThe flame graph, as SVG text."},
+     "svg(*, clock='wall', **options)\n--\n\n"
+     "The flame graph, as SVG text. options: as of render()."},
     {"quality", session_quality, METH_NOARGS,
      "How the profile came about: a dict of counts, and of times in ns."},
     {NULL, NULL, 0, NULL},

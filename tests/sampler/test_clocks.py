@@ -151,6 +151,21 @@ class Clocks(unittest.TestCase):
         with self.assertRaises(TypeError):
             session.folded("cpu")
 
+    def test_every_format_with_the_options_of_the_picture(self):
+        session = profiled(lambda: burn(0.05))
+        folded = session.render("folded", clock="cpu")
+        self.assertEqual(folded.decode(), session.folded(clock="cpu"))
+        self.assertEqual(session.render("pprof")[:2], b"\x1f\x8b")
+        picture = session.svg(title="<a title>", width=640, inverted=True, smallest=2.5)
+        self.assertIn("&lt;a title&gt;", picture)
+        self.assertIn('width="640"', picture)
+        for wrong in ({"width": 3}, {"colours": "pink"}, {"inverted": 2}, {"nonsense": 1}):
+            (name, value), = wrong.items()
+            with self.assertRaisesRegex(ValueError, f"{name}={value!r}: "):
+                session.svg(**wrong)
+        with self.assertRaisesRegex(ValueError, "svg, folded, png"):
+            session.render("gif")
+
 
 @unittest.skipUnless(os.getuid() == 0, "SKIPPED: only root can drop root")
 class WhoHasDroppedRoot(unittest.TestCase):

@@ -1,4 +1,6 @@
-from typing import Any, Callable, Dict, Iterable
+from typing import Any, Callable, Dict, Iterable, Literal
+
+Clock = Literal["wall", "cpu", "offcpu", "gil"]
 
 __version__: str
 __all__ = ["Middleware", "Session", "__version__"]
@@ -18,9 +20,44 @@ class Middleware:
     ) -> Iterable[bytes]: ...
 
 class Session:
-    def __init__(self, *, interval: float = 0.001, max_seconds: float = 0) -> None: ...
+    def __init__(
+        self,
+        *,
+        interval: float = 0.001,
+        max_seconds: float = 0,
+        lines: bool = False,
+        threads: bool = False,
+        children: bool = False,
+    ) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
-    def folded(self) -> str: ...
-    def svg(self) -> str: ...
+    def folded(self, *, clock: Clock = "wall") -> str: ...
+    def svg(
+        self,
+        *,
+        clock: Clock = "wall",
+        title: str = ...,
+        subtitle: str = ...,
+        inverted: bool = False,
+        callers: bool = False,
+        colours: Literal["origin", "file", "warm"] = "origin",
+        width: int = 1200,
+        smallest: float = 0.5,
+    ) -> str: ...
+    def render(
+        self,
+        format: Literal[
+            "svg", "folded", "png", "pdf", "html", "json", "speedscope", "pprof", "gecko"
+        ],
+        *,
+        clock: Clock = "wall",
+        title: str = ...,
+        subtitle: str = ...,
+        inverted: bool = False,
+        callers: bool = False,
+        colours: Literal["origin", "file", "warm"] = "origin",
+        width: int = 1200,
+        smallest: float = 0.5,
+        scale: float = 2,
+    ) -> bytes: ...
     def quality(self) -> Dict[str, int]: ...
