@@ -303,36 +303,6 @@ static void write_shared(const struct gecko *gecko)
 
 /* ---- threads --------------------------------------------------------------------- */
 
-struct thread {
-    uint32_t number;
-    struct flame_slice name;
-    uint32_t start, end; /* its places; of the request: all but those of others */
-};
-
-static bool begins(struct flame_slice text, const char *part)
-{
-    size_t length = strlen(part);
-
-    return text.length >= length && memcmp(text.data, part, length) == 0;
-}
-
-/* A thread or a greenlet of its own. */
-static bool is_beside(const struct flame_tree *tree, uint32_t place)
-{
-    const struct flame_function *function =
-        &tree->functions[tree->places[place].function];
-
-    return tree->places[place].depth == 1 && flame_function_is_synthetic(function) &&
-           (begins(function->name, "[thread ") || begins(function->name, "[greenlet "));
-}
-
-/* Stretches are of wall time, and of the request's own thread. */
-static bool in_order(const struct gecko *gecko, const struct thread *thread)
-{
-    return thread->number == 0 && gecko->tree->stretch_count > 0 &&
-           gecko->options->clock == FLAME_CLOCK_WALL;
-}
-
 struct sample {
     uint32_t next; /* place or stretch to look at */
     uint32_t place;
@@ -351,32 +321,25 @@ static bool next_stretch(const struct gecko *gecko, struct sample *sample)
     return true;
 }
 
-static bool next_place(const struct gecko *gecko, const struct thread *thread,
+static bool next_place(const struct gecko *gecko, const struct flame_thread *thread,
                        struct sample *sample)
 {
-    const struct flame_place *places = gecko->tree->places;
-
-    while (sample->next < thread->end) {
-        uint32_t place = sample->next++;
-        if (thread->number == 0 && is_beside(gecko->tree, place)) {
-            sample->next = places[place].end;
-        } else if (places[place].self != 0) {
-            sample->place = place;
-            sample->weight = places[place].self;
-            return true;
-        }
+    if (!flame_thread_next_place(thread, gecko->tree, &sample->next, &sample->place)) {
+        return false;
     }
-    return false;
+    sample->weight = gecko->tree->places[sample->place].self;
+    return true;
 }
 
 /* From {.next = thread->start} on. */
-static bool next_sample(const struct gecko *gecko, const struct thread *thread,
+static bool next_sample(const struct gecko *gecko, const struct flame_thread *thread,
                         struct sample *sample)
 {
     sample->time += sample->weight;
     sample->weight = 0;
-    return in_order(gecko, thread) ? next_stretch(gecko, sample)
-                                   : next_place(gecko, thread, sample);
+    return flame_thread_has_order(thread, gecko->tree, gecko->options->clock)
+               ? next_stretch(gecko, sample)
+               : next_place(gecko, thread, sample);
 }
 
 /* A count that is no time is shown as if each took a millisecond. */
@@ -408,7 +371,7 @@ static void write_field(const struct gecko *gecko, const struct sample *sample,
 }
 
 /* A sample lasts until the next one: the last, nowhere, is the end. */
-static void write_samples(const struct gecko *gecko, const struct thread *thread)
+static void write_samples(const struct gecko *gecko, const struct flame_thread *thread)
 {
     static const char *const keys[COLUMNS] = {"stack", "time", "weight"};
     struct flame_writer *writer = gecko->writer;
@@ -435,18 +398,12 @@ static void write_samples(const struct gecko *gecko, const struct thread *thread
     close_table(gecko, count + 1);
 }
 
-static struct flame_slice title_of(const struct gecko *gecko)
-{
-    struct flame_slice title = gecko->options->title;
-
-    return title.length != 0 ? title : flame_slice_of("flameprof");
-}
-
-static void write_thread(const struct gecko *gecko, const struct thread *thread)
+static void write_thread(const struct gecko *gecko, const struct flame_thread *thread)
 {
     static const char *const markers[] = {"data",  "name",     "startTime", "endTime",
                                           "phase", "category", NULL};
     struct flame_writer *writer = gecko->writer;
+    const struct flame_thread request = flame_tree_request(gecko->tree);
 
     flame_write_text(writer, thread->number == 0 ? "{" : ",{");
     flame_write_text(writer,
@@ -454,9 +411,9 @@ static void write_thread(const struct gecko *gecko, const struct thread *thread)
                      "\"processShutdownTime\":null,\"registerTime\":0,"
                      "\"unregisterTime\":null,\"pausedRanges\":[],\"pid\":\"0\"");
     flame_json_key(writer, "processName");
-    flame_json_string(writer, title_of(gecko));
+    flame_json_string(writer, flame_thread_name(&request, gecko->tree, gecko->options));
     flame_json_key(writer, "name");
-    flame_json_string(writer, thread->name);
+    flame_json_string(writer, flame_thread_name(thread, gecko->tree, gecko->options));
     flame_json_key(writer, "isMainThread");
     flame_write_text(writer, thread->number == 0 ? "true" : "false");
     flame_json_key(writer, "tid");
@@ -468,25 +425,13 @@ static void write_thread(const struct gecko *gecko, const struct thread *thread)
 
 static void write_threads(const struct gecko *gecko)
 {
-    const struct flame_tree *tree = gecko->tree;
-    struct flame_slice title = gecko->options->title;
-    struct thread thread = {.name =
-                                title.length != 0 ? title : flame_slice_of("flameprof"),
-                            .end = tree->place_count};
+    struct flame_thread thread = flame_tree_request(gecko->tree);
 
     flame_json_key(gecko->writer, "threads");
     flame_write_text(gecko->writer, "[");
-    write_thread(gecko, &thread);
-    for (uint32_t i = 1; i < tree->place_count; i = tree->places[i].end) {
-        if (is_beside(tree, i)) {
-            thread =
-                (struct thread){.number = thread.number + 1,
-                                .name = tree->functions[tree->places[i].function].name,
-                                .start = i,
-                                .end = tree->places[i].end};
-            write_thread(gecko, &thread);
-        }
-    }
+    do {
+        write_thread(gecko, &thread);
+    } while (flame_thread_next(&thread, gecko->tree));
     flame_write_text(gecko->writer, "]");
 }
 

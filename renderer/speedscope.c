@@ -1,8 +1,8 @@
 /*
  * speedscope's sampled schema (https://www.speedscope.app/file-format-schema.json):
- * what happened in its order where that is known, else each place once. Weights are
- * plain numbers however large they are: speedscope adds them up as doubles, and would
- * append a string.
+ * the request in the order of time where that is known, else each place once; what ran
+ * beside it is a profile each. Weights are plain numbers however large they are:
+ * speedscope adds them up as doubles, and would append a string.
  */
 #include "renderer/json.h"
 
@@ -12,6 +12,7 @@
 struct walk {
     struct flame_writer *writer;
     const struct flame_tree *tree;
+    const struct flame_picture_options *options;
     uint32_t *parents;
     uint32_t *path; /* room for the deepest */
 };
@@ -76,64 +77,77 @@ static uint64_t write_in_order(const struct walk *walk)
     return sum;
 }
 
-static uint64_t write_by_place(const struct walk *walk)
+static uint64_t write_by_place(const struct walk *walk,
+                               const struct flame_thread *thread)
 {
     const struct flame_tree *tree = walk->tree;
     struct flame_writer *writer = walk->writer;
     const char *between = "\n";
+    uint64_t sum = 0;
+    uint32_t place;
 
-    for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
-        if (tree->places[i].self != 0) {
-            flame_write_text(writer, between);
-            write_stack(walk, i);
-            between = ",\n";
-        }
+    for (uint32_t next = thread->start;
+         flame_thread_next_place(thread, tree, &next, &place) && writer->error == 0;) {
+        flame_write_text(writer, between);
+        write_stack(walk, place);
+        between = ",\n";
     }
     flame_write_text(writer, "],\"weights\":[");
     between = "";
-    for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
-        if (tree->places[i].self != 0) {
-            flame_write_text(writer, between);
-            flame_write_unsigned(writer, tree->places[i].self);
-            between = ",";
-        }
+    for (uint32_t next = thread->start;
+         flame_thread_next_place(thread, tree, &next, &place) && writer->error == 0;) {
+        flame_write_text(writer, between);
+        flame_write_unsigned(writer, tree->places[place].self);
+        sum += tree->places[place].self;
+        between = ",";
     }
     flame_write_text(writer, "]");
-    return tree->places[0].total;
+    return sum;
 }
 
-static void write_profile(const struct walk *walk, struct flame_slice name,
-                          enum flame_clock clock)
+static void write_profile(const struct walk *walk, const struct flame_thread *thread)
 {
     struct flame_writer *writer = walk->writer;
-    /* Stretches are of wall time. */
-    bool in_order = walk->tree->stretch_count > 0 && clock == FLAME_CLOCK_WALL;
+    const struct flame_tree *tree = walk->tree;
+    bool in_order = flame_thread_has_order(thread, tree, walk->options->clock);
 
-    flame_write_text(writer, ",\"profiles\":[{\"type\":\"sampled\"");
+    flame_write_text(writer, thread->number == 0 ? "{" : ",{");
+    flame_write_text(writer, "\"type\":\"sampled\"");
     flame_json_key(writer, "name");
-    flame_json_string(writer, name);
+    flame_json_string(writer, flame_thread_name(thread, tree, walk->options));
     flame_json_key(writer, "unit");
-    flame_write_text(writer, in_order              ? "\"microseconds\""
-                             : walk->tree->is_time ? "\"nanoseconds\""
-                                                   : "\"none\"");
+    flame_write_text(writer, in_order        ? "\"microseconds\""
+                             : tree->is_time ? "\"nanoseconds\""
+                                             : "\"none\"");
     flame_write_text(writer, ",\"startValue\":0,\"samples\":[");
-    uint64_t end = (in_order ? write_in_order : write_by_place)(walk);
+    uint64_t end = in_order ? write_in_order(walk) : write_by_place(walk, thread);
     flame_json_key(writer, "endValue");
     flame_write_unsigned(writer, end);
-    flame_write_text(writer, "}]");
+    flame_write_text(writer, "}");
+}
+
+static void write_profiles(const struct walk *walk)
+{
+    struct flame_thread thread = flame_tree_request(walk->tree);
+
+    flame_write_text(walk->writer, ",\"profiles\":[");
+    do {
+        write_profile(walk, &thread);
+    } while (flame_thread_next(&thread, walk->tree));
+    flame_write_text(walk->writer, "]");
 }
 
 int flame_render_speedscope(const struct flame_tree *tree,
                             const struct flame_picture_options *options,
                             struct flame_writer *writer)
 {
-    struct flame_slice name =
-        options->title.length != 0 ? options->title : flame_slice_of("flameprof");
     struct walk walk = {
         .writer = writer,
         .tree = tree,
+        .options = options,
         .parents = flame_tree_parents(tree),
         .path = malloc(((size_t)flame_tree_depth(tree) + 1) * sizeof(uint32_t))};
+    const struct flame_thread request = flame_tree_request(tree);
     int error = -ENOMEM;
 
     if (walk.parents != NULL && walk.path != NULL) {
@@ -141,9 +155,9 @@ int flame_render_speedscope(const struct flame_tree *tree,
             writer,
             "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",");
         write_frames(writer, tree);
-        write_profile(&walk, name, options->clock);
+        write_profiles(&walk);
         flame_json_key(writer, "name");
-        flame_json_string(writer, name);
+        flame_json_string(writer, flame_thread_name(&request, tree, options));
         flame_write_text(
             writer, ",\"activeProfileIndex\":0,\"exporter\":\"flameprof " FLAME_VERSION
                     "\"}\n");

@@ -112,6 +112,76 @@ struct flame_detail *flame_tree_own_details(const struct flame_tree *tree,
     return own;
 }
 
+/* ---- threads --------------------------------------------------------------------- */
+
+static bool begins(struct flame_slice text, const char *part)
+{
+    size_t length = strlen(part);
+
+    return text.length >= length && memcmp(text.data, part, length) == 0;
+}
+
+static bool is_beside(const struct flame_tree *tree, uint32_t place)
+{
+    const struct flame_function *function =
+        &tree->functions[tree->places[place].function];
+
+    return tree->places[place].depth == 1 && flame_function_is_synthetic(function) &&
+           (begins(function->name, "[thread ") || begins(function->name, "[greenlet "));
+}
+
+struct flame_thread flame_tree_request(const struct flame_tree *tree)
+{
+    return (struct flame_thread){.end = tree->place_count};
+}
+
+bool flame_thread_next(struct flame_thread *thread, const struct flame_tree *tree)
+{
+    uint32_t place = thread->number == 0 ? 1 : thread->end;
+
+    while (place < tree->place_count && !is_beside(tree, place)) {
+        place = tree->places[place].end;
+    }
+    if (place >= tree->place_count) {
+        return false;
+    }
+    *thread = (struct flame_thread){thread->number + 1, place, tree->places[place].end};
+    return true;
+}
+
+struct flame_slice flame_thread_name(const struct flame_thread *thread,
+                                     const struct flame_tree *tree,
+                                     const struct flame_picture_options *options)
+{
+    if (thread->number != 0) {
+        return tree->functions[tree->places[thread->start].function].name;
+    }
+    return options->title.length != 0 ? options->title
+                                      : flame_function_named("flameprof").name;
+}
+
+bool flame_thread_has_order(const struct flame_thread *thread,
+                            const struct flame_tree *tree, enum flame_clock clock)
+{
+    return thread->number == 0 && tree->stretch_count > 0 && clock == FLAME_CLOCK_WALL;
+}
+
+bool flame_thread_next_place(const struct flame_thread *thread,
+                             const struct flame_tree *tree, uint32_t *next,
+                             uint32_t *place)
+{
+    while (*next < thread->end) {
+        uint32_t at = (*next)++;
+        if (thread->number == 0 && is_beside(tree, at)) {
+            *next = tree->places[at].end;
+        } else if (tree->places[at].self != 0) {
+            *place = at;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- from a profile ------------------------------------------------------------ */
 
 static uint64_t weigh(const struct flame_node *node, enum flame_clock clock)

@@ -77,6 +77,31 @@ uint32_t flame_tree_depth(const struct flame_tree *tree);
 struct flame_detail *flame_tree_own_details(const struct flame_tree *tree,
                                             const uint32_t *parents);
 
+/*
+ * The request, number 0, or a thread or a greenlet that ran beside it: [start, end) of
+ * the places, in the request's case but for those of the others.
+ */
+struct flame_thread {
+    uint32_t number;
+    uint32_t start;
+    uint32_t end;
+};
+
+struct flame_thread flame_tree_request(const struct flame_tree *tree);
+/* Goes on to the next thread; false: there is none. */
+bool flame_thread_next(struct flame_thread *thread, const struct flame_tree *tree);
+/* The request's name is the title. */
+struct flame_slice flame_thread_name(const struct flame_thread *thread,
+                                     const struct flame_tree *tree,
+                                     const struct flame_picture_options *options);
+/* Whether its order is known: stretches are of wall time, and of the request only. */
+bool flame_thread_has_order(const struct flame_thread *thread,
+                            const struct flame_tree *tree, enum flame_clock clock);
+/* Goes on from *next, thread->start at first, to a place with weight of its own. */
+bool flame_thread_next_place(const struct flame_thread *thread,
+                             const struct flame_tree *tree, uint32_t *next,
+                             uint32_t *place);
+
 void flame_text_free(struct flame_text *text);
 
 /* One without a file. */

@@ -74,6 +74,17 @@ class Profile:
             return [sum(times) for times in zip(*(self.places[state] for state in TIMES))]
         return [int(weight) for weight in self.places[key]]
 
+    def stretched(self):
+        """Of each place, the microseconds of its stretches."""
+        found, stretches = [0] * len(self.places["self"]), self.document["stretches"]
+        for place, length in zip(stretches["place"], stretches["microseconds"]):
+            found[place] += length
+        return found
+
+    def under(self, mark):
+        """Of each place, its own if it is the mark's."""
+        return [own if name == mark else 0 for own, name in zip(self.weights(), self.marks())]
+
     def by_function(self, weights):
         """{name: its own weight}, of those that have any."""
         found = collections.Counter()

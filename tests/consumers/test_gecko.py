@@ -79,14 +79,7 @@ class Gecko(unittest.TestCase):
     def test_request(self):
         """In the order of time, and its thread beside it."""
         profile = profiles.request()
-        stretches, marks = profile.document["stretches"], profile.marks()
-        own = [0] * len(marks)
-        for place, length in zip(stretches["place"], stretches["microseconds"]):
-            own[place] += length
-        beside = [
-            weight if mark == "[thread helper]" else 0
-            for mark, weight in zip(marks, profile.weights())
-        ]
+        own, beside = profile.stretched(), profile.under("[thread helper]")
         with Session(profile.render("gecko")) as session:
             threads = {thread["name"]: thread for thread in session.threads()}
             self.assertEqual(set(threads), {profiles.TITLE, "[thread helper]"})
@@ -95,7 +88,7 @@ class Gecko(unittest.TestCase):
             found = session.functions(threads["[thread helper]"])
             self.same(found, profile.by_function(beside), 10**6)
             answer = session.ask("thread", "info", "--thread", "t-0")
-            self.assertEqual(answer["sampleCount"], len(stretches["place"]) + 1)
+            self.assertEqual(answer["sampleCount"], len(profile.document["stretches"]["place"]) + 1)
             end = session.ask("profile", "meta")["context"]["rootRange"]["end"]
             interval = profile.document["quality"]["interval_ns"] / 1e6
             self.assertAlmostEqual(end, sum(own) / 1000 + interval)

@@ -15,8 +15,9 @@ from test_json import validate
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "browser"))
 from webdriver import Browser  # noqa: E402
 
-ROWS = """[...document.querySelectorAll('tr')].slice(1).map(
-    row => [...row.cells].map(cell => cell.textContent))"""
+# The profiles if there are several, a head, the functions.
+TABLES = """[...document.querySelectorAll('table')].map(table => [...table.rows].map(
+    row => [...row.cells].map(cell => cell.textContent)))"""
 SHARE = re.compile(r"\((>|<)?([\d.]+)%\)$")
 
 
@@ -63,11 +64,11 @@ class Speedscope(unittest.TestCase):
         browser.go("about:blank")
         browser.go("%s/#view=sandwich&profileURL=%%2Fprofile%%2F%s" % (self.url, path.name))
         end = time.monotonic() + 30
-        while time.monotonic() < end and not browser.script(ROWS):
+        while time.monotonic() < end and len(browser.script(TABLES)) < 2:
             time.sleep(0.1)
         self.assertEqual(browser.script("document.title"), profiles.TITLE + " - speedscope")
-        shown = browser.script(ROWS)
-        weights = self.shown_weights(profile)
+        *others, _head, shown = browser.script(TABLES)
+        weights = profile.stretched() if profile is profiles.request() else profile.weights()
         functions = profile.by_function(weights)
         whole = sum(weights)
         self.assertEqual({row[2] for row in shown} - set(profile.names), set())
@@ -75,16 +76,17 @@ class Speedscope(unittest.TestCase):
             self.assertShare(own, functions[name] / whole)
         root = profile.names[profile.places["function"][0]]
         self.assertEqual([row[0][-6:] for row in shown if row[2] == root], ["(100%)"])
+        if profile is profiles.request():
+            self.show_threads(others, profile, whole)
 
-    def shown_weights(self, profile):
-        """In the order of time: of the request's own thread, else all."""
-        if "stretches" not in profile.document:
-            return profile.weights()
-        own = [0] * len(profile.places["self"])
-        stretches = profile.document["stretches"]
-        for place, length in zip(stretches["place"], stretches["microseconds"]):
-            own[place] += length
-        return own
+    def show_threads(self, others, profile, request):
+        """Both are offered, with what each took: "12.34ms"."""
+        ((_head, *rows),) = others
+        names, times = zip(*((name, float(time[: -len("ms")])) for _, name, time in rows))
+        self.assertEqual(names, (profiles.TITLE, "[thread helper]"))
+        self.assertAlmostEqual(times[0], request / 1000, delta=0.006)
+        helper = sum(profile.under("[thread helper]"))
+        self.assertAlmostEqual(times[1], helper / 10**6, delta=0.006)
 
     def assertShare(self, text, share):
         bound, number = SHARE.search(text).groups()

@@ -223,6 +223,22 @@ class OtherFormats(unittest.TestCase):
         )
         self.assertIn({"name": "work", "file": "/srv/app.py", "line": 5}, frames)
 
+    def test_speedscope_threads(self):
+        """What ran beside the request is a profile of its own, ordered or not."""
+        for order in (False, True):
+            text = FOLDED + "[thread pool];main (/srv/app.py:1) 7\n"
+            if order:
+                profile = json.loads(run("render", "-f", "json", stdin=text).stdout)
+                profile["stretches"] = {"place": [5], "microseconds": [1000000]}
+                text = json.dumps(profile)
+            found = json.loads(run("render", "-f", "speedscope", "-t", "t", stdin=text).stdout)
+            self.assertEqual(
+                [(profile["name"], sum(profile["weights"]), profile["unit"])
+                 for profile in found["profiles"]],
+                [("t", 10**6, "microseconds") if order else ("t", 10**9, "nanoseconds"),
+                 ("[thread pool]", 7000, "nanoseconds")],
+            )  # fmt: skip
+
     def test_speedscope_adds_up_numbers(self):
         """Beyond 2^53 too: of strings it would make one long string."""
         text = "a 3\nb 18000000000000000000\n"
