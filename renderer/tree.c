@@ -209,36 +209,41 @@ static void add_node(struct flame_builder *builder, uint32_t place,
     (void)flame_builder_times(builder, place, &times);
 }
 
+/* The builder's number of a code: only those that a node needs are in the tree. */
+static uint32_t function_of(struct flame_builder *builder,
+                            const struct flame_profile *profile, uint32_t index,
+                            uint32_t *functions)
+{
+    const struct flame_code *code = &profile->codes[index];
+
+    if (functions[index] == FLAME_NONE) {
+        functions[index] = flame_builder_function(
+            builder, (struct flame_function){code->name, code->file, code->first_line});
+    }
+    return functions[index];
+}
+
+/* functions: by code, FLAME_NONE for those not asked for yet; places: by node. */
 static bool add_nodes(struct flame_builder *builder,
                       const struct flame_profile *profile, enum flame_clock clock,
-                      const uint32_t *functions, uint32_t *places)
+                      uint32_t *functions, uint32_t *places)
 {
+    memset(functions, 0xff, profile->code_count * sizeof *functions);
     places[0] = 0;
     add_node(builder, 0, &profile->nodes[0], clock);
     for (uint32_t i = 1; i < profile->node_count; i++) {
         const struct flame_node *node = &profile->nodes[i];
         places[i] = places[node->parent];
         if (node->code != FLAME_CODE_OF_PARENT) {
-            places[i] = flame_builder_child(builder, places[i], functions[node->code]);
+            uint32_t function = function_of(builder, profile, node->code, functions);
+            places[i] = function == FLAME_NONE
+                            ? FLAME_NONE
+                            : flame_builder_child(builder, places[i], function);
         }
         if (places[i] == FLAME_NONE) {
             return false;
         }
         add_node(builder, places[i], node, clock);
-    }
-    return true;
-}
-
-static bool add_codes(struct flame_builder *builder,
-                      const struct flame_profile *profile, uint32_t *functions)
-{
-    for (uint32_t i = 0; i < profile->code_count; i++) {
-        const struct flame_code *code = &profile->codes[i];
-        functions[i] = flame_builder_function(
-            builder, (struct flame_function){code->name, code->file, code->first_line});
-        if (functions[i] == FLAME_NONE) {
-            return false;
-        }
     }
     return true;
 }
@@ -277,7 +282,6 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
     if (flame_builder_start(&builder, flame_function_named("[request]"), true) &&
         flame_builder_reserve(&builder, profile->code_count, profile->node_count) &&
         functions != NULL && places != NULL &&
-        add_codes(&builder, profile, functions) &&
         add_nodes(&builder, profile, clock, functions, places)) {
         tree = flame_builder_finish(&builder, true, &place_of);
     }
