@@ -1,4 +1,4 @@
-"""Folded text, drawn by flamegraph.pl: FLAMEGRAPH is the folder it is in, a copy of
+"""Folded text, drawn by flamegraph.pl: FLAMEGRAPH_FOLDER is the folder it is in, a copy of
 github.com/brendangregg/FlameGraph."""
 
 import os
@@ -9,12 +9,12 @@ import xml.etree.ElementTree
 
 import profiles
 
-FOLDER = os.environ.get("FLAMEGRAPH")
+FOLDER = os.environ.get("FLAMEGRAPH_FOLDER")
 TITLE = re.compile(r"(.*) \(([\d,]+) microseconds, [\d.]+%\)", re.S)
 
 
 class Folded(unittest.TestCase):
-    @unittest.skipUnless(FOLDER, "FLAMEGRAPH is not set: no flamegraph.pl to draw with")
+    @unittest.skipUnless(FOLDER, "FLAMEGRAPH_FOLDER is not set: no flamegraph.pl to draw with")
     def test_drawn_whole(self):
         """The sum, and every frame that we have, under its name."""
         program = str(pathlib.Path(FOLDER) / "flamegraph.pl")
