@@ -11,16 +11,24 @@
 
 /* Lines looked at to see whether all have two numbers. */
 #define LINES_TO_BE_SURE 100
+/* Frames from the leaf of which one is most times known: memory is asked for them all
+ * before the first is looked for. */
+#define LIKELY 4
 
 struct number {
     uint64_t whole;
     uint32_t thousandths;
 };
 
-/* The frames of a stack: where each ends, and the path so far. */
+/* A frame of a stack. */
+struct frame {
+    size_t end;      /* in the stack's text */
+    uint64_t hash;   /* of its own text */
+    flame_path path; /* from the root to here */
+};
+
 struct frames {
-    size_t *ends;
-    flame_path *paths;
+    struct frame *frames;
     uint32_t count;
     uint32_t capacity;
 };
@@ -177,10 +185,15 @@ static uint64_t hash_escaped(struct flame_folded *folded, struct flame_slice fra
     return flame_builder_hash(&folded->builder, frame);
 }
 
-static uint32_t intern_frame(struct flame_folded *folded, struct flame_slice frame)
+static uint32_t intern_frame(struct flame_folded *folded, struct flame_slice frame,
+                             uint64_t hash)
 {
     struct flame_function function = {.name = frame};
+    uint32_t known = flame_builder_find_function(&folded->builder, hash);
 
+    if (known != FLAME_NONE) {
+        return known;
+    }
     if (frame.length != 0) {
         function = split_frame(frame);
     }
@@ -224,9 +237,9 @@ static uint32_t shared_frames(const struct flame_folded *folded,
     size_t common = common_length(folded->before, stack);
     uint32_t count = folded->before.length != 0 ? frames->count : 0;
 
-    while (count > 0 && (frames->ends[count - 1] > common ||
-                         (frames->ends[count - 1] < stack.length &&
-                          stack.data[frames->ends[count - 1]] != ';'))) {
+    while (count > 0 && (frames->frames[count - 1].end > common ||
+                         (frames->frames[count - 1].end < stack.length &&
+                          stack.data[frames->frames[count - 1].end] != ';'))) {
         count--;
     }
     return count;
@@ -239,17 +252,14 @@ static bool grow_frames(struct frames *frames)
     if (frames->count < frames->capacity) {
         return true;
     }
-    size_t *ends = realloc(frames->ends, capacity * sizeof *ends);
-    if (ends != NULL) {
-        frames->ends = ends;
-    }
-    flame_path *paths = realloc(frames->paths, capacity * sizeof *paths);
-    if (paths != NULL) {
-        frames->paths = paths;
-    }
-    if (ends == NULL || paths == NULL || capacity > UINT32_MAX / 2) {
+    struct frame *larger =
+        capacity <= UINT32_MAX / 2
+            ? realloc(frames->frames, capacity * sizeof *frames->frames)
+            : NULL;
+    if (larger == NULL) {
         return false;
     }
+    frames->frames = larger;
     frames->capacity = capacity;
     return true;
 }
@@ -257,9 +267,9 @@ static bool grow_frames(struct frames *frames)
 static struct flame_slice frame_at(const struct frames *frames,
                                    struct flame_slice stack, uint32_t index)
 {
-    size_t start = index == 0 ? 0 : frames->ends[index - 1] + 1;
+    size_t start = index == 0 ? 0 : frames->frames[index - 1].end + 1;
 
-    return (struct flame_slice){stack.data + start, frames->ends[index] - start};
+    return (struct flame_slice){stack.data + start, frames->frames[index].end - start};
 }
 
 /* Takes the stack apart, from the first frame that the line before did not have. */
@@ -268,9 +278,11 @@ static bool split_stack(struct flame_folded *folded, struct flame_slice stack)
     struct frames *frames = &folded->frames;
 
     frames->count = shared_frames(folded, stack);
-    size_t at = frames->count == 0 ? 0 : frames->ends[frames->count - 1] + 1;
-    flame_path path = frames->count == 0 ? flame_builder_path(&folded->builder, 0)
-                                         : frames->paths[frames->count - 1];
+    const struct frame *last =
+        frames->count == 0 ? NULL : &frames->frames[frames->count - 1];
+    size_t at = last == NULL ? 0 : last->end + 1;
+    flame_path path =
+        last == NULL ? flame_builder_path(&folded->builder, 0) : last->path;
     bool escaped = at < stack.length &&
                    is_escaped((struct flame_slice){stack.data + at, stack.length - at});
     while (at <= stack.length) {
@@ -282,12 +294,10 @@ static bool split_stack(struct flame_folded *folded, struct flame_slice stack)
             folded->error = -ENOMEM;
             return false;
         }
-        path =
-            flame_builder_step(&folded->builder, path,
-                               escaped ? hash_escaped(folded, frame)
-                                       : flame_builder_hash(&folded->builder, frame));
-        frames->ends[frames->count] = at + length;
-        frames->paths[frames->count++] = path;
+        uint64_t hash = escaped ? hash_escaped(folded, frame)
+                                : flame_builder_hash(&folded->builder, frame);
+        path = flame_builder_step(&folded->builder, path, hash);
+        frames->frames[frames->count++] = (struct frame){at + length, hash, path};
         at += length + 1;
     }
     folded->before = stack;
@@ -304,8 +314,11 @@ static uint32_t place_of_stack(struct flame_folded *folded, struct flame_slice s
         return FLAME_NONE;
     }
     uint32_t known = frames->count;
+    for (uint32_t i = 1; i <= LIKELY && i <= known; i++) {
+        flame_builder_prefetch(&folded->builder, frames->frames[known - i].path);
+    }
     while (known > 0 && place == FLAME_NONE) {
-        place = flame_builder_find(&folded->builder, frames->paths[--known]);
+        place = flame_builder_find(&folded->builder, frames->frames[--known].path);
     }
     if (place == FLAME_NONE) {
         place = 0;
@@ -313,7 +326,8 @@ static uint32_t place_of_stack(struct flame_folded *folded, struct flame_slice s
         known++;
     }
     for (; known < frames->count && place != FLAME_NONE; known++) {
-        uint32_t function = intern_frame(folded, frame_at(frames, stack, known));
+        uint32_t function = intern_frame(folded, frame_at(frames, stack, known),
+                                         frames->frames[known].hash);
         place = function == FLAME_NONE
                     ? FLAME_NONE
                     : flame_builder_child(&folded->builder, place, function);
@@ -587,8 +601,7 @@ struct flame_tree *flame_folded_finish(struct flame_folded *folded,
     /* Only looking up needs the rest, and the tree needs room. */
     free(folded->pending);
     free(folded->scratch);
-    free(folded->frames.ends);
-    free(folded->frames.paths);
+    free(folded->frames.frames);
     *ignored = folded->ignored;
     if (folded->error == 0) {
         tree = flame_builder_finish(&folded->builder,
