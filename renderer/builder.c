@@ -11,7 +11,12 @@
 
 /* A place before it is sorted. A parent's index is smaller than its children's. */
 struct flame_sprout {
-    flame_path path;
+    union {
+        flame_path path; /* while it grows */
+        struct {         /* while it is sorted; FLAME_NONE: there is none */
+            uint32_t child, sibling;
+        };
+    };
     uint64_t self;
     uint32_t parent;
     uint32_t function;
@@ -325,6 +330,25 @@ uint32_t flame_builder_find(const struct flame_builder *builder, flame_path path
     return FLAME_NONE;
 }
 
+uint32_t flame_builder_find_function(const struct flame_builder *builder,
+                                     uint64_t frame)
+{
+    struct flame_slot *slot = slot_at(&builder->by_function, frame);
+
+    for (; slot->index != 0; slot = next_slot(&builder->by_function, slot)) {
+        if (slot->tag == (uint32_t)(frame >> 32) &&
+            builder->function_hashes[slot->index - 1] == frame) {
+            return slot->index - 1;
+        }
+    }
+    return FLAME_NONE;
+}
+
+void flame_builder_prefetch(const struct flame_builder *builder, flame_path path)
+{
+    __builtin_prefetch(slot_at(&builder->by_path, path));
+}
+
 static uint32_t add_sprout(struct flame_builder *builder, struct flame_sprout sprout,
                            bool detailed)
 {
@@ -501,76 +525,80 @@ static bool rank_functions(struct flame_builder *builder)
     return ok;
 }
 
-/* Links into lists, FLAME_NONE at the ends. */
-struct links {
-    uint32_t *of_rank; /* first sprout of each function */
-    uint32_t *same;    /* next sprout of the same function */
-    uint32_t *child;   /* first child of each sprout */
-    uint32_t *sibling;
-};
-
-static void links_free(struct links *links)
+/* Lists of siblings as they were met, in the room of the paths, which nobody looks for
+ * any more. */
+static void link_children(struct flame_builder *builder)
 {
-    free(links->of_rank);
-    free(links->same);
-    free(links->child);
-    free(links->sibling);
-    *links = (struct links){0};
-}
+    struct flame_sprout *sprouts = builder->sprouts;
 
-static uint32_t *no_links(uint32_t count)
-{
-    uint32_t *links = malloc(count * sizeof *links);
-
-    if (links != NULL) {
-        memset(links, 0xff, count * sizeof *links);
-    }
-    return links;
-}
-
-/* From the last rank to the first, each put in front: children come out sorted. */
-static bool link_children(const struct flame_builder *builder, struct links *links)
-{
-    links->of_rank = no_links(builder->function_count);
-    links->same = no_links(builder->sprout_count);
-    links->child = no_links(builder->sprout_count);
-    links->sibling = no_links(builder->sprout_count);
-    if (links->of_rank == NULL || links->same == NULL || links->child == NULL ||
-        links->sibling == NULL) {
-        return false;
-    }
     for (uint32_t i = 0; i < builder->sprout_count; i++) {
-        uint32_t *head = &links->of_rank[builder->sprouts[i].function];
-        links->same[i] = *head;
-        *head = i;
+        sprouts[i].child = sprouts[i].sibling = FLAME_NONE;
     }
-    for (uint32_t rank = builder->function_count; rank-- > 0;) {
-        for (uint32_t i = links->of_rank[rank]; i != FLAME_NONE; i = links->same[i]) {
-            uint32_t parent = builder->sprouts[i].parent;
-            if (parent == FLAME_NONE) {
-                continue;
-            }
-            links->sibling[i] = links->child[parent];
-            links->child[parent] = i;
+    for (uint32_t i = builder->sprout_count; i-- > 1;) {
+        struct flame_sprout *parent = &sprouts[sprouts[i].parent];
+        sprouts[i].sibling = parent->child;
+        parent->child = i;
+    }
+}
+
+/* One list of two that are in the order of their functions. */
+static uint32_t merge_lists(struct flame_sprout *sprouts, uint32_t a, uint32_t b)
+{
+    uint32_t head;
+    uint32_t *tail = &head;
+
+    while (a != FLAME_NONE && b != FLAME_NONE) {
+        uint32_t *first = sprouts[a].function < sprouts[b].function ? &a : &b;
+        *tail = *first;
+        tail = &sprouts[*first].sibling;
+        *first = *tail;
+    }
+    *tail = a != FLAME_NONE ? a : b;
+    return head;
+}
+
+/* lists[i] has 2^i siblings, or none: a list of one is merged with those of its length
+ * upwards, as a bit is added to a number. */
+static uint32_t sort_siblings(struct flame_sprout *sprouts, uint32_t list)
+{
+    uint32_t lists[32];
+    uint32_t sorted = FLAME_NONE;
+    uint32_t used = 0;
+
+    if (list == FLAME_NONE || sprouts[list].sibling == FLAME_NONE) {
+        return list;
+    }
+    while (list != FLAME_NONE) {
+        uint32_t one = list;
+        uint32_t at = 0;
+        list = sprouts[one].sibling;
+        sprouts[one].sibling = FLAME_NONE;
+        for (; at < used && lists[at] != FLAME_NONE; at++) {
+            one = merge_lists(sprouts, lists[at], one);
+            lists[at] = FLAME_NONE;
         }
+        lists[at] = one;
+        used = at == used ? used + 1 : used;
     }
-    free(links->same);
-    links->same = NULL;
-    return true;
+    for (uint32_t at = 0; at < used; at++) {
+        sorted = merge_lists(sprouts, lists[at], sorted);
+    }
+    return sorted;
 }
 
 /* The walk goes down, then sideways, then up: no recursion, whatever the depth.
  * Returns the depth of the deepest. */
-static uint32_t lay_out(const struct flame_builder *builder, const struct links *links,
-                        struct flame_tree *tree, uint32_t *place_of)
+static uint32_t lay_out(const struct flame_builder *builder, struct flame_tree *tree,
+                        uint32_t *place_of)
 {
+    struct flame_sprout *sprouts = builder->sprouts;
     uint32_t sprout = 0;
     uint32_t count = 0;
     uint32_t depth = 0;
     uint32_t deepest = 0;
 
     for (;;) {
-        const struct flame_sprout *from = &builder->sprouts[sprout];
+        const struct flame_sprout *from = &sprouts[sprout];
         if (place_of != NULL) {
             place_of[sprout] = count;
         }
@@ -580,19 +608,19 @@ static uint32_t lay_out(const struct flame_builder *builder, const struct links 
         tree->places[count++] = (struct flame_place){
             .function = from->function, .depth = depth, .self = from->self};
         deepest = depth > deepest ? depth : deepest;
-        if (links->child[sprout] != FLAME_NONE) {
-            sprout = links->child[sprout];
+        if (from->child != FLAME_NONE) {
+            sprout = sort_siblings(sprouts, from->child);
             depth++;
             continue;
         }
-        while (links->sibling[sprout] == FLAME_NONE) {
-            sprout = builder->sprouts[sprout].parent;
+        while (sprouts[sprout].sibling == FLAME_NONE) {
+            sprout = sprouts[sprout].parent;
             if (sprout == FLAME_NONE) {
                 return deepest;
             }
             depth--;
         }
-        sprout = links->sibling[sprout];
+        sprout = sprouts[sprout].sibling;
     }
 }
 
@@ -647,9 +675,8 @@ static bool sum_up(struct flame_tree *tree, uint32_t deepest)
 static bool sort_into(struct flame_builder *builder, struct flame_tree *tree,
                       uint32_t **place_of)
 {
-    struct links links = {0};
     uint32_t deepest = 0;
-    bool ok = rank_functions(builder) && link_children(builder, &links);
+    bool ok = rank_functions(builder);
 
     tree->place_count = builder->sprout_count;
     tree->places = ok ? malloc(tree->place_count * sizeof *tree->places) : NULL;
@@ -663,9 +690,9 @@ static bool sort_into(struct flame_builder *builder, struct flame_tree *tree,
         ok = *place_of != NULL;
     }
     if (ok) {
-        deepest = lay_out(builder, &links, tree, place_of != NULL ? *place_of : NULL);
+        link_children(builder);
+        deepest = lay_out(builder, tree, place_of != NULL ? *place_of : NULL);
     }
-    links_free(&links);
     return ok && sum_up(tree, deepest);
 }
 

@@ -5,8 +5,9 @@
  * A place is known by its path: a 64-bit hash of the frames from the root, keyed by
  * random bits, so that nobody can choose names that collide. Who has functions asks
  * with flame_builder_child(), which compares them; who has only text asks with
- * flame_builder_find(), which believes the hash: among two million places, one
- * pair in ten million trees is taken for one.
+ * flame_builder_find(), which believes the hash, and so does the search for a function
+ * by its frame's: among two million places, one pair in ten million trees is taken for
+ * one.
  */
 #ifndef FLAME_RENDERER_BUILDER_H
 #define FLAME_RENDERER_BUILDER_H
@@ -72,6 +73,10 @@ uint64_t flame_builder_hash(const struct flame_builder *builder,
                             struct flame_slice frame);
 /* FLAME_NONE: there is none. */
 uint32_t flame_builder_find(const struct flame_builder *builder, flame_path path);
+uint32_t flame_builder_find_function(const struct flame_builder *builder,
+                                     uint64_t frame);
+/* Says that a path will be looked for, so that memory is asked for it by now. */
+void flame_builder_prefetch(const struct flame_builder *builder, flame_path path);
 
 /* Weights beyond what 64 bits can sum are clamped: 584 years, in nanoseconds. */
 void flame_builder_weigh(struct flame_builder *builder, uint32_t place,

@@ -1,6 +1,8 @@
 /*
  * Folded stacks, read as they come: a line costs one look at its bytes and, most
  * times, one look at the table for the deepest of its places that is there already.
+ * That table is larger than the caches: where a line belongs is looked up only when
+ * the next one has been taken apart, and memory has had the time to answer.
  */
 #include "renderer/builder.h"
 #include "renderer/reader.h"
@@ -11,25 +13,37 @@
 
 /* Lines looked at to see whether all have two numbers. */
 #define LINES_TO_BE_SURE 100
+/* Frames from the leaf of which one is most times known: memory is asked for them all
+ * before the first is looked for. */
+#define LIKELY 4
 
 struct number {
     uint64_t whole;
     uint32_t thousandths;
 };
 
-/* The frames of a stack: where each ends, and the path so far. */
-struct frames {
-    size_t *ends;
-    flame_path *paths;
+/* A frame of a stack. */
+struct frame {
+    size_t end;      /* in the stack's text */
+    uint64_t hash;   /* of its own text */
+    flame_path path; /* from the root to here */
+};
+
+/* A line taken apart. */
+struct stack {
+    struct flame_slice text; /* empty: not in memory any more */
+    struct frame *frames;
     uint32_t count;
     uint32_t capacity;
+    uint64_t is;
+    uint64_t was; /* of two columns */
 };
 
 struct flame_folded {
     struct flame_builder builder;
-    struct frames frames;      /* of the line before */
-    struct flame_slice before; /* its stack; empty: not in memory any more */
-    char *pending;             /* what came, from the last line that is not complete */
+    struct stack stacks[2]; /* one has no place yet, the other is the next one's */
+    unsigned waiting;       /* which */
+    char *pending;          /* what came, from the last line that is not complete */
     size_t pending_length;
     size_t pending_capacity;
     char *scratch; /* one frame, its escapes undone */
@@ -39,6 +53,8 @@ struct flame_folded {
     enum flame_unit unit;
     bool decided;      /* two_columns is known */
     bool two_columns;  /* what was, and what is */
+    uint64_t is;       /* of all lines */
+    uint64_t was;      /* of all lines */
     uint64_t fraction; /* of samples: thousandths that have not been counted yet */
     uint64_t fraction_before; /* the same of what was */
     int error;
@@ -177,10 +193,15 @@ static uint64_t hash_escaped(struct flame_folded *folded, struct flame_slice fra
     return flame_builder_hash(&folded->builder, frame);
 }
 
-static uint32_t intern_frame(struct flame_folded *folded, struct flame_slice frame)
+static uint32_t intern_frame(struct flame_folded *folded, struct flame_slice frame,
+                             uint64_t hash)
 {
     struct flame_function function = {.name = frame};
+    uint32_t known = flame_builder_find_function(&folded->builder, hash);
 
+    if (known != FLAME_NONE) {
+        return known;
+    }
     if (frame.length != 0) {
         function = split_frame(frame);
     }
@@ -216,112 +237,142 @@ static size_t common_length(struct flame_slice a, struct flame_slice b)
     return at;
 }
 
-/* How many frames the stack shares with the one before, from the root. */
-static uint32_t shared_frames(const struct flame_folded *folded,
-                              struct flame_slice stack)
+/* How many frames a stack shares with the one before, from the root. */
+static uint32_t shared_frames(const struct stack *before, struct flame_slice text)
 {
-    const struct frames *frames = &folded->frames;
-    size_t common = common_length(folded->before, stack);
-    uint32_t count = folded->before.length != 0 ? frames->count : 0;
+    size_t common = common_length(before->text, text);
+    uint32_t count = before->text.length != 0 ? before->count : 0;
 
-    while (count > 0 && (frames->ends[count - 1] > common ||
-                         (frames->ends[count - 1] < stack.length &&
-                          stack.data[frames->ends[count - 1]] != ';'))) {
+    while (count > 0 && (before->frames[count - 1].end > common ||
+                         (before->frames[count - 1].end < text.length &&
+                          text.data[before->frames[count - 1].end] != ';'))) {
         count--;
     }
     return count;
 }
 
-static bool grow_frames(struct frames *frames)
+static bool make_frames(struct stack *stack, uint32_t count)
 {
-    uint32_t capacity = frames->capacity == 0 ? 128 : frames->capacity * 2;
+    uint32_t capacity = stack->capacity == 0 ? 128 : stack->capacity;
 
-    if (frames->count < frames->capacity) {
+    if (count <= stack->capacity) {
         return true;
     }
-    size_t *ends = realloc(frames->ends, capacity * sizeof *ends);
-    if (ends != NULL) {
-        frames->ends = ends;
+    while (capacity < count && capacity <= UINT32_MAX / 2) {
+        capacity *= 2;
     }
-    flame_path *paths = realloc(frames->paths, capacity * sizeof *paths);
-    if (paths != NULL) {
-        frames->paths = paths;
-    }
-    if (ends == NULL || paths == NULL || capacity > UINT32_MAX / 2) {
+    struct frame *larger =
+        capacity >= count ? realloc(stack->frames, capacity * sizeof *larger) : NULL;
+    if (larger == NULL) {
         return false;
     }
-    frames->capacity = capacity;
+    stack->frames = larger;
+    stack->capacity = capacity;
     return true;
 }
 
-static struct flame_slice frame_at(const struct frames *frames,
-                                   struct flame_slice stack, uint32_t index)
+static struct flame_slice frame_at(const struct stack *stack, uint32_t index)
 {
-    size_t start = index == 0 ? 0 : frames->ends[index - 1] + 1;
+    size_t start = index == 0 ? 0 : stack->frames[index - 1].end + 1;
 
-    return (struct flame_slice){stack.data + start, frames->ends[index] - start};
+    return (struct flame_slice){stack->text.data + start,
+                                stack->frames[index].end - start};
 }
 
-/* Takes the stack apart, from the first frame that the line before did not have. */
-static bool split_stack(struct flame_folded *folded, struct flame_slice stack)
+/* What the stack has in common with the one before is copied from there. */
+static bool copy_shared(struct stack *stack, const struct stack *before)
 {
-    struct frames *frames = &folded->frames;
+    stack->count = shared_frames(before, stack->text);
+    if (!make_frames(stack, stack->count + 1)) {
+        return false;
+    }
+    if (stack->count != 0) {
+        memcpy(stack->frames, before->frames, stack->count * sizeof *stack->frames);
+    }
+    return true;
+}
 
-    frames->count = shared_frames(folded, stack);
-    size_t at = frames->count == 0 ? 0 : frames->ends[frames->count - 1] + 1;
-    flame_path path = frames->count == 0 ? flame_builder_path(&folded->builder, 0)
-                                         : frames->paths[frames->count - 1];
-    bool escaped = at < stack.length &&
-                   is_escaped((struct flame_slice){stack.data + at, stack.length - at});
-    while (at <= stack.length) {
-        const char *end = memchr(stack.data + at, ';', stack.length - at);
-        size_t length =
-            end != NULL ? (size_t)(end - stack.data) - at : stack.length - at;
-        struct flame_slice frame = {stack.data + at, length};
-        if (!grow_frames(frames)) {
-            folded->error = -ENOMEM;
+/* Takes the stack apart; false: out of memory. */
+static bool split_stack(struct flame_folded *folded, struct stack *stack)
+{
+    if (!copy_shared(stack, &folded->stacks[folded->waiting])) {
+        return false;
+    }
+    const struct frame *last =
+        stack->count == 0 ? NULL : &stack->frames[stack->count - 1];
+    struct flame_slice text = stack->text;
+    size_t at = last == NULL ? 0 : last->end + 1;
+    flame_path path =
+        last == NULL ? flame_builder_path(&folded->builder, 0) : last->path;
+    bool escaped = at < text.length &&
+                   is_escaped((struct flame_slice){text.data + at, text.length - at});
+    while (at <= text.length) {
+        const char *end = memchr(text.data + at, ';', text.length - at);
+        size_t length = end != NULL ? (size_t)(end - text.data) - at : text.length - at;
+        struct flame_slice frame = {text.data + at, length};
+        if (!make_frames(stack, stack->count + 1)) {
             return false;
         }
-        path =
-            flame_builder_step(&folded->builder, path,
-                               escaped ? hash_escaped(folded, frame)
-                                       : flame_builder_hash(&folded->builder, frame));
-        frames->ends[frames->count] = at + length;
-        frames->paths[frames->count++] = path;
+        uint64_t hash = escaped ? hash_escaped(folded, frame)
+                                : flame_builder_hash(&folded->builder, frame);
+        path = flame_builder_step(&folded->builder, path, hash);
+        stack->frames[stack->count++] = (struct frame){at + length, hash, path};
         at += length + 1;
     }
-    folded->before = stack;
-    return folded->error == 0;
+    return true;
+}
+
+/* Memory is asked for what will most likely be looked up. */
+static void prefetch(const struct flame_folded *folded, const struct stack *stack)
+{
+    uint32_t first = stack->count > LIKELY ? stack->count - LIKELY : 0;
+
+    for (uint32_t i = first; i < stack->count; i++) {
+        flame_builder_prefetch(&folded->builder, stack->frames[i].path);
+    }
 }
 
 /* The place of a stack, made if need be; FLAME_NONE: out of memory. */
-static uint32_t place_of_stack(struct flame_folded *folded, struct flame_slice stack)
+static uint32_t place_of_stack(struct flame_folded *folded, const struct stack *stack)
 {
-    const struct frames *frames = &folded->frames;
     uint32_t place = FLAME_NONE;
+    uint32_t known = stack->count;
 
-    if (!split_stack(folded, stack)) {
-        return FLAME_NONE;
-    }
-    uint32_t known = frames->count;
     while (known > 0 && place == FLAME_NONE) {
-        place = flame_builder_find(&folded->builder, frames->paths[--known]);
+        place = flame_builder_find(&folded->builder, stack->frames[--known].path);
     }
     if (place == FLAME_NONE) {
         place = 0;
     } else {
         known++;
     }
-    for (; known < frames->count && place != FLAME_NONE; known++) {
-        uint32_t function = intern_frame(folded, frame_at(frames, stack, known));
+    for (; known < stack->count && place != FLAME_NONE; known++) {
+        uint32_t function =
+            intern_frame(folded, frame_at(stack, known), stack->frames[known].hash);
         place = function == FLAME_NONE
                     ? FLAME_NONE
                     : flame_builder_child(&folded->builder, place, function);
     }
+    return place;
+}
+
+/* Puts the stack that waits where it belongs. */
+static void place_waiting(struct flame_folded *folded)
+{
+    const struct stack *stack = &folded->stacks[folded->waiting];
+
+    if (stack->text.length == 0) {
+        return;
+    }
+    uint32_t place = place_of_stack(folded, stack);
     if (place == FLAME_NONE) {
         folded->error = -ENOMEM;
+        return;
     }
-    return place;
+    flame_builder_weigh(&folded->builder, place, stack->is);
+    if (folded->two_columns) {
+        flame_builder_before(&folded->builder, place, stack->was);
+    }
 }
 
 /* ---- numbers -----------------------------------------------------------------------
@@ -396,19 +447,18 @@ static bool to_weight(struct number number, enum flame_unit unit, uint64_t *frac
  */
 
 /* What is before and after, taken off the line's end; false: it makes no sense. */
-static bool take_weights(struct flame_folded *folded, struct flame_slice *line,
-                         uint64_t *is, uint64_t *was)
+static bool take_weights(struct flame_folded *folded, struct stack *stack)
 {
     struct number number;
 
-    *was = 0;
-    return take_number(line, &number) &&
-           to_weight(number, folded->unit, &folded->fraction, is) &&
-           *is <= UINT64_MAX - folded->builder.weight &&
+    stack->was = 0;
+    return take_number(&stack->text, &number) &&
+           to_weight(number, folded->unit, &folded->fraction, &stack->is) &&
+           stack->is <= UINT64_MAX - folded->is &&
            (!folded->two_columns ||
-            (take_number(line, &number) &&
-             to_weight(number, folded->unit, &folded->fraction_before, was) &&
-             *was <= UINT64_MAX - folded->builder.before));
+            (take_number(&stack->text, &number) &&
+             to_weight(number, folded->unit, &folded->fraction_before, &stack->was) &&
+             stack->was <= UINT64_MAX - folded->was));
 }
 
 static bool is_comment(struct flame_slice line)
@@ -418,25 +468,26 @@ static bool is_comment(struct flame_slice line)
 
 static void read_line(struct flame_folded *folded, struct flame_slice line)
 {
-    uint64_t is;
-    uint64_t was;
+    struct stack *stack = &folded->stacks[!folded->waiting];
 
     folded->line++;
     if (is_comment(line)) {
         return;
     }
-    if (!take_weights(folded, &line, &is, &was)) {
+    stack->text = line;
+    if (!take_weights(folded, stack)) {
         flame_ignore(&folded->ignored, folded->line);
         return;
     }
-    uint32_t place = place_of_stack(folded, line);
-    if (place == FLAME_NONE) {
+    if (!split_stack(folded, stack)) {
+        folded->error = -ENOMEM;
         return;
     }
-    flame_builder_weigh(&folded->builder, place, is);
-    if (folded->two_columns) {
-        flame_builder_before(&folded->builder, place, was);
-    }
+    folded->is += stack->is;
+    folded->was += stack->was;
+    prefetch(folded, stack);
+    place_waiting(folded);
+    folded->waiting = !folded->waiting;
 }
 
 static struct flame_slice trim(struct flame_slice line)
@@ -503,7 +554,8 @@ static size_t read_lines(struct flame_folded *folded, struct flame_slice text,
     while (folded->error == 0 && next_line(&rest, &line)) {
         read_line(folded, line);
     }
-    folded->before = (struct flame_slice){0};
+    place_waiting(folded);
+    folded->stacks[folded->waiting].text = (struct flame_slice){0};
     return text.length - rest.length;
 }
 
@@ -587,8 +639,8 @@ struct flame_tree *flame_folded_finish(struct flame_folded *folded,
     /* Only looking up needs the rest, and the tree needs room. */
     free(folded->pending);
     free(folded->scratch);
-    free(folded->frames.ends);
-    free(folded->frames.paths);
+    free(folded->stacks[0].frames);
+    free(folded->stacks[1].frames);
     *ignored = folded->ignored;
     ignored->what = "line";
     if (folded->error == 0) {
