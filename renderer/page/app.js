@@ -47,7 +47,7 @@ const app = {
     this.stage = new Stage(graph);
     this.stage.adopt();
     this.canvas = element(SVG, 'svg', {class: 'canvas', role: 'tree', tabindex: '0',
-      'font-size': data.size, fill: '#33261c'}, graph);
+      'font-size': data.size, fill: '#33261c'});
     this.search = html('input', {type: 'search', placeholder: 'Search  ( / )',
       'aria-label': 'Search functions and files', spellcheck: 'false',
       autocomplete: 'off'});
