@@ -246,6 +246,7 @@ const app = {
     const inTable = state.view === 'table';
     this.measure();
     this.canvas.style.display = inTable ? 'none' : '';
+    this.scroller.classList.toggle('drawn', !inTable);
     table.box.hidden = !inTable;
     this.drawHead();
     if (inTable) {
@@ -263,7 +264,8 @@ const app = {
       const whole = document.body.classList.contains('flame-page');
       root.setAttribute('height', window.innerHeight * (whole ? 1 : 0.8));
     }
-    this.width = Math.max(100, Math.floor(this.scroller.clientWidth) - 2 * data.margin);
+    // A scrollbar stands in the margin: it may come and go without moving a frame.
+    this.width = Math.max(100, this.box.clientWidth - 2 * data.margin);
   },
 
   /* What matters is at the root. */
