@@ -47,7 +47,7 @@ const app = {
     this.stage = new Stage(graph);
     this.stage.adopt();
     this.canvas = element(SVG, 'svg', {class: 'canvas', role: 'tree', tabindex: '0',
-      'font-size': data.size, fill: '#33261c'}, graph);
+      'font-size': data.size, fill: '#33261c'});
     this.search = html('input', {type: 'search', placeholder: 'Search  ( / )',
       'aria-label': 'Search functions and files', spellcheck: 'false',
       autocomplete: 'off'});
@@ -263,6 +263,7 @@ const app = {
     const inTable = state.view === 'table';
     this.measure();
     this.canvas.style.display = inTable ? 'none' : '';
+    this.scroller.classList.toggle('drawn', !inTable);
     table.box.hidden = !inTable;
     this.drawHead();
     if (inTable) {
@@ -280,7 +281,8 @@ const app = {
       const whole = document.body.classList.contains('flame-page');
       root.setAttribute('height', window.innerHeight * (whole ? 1 : 0.8));
     }
-    this.width = Math.max(100, Math.floor(this.scroller.clientWidth) - 2 * data.margin);
+    // A scrollbar stands in the margin: it may come and go without moving a frame.
+    this.width = Math.max(100, this.box.clientWidth - 2 * data.margin);
   },
 
   /* What matters is at the root. */

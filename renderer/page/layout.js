@@ -109,6 +109,11 @@ function layGroup(tree, zoomed, width, direction, layout = emptyLayout()) {
 
 /* ---- drawing: a pool of <g><rect/><text/></g>, first filled by the static view ------ */
 
+const DRESS = [ // [what is remembered, where it is set, as which attribute]
+  ['kind', 'group', 'class'], ['said', 'rect', 'aria-label'], ['level', 'rect', 'aria-level'],
+  ['colour', 'rect', 'class'], ['x', 'rect', 'x'], ['y', 'rect', 'y'], ['width', 'rect', 'width'],
+];
+
 class Stage {
   constructor(into) {
     this.graph = into;
@@ -119,18 +124,19 @@ class Stage {
 
   adopt() {
     for (const group of this.graph.querySelectorAll('g')) {
-      group.querySelector('title').remove(); // there will be a better one
-      this.take(group, group.querySelector('rect'), group.querySelector('text'));
+      group.firstChild.remove(); // its title: there will be a better one
+      this.take(group, ...group.children);
     }
     const deep = this.graph.querySelector('#flame-deep');
     if (deep) deep.remove();
     this.graph.classList.add('live');
     this.graph.removeAttribute('transform');
+    this.graph.remove(); // until it is drawn: what nobody sees need not be laid out
     this.shown = this.pool.length;
   }
 
-  take(group, rect, text) {
-    const item = {group, rect, text, box: null};
+  take(group, rect, text = null) {
+    const item = {group, rect, text, box: null, now: {}};
     rect.id = 'f' + this.pool.length;
     rect.setAttribute('role', 'treeitem');
     if (text) text.setAttribute('aria-hidden', 'true'); // the item's name says it whole
@@ -143,7 +149,7 @@ class Stage {
       const rect = element(SVG, 'rect', {height: data.row - 1});
       const group = element(SVG, 'g', {}, rect);
       this.graph.append(group);
-      this.take(group, rect, null);
+      this.take(group, rect);
     }
     return this.pool[index];
   }
@@ -163,32 +169,36 @@ class Stage {
   }
 
   drawBox(item, box, y, {colour, hit, said}) {
-    const drawn = box.width > 4 ? box.width - 1 : box.width * 0.75;
     const space = box.width - 2 * PADDING;
+    const now = {
+      kind: (box.above ? 'above ' : '') + (hit ? 'hit' : ''),
+      said,
+      level: Math.abs(box.row) + 1,
+      colour: box.narrow ? 'narrow' : colour,
+      x: box.x.toFixed(2),
+      y,
+      width: (box.width > 4 ? box.width - 1 : box.width * 0.75).toFixed(2),
+      text: space > 0 && !box.narrow ? fitName(functions.name(box.fn), space) : '',
+    };
+    if (!item.box) item.group.style.display = '';
+    for (const [key, node, attribute] of DRESS) { // to compare is cheaper than to set
+      if (now[key] !== item.now[key]) item[node].setAttribute(attribute, now[key]);
+    }
+    this.label(item, now, box.x + PADDING);
     item.box = box;
-    item.group.style.display = '';
-    item.group.setAttribute('class', (box.above ? 'above ' : '') + (hit ? 'hit' : ''));
-    item.rect.setAttribute('aria-label', said);
-    item.rect.setAttribute('aria-level', Math.abs(box.row) + 1);
-    item.rect.setAttribute('class', box.narrow ? 'narrow' : colour);
-    item.rect.setAttribute('fill', box.narrow ? '#eee9e4' : data.palette[colour]);
-    item.rect.setAttribute('x', box.x.toFixed(2));
-    item.rect.setAttribute('y', y);
-    item.rect.setAttribute('width', drawn.toFixed(2));
-    this.label(item, space > 0 && !box.narrow ? fitName(functions.name(box.fn), space) : '',
-      (box.x + PADDING).toFixed(2), y + 12.5);
+    item.now = now;
   }
 
-  label(item, text, x, y) {
-    if (text && !item.text) {
+  label(item, {text, x, y}, left) {
+    if (!item.text) {
+      if (text === '') return;
       item.text = element(SVG, 'text', {'aria-hidden': 'true'});
       item.group.append(item.text);
     }
-    if (!item.text) return;
-    item.text.textContent = text;
-    if (!text) return;
-    item.text.setAttribute('x', x);
-    item.text.setAttribute('y', y);
+    if (text !== item.now.text) item.text.textContent = text;
+    if (text === '' || (item.now.text && x === item.now.x && y === item.now.y)) return;
+    item.text.setAttribute('x', left.toFixed(2));
+    item.text.setAttribute('y', y + 12.5);
   }
 
   boxAt(event) {

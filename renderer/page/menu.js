@@ -131,6 +131,7 @@ function pictureNow() {
     }
     const [rect, text] = group.children;
     group.prepend(element(SVG, 'title', {}, rect.getAttribute('aria-label')));
+    rect.setAttribute('fill', data.palette[rect.getAttribute('class')] || '#eee9e4');
     for (const name of ['class', 'style']) group.removeAttribute(name);
     for (const name of ['id', 'role', 'aria-label', 'aria-level', 'class']) {
       rect.removeAttribute(name);

@@ -43,6 +43,7 @@ function begin() {
   app.build();
   listen();
   change(stateFrom(location.hash.slice(1)), true);
+  app.canvas.append(graph);
   app.toRoot();
 }
 

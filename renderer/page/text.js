@@ -1,6 +1,7 @@
 /* ---- numbers and text --------------------------------------------------------------- */
 
-const grouped = (value) => value.toLocaleString('en-US');
+const numbers = new Intl.NumberFormat('en-US');
+const grouped = (value) => numbers.format(value);
 
 function duration(value) {
   const units = [[1e9, ' s'], [1e6, ' ms'], [1e3, ' µs']];

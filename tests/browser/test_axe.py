@@ -60,14 +60,14 @@ class Labels(unittest.TestCase):
                     self.assertGreaterEqual(contrast(ink, over(fill, paper, opacity)), CONTRAST)
 
     def test_light(self):
-        swatches = STYLE.read_text().split("@media (prefers-color-scheme")[0]
-        fills = dict(re.findall(r"\.swatch\.([cd]\d+) \{ background: (#\w{6})", swatches))
-        hit = re.search(r"\.hit rect \{ opacity: 1; fill: (#\w{6})", swatches).group(1)
+        rules = STYLE.read_text().split("@media (prefers-color-scheme")[0]
+        fills = dict(re.findall(r"\.([cd]\d+) \{ fill: (#\w{6})", rules))
+        hit = re.search(r"\.hit rect \{ fill-opacity: 1; fill: (#\w{6})", rules).group(1)
         self.check("#33261c", "#fffdfb", {**fills, "hit": hit})
 
     def test_dark(self):
         rules = STYLE.read_text().split("@media (prefers-color-scheme")[1]
-        fills = dict(re.findall(r"(?<!swatch)\.([cd]\d+) \{ fill: (#\w{6})", rules))
+        fills = dict(re.findall(r"\.([cd]\d+) \{ fill: (#\w{6})", rules))
         hit = re.search(r"\.hit rect \{ fill: (#\w{6})", rules).group(1)
         ink = re.search(r"#flame-graph \{ fill: (#\w{6})", rules).group(1)
         self.check(ink, "#1d1b1a", {**fills, "hit": hit})

@@ -1,4 +1,5 @@
-"""A browser, driven through plain WebDriver: Debian's chromium and chromedriver."""
+"""Browsers, driven through plain WebDriver: Debian's chromium with its chromedriver, and
+for the benchmarks Firefox with a geckodriver."""
 import base64
 import json
 import os
@@ -25,15 +26,17 @@ def free_port():
 
 
 class Browser:
+    programs = ("chromium", "chromedriver")
+
     def __init__(self, width=1280, height=720, arguments=()):
-        for needed in ("chromium", "chromedriver"):
+        for needed in self.programs:
             if shutil.which(needed) is None:
                 raise RuntimeError("%s is needed: apt install chromium-driver" % needed)
         self.profile = tempfile.mkdtemp(prefix="flameprof-browser-")
         port = free_port()
         self.base = "http://127.0.0.1:%d" % port
         self.driver = subprocess.Popen(
-            ("chromedriver", "--port=%d" % port),
+            (self.programs[1], "--port=%d" % port),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -44,18 +47,22 @@ class Browser:
             self.close()
             raise
 
-    def _open(self, width, height, arguments):
+    def _wanted(self, width, height, arguments):
+        """Its capabilities."""
         options = {
             "binary": shutil.which("chromium"),
             "args": ARGUMENTS
             + ["--window-size=%d,%d" % (width, height), "--user-data-dir=" + self.profile]
             + list(arguments),
         }
-        wanted = {
+        return {
             "browserName": "chrome",
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL"},
         }
+
+    def _open(self, width, height, arguments):
+        wanted = self._wanted(width, height, arguments)
         for attempt in range(100):
             try:
                 answer = self._send(
@@ -190,3 +197,17 @@ class Browser:
             file.write(
                 base64.b64decode(self._send("GET", self.session + "/screenshot"))
             )
+
+
+class Firefox(Browser):
+    """The same without DevTools and log; `arguments` are preferences: {name: value}."""
+
+    programs = ("firefox-esr", "geckodriver")
+
+    def _wanted(self, width, height, arguments):
+        options = {
+            "binary": shutil.which("firefox-esr"),
+            "args": ["-headless", "-width", str(width), "-height", str(height)],
+            "prefs": dict(arguments),
+        }
+        return {"browserName": "firefox", "moz:firefoxOptions": options}
