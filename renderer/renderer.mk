@@ -4,28 +4,32 @@ PYTHON ?= /usr/bin/python3
 BUILD ?= build
 RENDERER_OBJ := $(BUILD)/obj/renderer
 # What draws, which the doors have too; what reads; and what protoc-c writes for both.
-RENDERER_SOURCES := writer builder tree text view colours sentences data svg folded cairo \
-    html json profile_json speedscope gecko pprof callers options format
-READER_SOURCES := reader folded_read json_read pprof_read
+RENDERER_SOURCES := writer options format \
+    $(addprefix tree/,builder tree callers) \
+    $(addprefix picture/,text view colours sentences data svg html cairo) \
+    $(addprefix formats/,json folded profile_json speedscope gecko pprof)
+READER_SOURCES := $(addprefix read/,reader folded_read json_read pprof_read)
+COMMAND_SOURCES := $(addprefix command/,command files)
 RENDERER_OBJS := $(RENDERER_SOURCES:%=$(RENDERER_OBJ)/%.o) $(RENDERER_OBJ)/pprof.pb-c.o
 READER_OBJS := $(READER_SOURCES:%=$(RENDERER_OBJ)/%.o)
+COMMAND_OBJS := $(COMMAND_SOURCES:%=$(RENDERER_OBJ)/%.o)
 RENDERER_LIBS := -lprotobuf-c -lz -ldl -lm
 READER_LIBS := -ljansson
 RENDERER_FLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -I. -I$(RENDERER_OBJ) \
     -DFLAME_VERSION='"$(shell cat VERSION)"'
-RENDERER_HEADERS := $(wildcard renderer/*.h) sampler/profile.h
+RENDERER_HEADERS := $(wildcard renderer/*.h renderer/*/*.h) sampler/profile.h
 
-$(RENDERER_OBJ)/assets.h: renderer/embed.py $(wildcard renderer/page/*)
+$(RENDERER_OBJ)/assets.h: renderer/picture/embed.py $(wildcard renderer/picture/page/*)
 	@mkdir -p $(@D)
-	$(PYTHON) renderer/embed.py $@ $(@D)/page.js
+	$(PYTHON) renderer/picture/embed.py $@ $(@D)/page.js
 
-$(RENDERER_OBJ)/svg.o: $(RENDERER_OBJ)/assets.h
+$(RENDERER_OBJ)/picture/svg.o: $(RENDERER_OBJ)/assets.h
 
-$(RENDERER_OBJ)/pprof.pb-c.c $(RENDERER_OBJ)/pprof.pb-c.h &: renderer/pprof.proto
+$(RENDERER_OBJ)/pprof.pb-c.c $(RENDERER_OBJ)/pprof.pb-c.h &: renderer/formats/pprof.proto
 	@mkdir -p $(@D)
-	protoc-c --proto_path=renderer --c_out=$(RENDERER_OBJ) pprof.proto
+	protoc-c --proto_path=renderer/formats --c_out=$(RENDERER_OBJ) pprof.proto
 
-$(RENDERER_OBJ)/pprof.o $(RENDERER_OBJ)/pprof_read.o: $(RENDERER_OBJ)/pprof.pb-c.h
+$(RENDERER_OBJ)/formats/pprof.o $(RENDERER_OBJ)/read/pprof_read.o: $(RENDERER_OBJ)/pprof.pb-c.h
 
 # Not ours: its warnings are its own.
 $(RENDERER_OBJ)/pprof.pb-c.o: $(RENDERER_OBJ)/pprof.pb-c.c
@@ -35,7 +39,7 @@ $(RENDERER_OBJ)/%.o: renderer/%.c $(RENDERER_HEADERS) VERSION
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(RENDERER_FLAGS) -c -o $@ $<
 
-$(BUILD)/flameprof: $(RENDERER_OBJ)/command.o $(RENDERER_OBJ)/files.o $(READER_OBJS) $(RENDERER_OBJS)
+$(BUILD)/flameprof: $(COMMAND_OBJS) $(READER_OBJS) $(RENDERER_OBJS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(READER_LIBS) $(RENDERER_LIBS)
 
 # For other programs: docs/flameprof.3.

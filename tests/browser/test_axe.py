@@ -13,7 +13,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import pictures  # noqa: E402
 
-STYLE = pathlib.Path(__file__).parents[2] / "renderer/page/page.css"
+STYLE = pathlib.Path(__file__).parents[2] / "renderer/picture/page/page.css"
 AXE = os.environ.get("AXE", "")
 # Both need document.body, which an SVG has not: the page (format html) has it.
 HTML_ONLY = {"color-contrast", "label-content-name-mismatch"}

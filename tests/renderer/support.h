@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "renderer/tree.h"
+#include "renderer/tree/tree.h"
 #include "renderer/writer.h"
 
 /* A request of 1.5 s with some of everything; static storage. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "renderer/svg.h"
+#include "renderer/picture/svg.h"
 
 /* ---- folded ------------------------------------------------------------------------
  */

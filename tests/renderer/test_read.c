@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "renderer/svg.h"
+#include "renderer/picture/svg.h"
 
 static const enum flame_format WRITTEN_AND_READ[] = {FLAME_FORMAT_JSON,
                                                      FLAME_FORMAT_PPROF};

@@ -1,7 +1,7 @@
 /* The growing buffer, numbers as text, and the one way out for foreign text. */
 #include "tests/renderer/support.h"
 
-#include "renderer/json.h"
+#include "renderer/formats/json.h"
 
 #include <errno.h>
 #include <stdio.h>

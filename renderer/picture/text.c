@@ -1,8 +1,8 @@
 /*
  * How wide text is, and cutting it to fit.
  */
-#include "renderer/svg.h"
-#include "renderer/widths.h"
+#include "renderer/picture/svg.h"
+#include "renderer/picture/widths.h"
 
 #define ELLIPSIS "…"
 #define ELLIPSIS_WIDTH 2048

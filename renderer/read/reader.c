@@ -1,7 +1,7 @@
 /*
  * What flameprof reads: it is told apart by its first bytes, after it is unpacked.
  */
-#include "renderer/reader.h"
+#include "renderer/read/reader.h"
 #include "renderer/writer.h"
 
 #include <errno.h>

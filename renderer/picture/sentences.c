@@ -1,7 +1,7 @@
 /*
  * What the picture says in words: how good the profile is, and what is wrong.
  */
-#include "renderer/svg.h"
+#include "renderer/picture/svg.h"
 
 #include <math.h>
 

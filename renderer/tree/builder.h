@@ -12,7 +12,7 @@
 #ifndef FLAME_RENDERER_BUILDER_H
 #define FLAME_RENDERER_BUILDER_H
 
-#include "renderer/tree.h"
+#include "renderer/tree/tree.h"
 
 #define FLAME_NONE UINT32_MAX
 

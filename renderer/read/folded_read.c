@@ -4,8 +4,8 @@
  * That table is larger than the caches: where a line belongs is looked up only when
  * the next one has been taken apart, and memory has had the time to answer.
  */
-#include "renderer/builder.h"
-#include "renderer/reader.h"
+#include "renderer/read/reader.h"
+#include "renderer/tree/builder.h"
 
 #include <errno.h>
 #include <stdlib.h>

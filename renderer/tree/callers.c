@@ -3,8 +3,8 @@
  * be wide enough to see, as the page does it: all of them could be a hundred times as
  * many as the places.
  */
-#include "renderer/builder.h"
-#include "renderer/svg.h"
+#include "renderer/picture/svg.h"
+#include "renderer/tree/builder.h"
 
 #include <stdlib.h>
 

@@ -2,8 +2,8 @@
  * pprof's profile, without its gzip, into a tree. Only one of its values can be the
  * weight: the one it says itself, else, as pprof does, the last. Ours says all we know.
  */
-#include "renderer/builder.h"
-#include "renderer/reader.h"
+#include "renderer/read/reader.h"
+#include "renderer/tree/builder.h"
 #include "renderer/writer.h"
 
 #include "pprof.pb-c.h"

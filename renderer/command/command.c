@@ -5,7 +5,7 @@
  * made or written; 2 the command line makes no sense; 3 a picture was written,
  * but there was nothing to draw in it.
  */
-#include "renderer/files.h"
+#include "renderer/command/files.h"
 #include "renderer/writer.h"
 
 #include <getopt.h>

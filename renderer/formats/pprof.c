@@ -3,7 +3,7 @@
  * protobuf, gzipped. It goes out in pieces: messages of a kind one after the other are
  * one message, so that no more than a piece is in memory.
  */
-#include "renderer/tree.h"
+#include "renderer/tree/tree.h"
 #include "renderer/writer.h"
 
 #include "pprof.pb-c.h"

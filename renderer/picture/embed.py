@@ -49,7 +49,7 @@ def main():
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
     script = b"\n".join(read(name + ".js") for name in SCRIPT) + END
-    lines = ["/* Written by renderer/embed.py: edit the sources there. */"]
+    lines = ["/* Written by renderer/picture/embed.py: edit the sources there. */"]
     lines.extend(constant("css", read("page.css")))
     lines.extend(constant("js", script))
     with open(sys.argv[1], "w", encoding="ascii") as output:

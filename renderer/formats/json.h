@@ -5,7 +5,7 @@
 #ifndef FLAME_RENDERER_JSON_H
 #define FLAME_RENDERER_JSON_H
 
-#include "renderer/tree.h"
+#include "renderer/tree/tree.h"
 #include "renderer/writer.h"
 
 /* `"key":`, behind a comma unless an object or an array has just been opened. */

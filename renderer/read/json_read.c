@@ -2,9 +2,9 @@
  * Our own JSON (docs/formats.md) back into a tree, so that a picture of it is the one
  * the profile would have had.
  */
-#include "renderer/builder.h"
-#include "renderer/json.h"
-#include "renderer/reader.h"
+#include "renderer/formats/json.h"
+#include "renderer/read/reader.h"
+#include "renderer/tree/builder.h"
 #include "renderer/writer.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
  * beside it is a profile each. Weights are plain numbers however large they are:
  * speedscope adds them up as doubles, and would append a string.
  */
-#include "renderer/json.h"
+#include "renderer/formats/json.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -17,8 +17,8 @@
  * samples also where weights are;
  * times are total, in nanoseconds.
  */
-#include "renderer/json.h"
-#include "renderer/svg.h"
+#include "renderer/formats/json.h"
+#include "renderer/picture/svg.h"
 
 static void write_sentences(struct flame_writer *writer,
                             const struct flame_picture_options *options)

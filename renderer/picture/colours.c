@@ -4,7 +4,7 @@
  * The hues differ in lightness too, so that they can be told apart in grey and by the
  * colour-blind. page.css has the same palette for dark windows.
  */
-#include "renderer/svg.h"
+#include "renderer/picture/svg.h"
 
 #include <math.h>
 #include <string.h>

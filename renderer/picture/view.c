@@ -1,7 +1,7 @@
 /*
  * Which places are drawn, and where.
  */
-#include "renderer/svg.h"
+#include "renderer/picture/svg.h"
 
 void flame_view_start(struct flame_view *view, const struct flame_tree *tree,
                       uint64_t width, uint64_t smallest)

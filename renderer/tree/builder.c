@@ -1,4 +1,4 @@
-#include "renderer/builder.h"
+#include "renderer/tree/builder.h"
 
 #include <stdlib.h>
 #include <string.h>

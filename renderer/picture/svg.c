@@ -1,7 +1,7 @@
 /*
  * The interactive picture: title block, graph, foot, data, script.
  */
-#include "renderer/svg.h"
+#include "renderer/picture/svg.h"
 
 #include "assets.h"
 

@@ -7,8 +7,8 @@
  * beside it is a thread each. Weights are plain numbers however large they are: the
  * profiler adds them up as doubles, and would append a string.
  */
-#include "renderer/json.h"
-#include "renderer/svg.h"
+#include "renderer/formats/json.h"
+#include "renderer/picture/svg.h"
 
 #include <errno.h>
 #include <stdlib.h>

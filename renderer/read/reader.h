@@ -4,7 +4,7 @@
 #ifndef FLAME_RENDERER_READER_H
 #define FLAME_RENDERER_READER_H
 
-#include "renderer/tree.h"
+#include "renderer/tree/tree.h"
 
 /* Folded text, as it comes. A negative errno is sticky. */
 struct flame_folded;

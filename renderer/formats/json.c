@@ -1,4 +1,4 @@
-#include "renderer/json.h"
+#include "renderer/formats/json.h"
 
 #include <stddef.h>
 

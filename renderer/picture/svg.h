@@ -8,7 +8,7 @@
 #ifndef FLAME_RENDERER_SVG_H
 #define FLAME_RENDERER_SVG_H
 
-#include "renderer/tree.h"
+#include "renderer/tree/tree.h"
 #include "renderer/writer.h"
 
 #define FLAME_SVG_WIDTH 1200

@@ -1,4 +1,4 @@
-#include "renderer/files.h"
+#include "renderer/command/files.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-#include "renderer/tree.h"
-#include "renderer/builder.h"
+#include "renderer/tree/tree.h"
+#include "renderer/tree/builder.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /*
  * Our own format: all we know, for programs. docs/formats.md has the schema.
  */
-#include "renderer/json.h"
-#include "renderer/svg.h"
+#include "renderer/formats/json.h"
+#include "renderer/picture/svg.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * Folded stacks: for other tools, and for flame_tree_from_folded().
  */
-#include "renderer/tree.h"
+#include "renderer/tree/tree.h"
 #include "renderer/writer.h"
 
 #include <errno.h>
