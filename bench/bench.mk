@@ -2,10 +2,15 @@
 # BENCH= chooses among them. A missed target is said, and the next one runs all
 # the same.
 
-BENCH ?= instructions answer overhead accuracy disturbance
+BENCH ?= instructions answer overhead accuracy disturbance render
+
+# From renderer/, without what reads.
+$(BUILD)/bench/drawing: bench/drawing.c $(RENDERER_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(RENDERER_LIBS)
 
 .PHONY: bench
-bench: all ## every benchmark, two hours on an idle machine (BENCH=instructions: one)
+bench: all $(BUILD)/bench/drawing ## every benchmark, two hours on an idle machine (BENCH=instructions: one)
 	@missed=; for bench in $(BENCH); do \
 		echo "== bench/$$bench.py"; \
 		BUILD=$(BUILD) UWSGI=$(UWSGI) PYTHONPATH=$(BUILD)/python \

@@ -28,9 +28,21 @@ static const char *const CHANGES[FLAME_SVG_CHANGES] = {
 
 enum origin { APPLICATION, LIBRARY, STANDARD_LIBRARY, C_CODE, ORIGINS };
 
+/* memmem() prepares itself for texts longer than paths are. */
 static bool contains(struct flame_slice text, const char *part)
 {
-    return memmem(text.data, text.length, part, strlen(part)) != NULL;
+    size_t length = strlen(part);
+    const char *at = text.data;
+    const char *end = at + text.length;
+
+    while ((size_t)(end - at) >= length) {
+        at = memchr(at, part[0], (size_t)(end - at) - length + 1);
+        if (at == NULL || memcmp(at, part, length) == 0) {
+            return at != NULL;
+        }
+        at++;
+    }
+    return false;
 }
 
 static bool begins(struct flame_slice text, const char *part)

@@ -7,6 +7,8 @@
 #define ELLIPSIS "…"
 #define ELLIPSIS_WIDTH 2048
 #define LEAST_GLYPHS 3
+/* No byte is shown wider than this: the four characters of one that is not UTF-8. */
+#define WIDEST_BYTE (2 * FLAME_WIDTHS_OTHER)
 
 static uint64_t glyph_width(const struct flame_glyph *glyph)
 {
@@ -49,6 +51,9 @@ size_t flame_text_fit(struct flame_slice text, uint32_t font_size, uint64_t widt
     size_t cut = 0; /* as far as an ellipsis still fits behind */
     uint32_t glyphs = 0;
 
+    if (to_pixels(text.length * WIDEST_BYTE, font_size) <= width) {
+        return text.length;
+    }
     while (flame_glyph_next(&rest, &glyph)) {
         used += glyph_width(&glyph);
         if (to_pixels(used, font_size) > width) {
