@@ -8,6 +8,10 @@
 #include <string.h>
 #include <strings.h>
 
+/* Bytes of a picture: no profile that fits its memory needs more, but for stacks of
+ * thousands of frames in a format that writes each of them whole. */
+#define BODY_MAX ((size_t)128 << 20)
+
 const char *const flame_dropped_headers[] = {
     "Content-Length",
     "Content-Type",
@@ -169,7 +173,7 @@ void flame_answer_make(const struct flame_profile *profile,
                        const struct flame_outcome *outcome, struct flame_answer *answer)
 {
     uint64_t begun = flame_now_ns();
-    struct flame_writer body = {0};
+    struct flame_writer body = {.limit = BODY_MAX};
     int error = draw(profile, params, outcome, &body);
 
     if (error == 0) {

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
 
 struct session_object {
     PyObject_HEAD struct flame_session *session; /* NULL before start */
@@ -126,6 +125,9 @@ static int read_keyword(PyObject *key, PyObject *value, struct asked_picture *as
     struct flame_slice text;
     const char *problem = "it is one of wall, cpu, offcpu and gil";
 
+    if (value == Py_None) {
+        return 0; /* as if it were not there */
+    }
     if (text_of(key, asked->texts, &name) != 0 ||
         text_of(value, asked->texts, &text) != 0) {
         return -1;
@@ -160,11 +162,10 @@ static int read_keywords(PyObject *kwargs, struct asked_picture *asked)
     return 0;
 }
 
-/* Draws without the GIL. NULL: an exception is set. */
-static char *draw(const struct flame_profile *profile, enum flame_format format,
-                  struct asked_picture *asked, size_t *length)
+/* Draws without the GIL. False: an exception is set. */
+static bool draw(const struct flame_profile *profile, enum flame_format format,
+                 struct asked_picture *asked, struct flame_writer *writer)
 {
-    struct flame_writer writer = {0};
     int error;
 
     asked->options.quality = &profile->quality;
@@ -172,15 +173,13 @@ static char *draw(const struct flame_profile *profile, enum flame_format format,
     Py_BEGIN_ALLOW_THREADS
     struct flame_tree *tree = flame_tree_from_profile(profile, asked->clock);
     error =
-        tree == NULL ? -ENOMEM : flame_render(format, tree, &asked->options, &writer);
+        tree == NULL ? -ENOMEM : flame_render(format, tree, &asked->options, writer);
     flame_tree_free(tree);
     Py_END_ALLOW_THREADS
     if (error != 0) {
         PyErr_SetString(PyExc_RuntimeError, flame_render_error(error));
-        flame_writer_free(&writer);
-        return NULL;
     }
-    return flame_writer_take(&writer, length);
+    return error == 0;
 }
 
 /* bytes, or for formats that are text, if it is wanted, a str. */
@@ -189,17 +188,17 @@ static PyObject *rendered(struct session_object *self, enum flame_format format,
 {
     const struct flame_profile *profile = finished(self);
     struct asked_picture asked = {.texts = NULL};
+    struct flame_writer writer = {0};
     PyObject *result = NULL;
-    size_t length = 0;
 
-    if (profile != NULL && read_keywords(kwargs, &asked) == 0) {
-        char *data = draw(profile, format, &asked, &length);
-        if (data != NULL) {
-            result = as_text ? PyUnicode_DecodeUTF8(data, (Py_ssize_t)length, "replace")
-                             : PyBytes_FromStringAndSize(data, (Py_ssize_t)length);
-        }
-        free(data);
+    if (profile != NULL && read_keywords(kwargs, &asked) == 0 &&
+        draw(profile, format, &asked, &writer)) {
+        const char *data = writer.data != NULL ? writer.data : "";
+        Py_ssize_t length = (Py_ssize_t)writer.length;
+        result = as_text ? PyUnicode_DecodeUTF8(data, length, "replace")
+                         : PyBytes_FromStringAndSize(data, length);
     }
+    flame_writer_free(&writer);
     Py_XDECREF(asked.texts);
     return result;
 }

@@ -23,7 +23,7 @@ static bool parse_hundredths(struct flame_slice text, uint32_t *value)
         if (text.data[i] == '.' && !point && i > 0) {
             point = true;
         } else if (text.data[i] >= '0' && text.data[i] <= '9' && decimals < 2 &&
-                   *value < 10000000) {
+                   *value < 1000000) {
             *value = *value * 10 + (uint32_t)(text.data[i] - '0');
             decimals += point;
         } else {
@@ -89,16 +89,20 @@ const char *flame_picture_option(struct flame_picture_options *options,
     }
     if (flame_slice_is(name, "smallest")) {
         return parse_number(value, 10, 10000, &options->smallest,
-                            "smallest is " FLAME_SMALLEST_RANGE " pixels");
+                            "smallest is " FLAME_SMALLEST_RANGE
+                            " pixels, two decimals at most");
     }
     if (flame_slice_is(name, "scale")) {
         return parse_number(value, 50, 400, &options->scale,
-                            "scale is " FLAME_SCALE_RANGE);
+                            "scale is " FLAME_SCALE_RANGE ", two decimals at most");
     }
     if (flame_slice_is(name, "width")) {
         uint32_t hundredths = 0;
         problem = parse_number(value, 32000, 1000000, &hundredths,
                                "width is " FLAME_WIDTH_RANGE " pixels");
+        if (problem == NULL && hundredths % 100 != 0) {
+            problem = "width is whole pixels";
+        }
         options->width = problem == NULL ? hundredths / 100 : options->width;
     }
     return problem;

@@ -82,10 +82,10 @@ struct flame_ignored {
 
 /*
  * Reads folded stacks ("root;child;leaf 42" per line, LF or CRLF; decimals count, to
- * the thousandth). Lines that begin with # and empty ones are comments. Where all lines
- * have two numbers (difffolded.pl), the tree is a difference. Lines that make no sense
- * are ignored and counted; so are those whose weight would take the sum over 64 bits.
- * NULL: out of memory.
+ * the thousandth). Lines that begin with # and empty ones are comments. Where the first
+ * hundred lines have two numbers (difffolded.pl), the tree is a difference. Lines that
+ * make no sense are ignored and counted; so are those whose weight would take the sum
+ * over 64 bits. NULL: out of memory.
  */
 struct flame_tree *flame_tree_from_folded(const char *text, size_t length,
                                           enum flame_unit unit,
@@ -168,7 +168,8 @@ int flame_render_svg(const struct flame_tree *tree,
  * in as such). Rounding remainders are carried to the next line, so that the
  * sum is right. The root's own time stands under `[request]`. Of a difference there
  * are two numbers, what was and what is, as difffolded.pl writes them.
- * In names `;` is written `\x3b`, a backslash `\x5c`, a control character or
+ * In names `;` is written `\x3b`, a backslash `\x5c`, a # that begins a line `\x23`, a
+ * control character or
  * a byte that is not UTF-8 `\xHH`, other invisible characters `\uHHHH`;
  * flame_tree_from_folded() undoes exactly this.
  */
@@ -207,7 +208,7 @@ const char *flame_render_error(int error);
 const char *flame_format_content_type(enum flame_format format);
 /* "svg", "folded", ...; returns 0 and the format, or -EINVAL. */
 int flame_format_from_name(struct flame_slice name, enum flame_format *format);
-/* Every name: "svg, folded, ... or speedscope". */
+/* Every name: "svg, folded, ... or gecko". */
 #define FLAME_FORMAT_NAMES \
     "svg, folded, png, pdf, html, json, speedscope, pprof or gecko"
 /* Whether a browser runs what is in it, if it is not told what to. */

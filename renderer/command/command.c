@@ -34,7 +34,8 @@ static const char HELP[] =
     "whole\n"
     "\n"
     "The picture:\n"
-    "  -t, --title TITLE      what stands above it (default: the file's name)\n"
+    "  -t, --title TITLE      what stands above it (default: what the input says, or "
+    "the file's name)\n"
     "      --subtitle TEXT    and below that\n"
     "      --inverted         with the root at the top\n"
     "      --callers          each function by its own time, its callers on it\n"
@@ -88,8 +89,8 @@ static void format_from_ending(struct command *command)
     const char *dot = command->output != NULL ? strrchr(command->output, '.') : NULL;
 
     command->format = FLAME_FORMAT_SVG;
-    if (dot != NULL && strcmp(dot, ".gz") == 0) {
-        command->format = FLAME_FORMAT_PPROF; /* profile.pb.gz */
+    if (dot != NULL && dot - command->output >= 3 && strcmp(dot - 3, ".pb.gz") == 0) {
+        command->format = FLAME_FORMAT_PPROF;
     } else if (dot != NULL) {
         (void)flame_format_from_name(flame_slice_of(dot + 1), &command->format);
     }
@@ -254,15 +255,21 @@ static int write_picture(const struct command *command, const struct flame_tree 
     struct flame_writer output = {.sink = flame_file_write, .context = &file};
     const char *where = command->output != NULL ? command->output : "standard output";
     int error = flame_render(command->format, tree, options, &output);
+    bool writing = output.passed_on != 0; /* or it was tried */
     int status = 0;
 
-    if (error != 0 && output.passed_on == 0 && file.descriptor < 0) {
-        status = complain(command->input, flame_render_error(error));
-    } else {
+    if (error == 0) {
+        writing = true;
         error = flame_writer_flush(&output);
-        int closing = flame_file_close(&file);
-        error = error != 0 ? error : closing;
-        status = error != 0 ? complain(where, strerror(-error)) : 0;
+    }
+    if (error == 0) {
+        error = flame_file_write(&file, "", 0); /* there it is, even if it is empty */
+    }
+    int closing = flame_file_close(&file);
+    error = error != 0 ? error : closing;
+    if (error != 0) {
+        status = writing ? complain(where, strerror(-error))
+                         : complain(command->input, flame_render_error(error));
     }
     flame_writer_free(&output);
     return status;
@@ -276,12 +283,17 @@ static int draw(const struct command *command, const struct flame_tree *tree,
     struct flame_writer warning = {0};
     struct flame_picture_options options = choose_options(command, document);
 
+    flame_write_bytes(&warning, document->options.warning.data,
+                      document->options.warning.length);
+    size_t known = warning.length;
     if (before != NULL) {
         describe_ignored(command->before, &before->ignored, &warning);
     }
     describe_ignored(command->input, &document->ignored, &warning);
-    if (warning.length != 0) {
-        fprintf(stderr, "flameprof: %.*s\n", (int)warning.length, warning.data);
+    if (warning.length != known) {
+        size_t start = known == 0 ? 0 : known + 1;
+        fprintf(stderr, "flameprof: %.*s\n", (int)(warning.length - start),
+                warning.data + start);
         options.warning = flame_writer_slice(&warning);
     }
     int status = write_picture(command, tree, &options);
@@ -302,8 +314,13 @@ static int draw_difference(const struct command *command,
     if (!flame_file_read(command->before, command->unit, &before)) {
         return EXIT_FAILED;
     }
+    bool same_clock = before.options.quality == NULL ||
+                      after->options.quality == NULL ||
+                      before.options.clock == after->options.clock;
     struct flame_tree *difference =
-        flame_tree_difference(before.tree, after->tree, command->absolute);
+        !same_clock
+            ? NULL
+            : flame_tree_difference(before.tree, after->tree, command->absolute);
     if (difference == NULL) {
         complain(command->before,
                  "counts something else than the other, or there is no memory left");

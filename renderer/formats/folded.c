@@ -7,10 +7,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* first: of its line, which would be a comment if it began with #. */
 static void write_frame(struct flame_writer *writer,
-                        const struct flame_function *function)
+                        const struct flame_function *function, bool first)
 {
-    flame_write_escaped(writer, function->name, FLAME_ESCAPE_FOLDED);
+    struct flame_slice name = function->name;
+
+    if (first && name.length != 0 && name.data[0] == '#') {
+        flame_write_text(writer, "\\x23");
+        name = (struct flame_slice){name.data + 1, name.length - 1};
+    }
+    flame_write_escaped(writer, name, FLAME_ESCAPE_FOLDED);
     if (function->file.length == 0) {
         return;
     }
@@ -28,11 +35,13 @@ static void write_frame(struct flame_writer *writer,
 static void write_stack(struct flame_writer *writer, const struct flame_tree *tree,
                         const uint32_t *path, uint32_t depth)
 {
-    for (uint32_t at = depth == 0 ? 0 : 1; at <= depth; at++) {
-        if (at > 1) {
+    uint32_t first = depth == 0 ? 0 : 1;
+
+    for (uint32_t at = first; at <= depth; at++) {
+        if (at > first) {
             flame_write_text(writer, ";");
         }
-        write_frame(writer, &tree->functions[path[at]]);
+        write_frame(writer, &tree->functions[path[at]], at == first);
     }
 }
 

@@ -3,6 +3,7 @@
  * protobuf, gzipped. It goes out in pieces: messages of a kind one after the other are
  * one message, so that no more than a piece is in memory.
  */
+#include "renderer/formats/pprof.h"
 #include "renderer/tree/tree.h"
 #include "renderer/writer.h"
 
@@ -30,15 +31,27 @@ enum string {
     THREAD,
     GREENLET,
     PHASE,
+    PRODUCER,
     FIXED_STRINGS
 };
 
 static const char *const STRINGS[FIXED_STRINGS] = {
-    [NO_STRING] = "",      [COUNT] = "count",       [NANOSECONDS] = "nanoseconds",
-    [SAMPLES] = "samples", [WALL] = "wall",         [CPU] = "cpu",
-    [OFFCPU] = "offcpu",   [GIL] = "gil",           [BLOCKED] = "blocked",
-    [NO_CPU] = "no_cpu",   [AFTER] = "after",       [BEFORE] = "before",
-    [THREAD] = "thread",   [GREENLET] = "greenlet", [PHASE] = "phase",
+    [NO_STRING] = "",
+    [COUNT] = "count",
+    [NANOSECONDS] = "nanoseconds",
+    [SAMPLES] = "samples",
+    [WALL] = "wall",
+    [CPU] = "cpu",
+    [OFFCPU] = "offcpu",
+    [GIL] = "gil",
+    [BLOCKED] = "blocked",
+    [NO_CPU] = "no_cpu",
+    [AFTER] = "after",
+    [BEFORE] = "before",
+    [THREAD] = "thread",
+    [GREENLET] = "greenlet",
+    [PHASE] = "phase",
+    [PRODUCER] = FLAME_PPROF_PRODUCER " " FLAME_VERSION,
 };
 
 static const enum string CLOCKS[] = {[FLAME_CLOCK_WALL] = WALL,
@@ -46,7 +59,7 @@ static const enum string CLOCKS[] = {[FLAME_CLOCK_WALL] = WALL,
                                      [FLAME_CLOCK_OFFCPU] = OFFCPU,
                                      [FLAME_CLOCK_GIL] = GIL};
 
-enum { TYPES_MAX = 8, COMMENTS_MAX = 3 };
+enum { TYPES_MAX = 8, TEXTS = FLAME_PPROF_TEXTS };
 
 struct pprof {
     const struct flame_tree *tree;
@@ -252,9 +265,9 @@ static void put_head(struct pprof *pprof)
     Flame__Pprof__ValueType *pointers[TYPES_MAX];
     Flame__Pprof__ValueType period = FLAME__PPROF__VALUE_TYPE__INIT;
     Flame__Pprof__Profile profile = FLAME__PPROF__PROFILE__INIT;
-    int64_t comments[COMMENTS_MAX];
-    struct flame_slice texts[COMMENTS_MAX] = {options->title, options->subtitle,
-                                              options->warning};
+    int64_t comments[TEXTS + 1];
+    struct flame_slice texts[TEXTS] = {options->title, options->subtitle,
+                                       options->warning};
 
     for (size_t i = 0; i < pprof->type_count; i++) {
         bool is_time = tree->is_time && !counts(pprof->types[i]);
@@ -269,11 +282,12 @@ static void put_head(struct pprof *pprof)
         tree->has_times
             ? (int64_t[]){WALL, CPU, OFFCPU, GIL}[options->clock]
             : pprof->types[tree->all_before != 0 ? 0 : pprof->type_count - 1];
-    for (uint32_t i = 0; i < COMMENTS_MAX; i++) {
-        if (texts[i].length != 0) {
-            comments[profile.n_comment++] = comment_string(tree, i);
-        }
+    /* By their place, so that they can be told apart when they are read. */
+    for (uint32_t i = 0; i < TEXTS; i++) {
+        comments[i] = texts[i].length != 0 ? comment_string(tree, i) : NO_STRING;
     }
+    comments[TEXTS] = PRODUCER;
+    profile.n_comment = TEXTS + 1;
     profile.comment = comments;
     if (options->quality != NULL) {
         period.type = WALL;
@@ -394,7 +408,7 @@ int flame_render_pprof(const struct flame_tree *tree,
 
     pprof.parents = flame_tree_parents(tree);
     pprof.locations = malloc(((size_t)flame_tree_depth(tree) + 1) * sizeof(uint64_t));
-    if (tree->details != NULL) {
+    if (pprof.parents != NULL && tree->details != NULL) {
         pprof.own = flame_tree_own_details(tree, pprof.parents);
         ok = pprof.own != NULL;
     }

@@ -178,8 +178,7 @@ static int draw_pixels(const struct libraries *l, void *svg, double width,
     double factor = scale != 0 ? (double)scale / 100 : usual;
     struct rectangle area = {0, 0, width * factor, height * factor};
 
-    if (area.width > SIDE_MAX || area.height > SIDE_MAX ||
-        (scale != 0 && !fits(area.width, area.height))) {
+    if (!fits(area.width, area.height)) {
         return -E2BIG;
     }
     return draw_on(l, l->surface_new(CAIRO_ARGB32, (int)area.width, (int)area.height),

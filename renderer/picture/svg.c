@@ -459,12 +459,20 @@ static int write_svg(struct picture *picture, const struct flame_tree *whole,
     return writer->error;
 }
 
+/* From code it may be anything: what no window has is taken for the nearest that is. */
+static uint32_t width_of(const struct flame_picture_options *options)
+{
+    uint32_t width = options->width != 0 ? options->width : FLAME_SVG_WIDTH;
+
+    width = width < FLAME_SVG_WIDTH_LEAST ? FLAME_SVG_WIDTH_LEAST : width;
+    return width > FLAME_SVG_WIDTH_MOST ? FLAME_SVG_WIDTH_MOST : width;
+}
+
 int flame_render_svg(const struct flame_tree *tree,
                      const struct flame_picture_options *options,
                      struct flame_writer *writer)
 {
-    uint32_t width =
-        (options->width != 0 ? options->width : FLAME_SVG_WIDTH) - 2 * FLAME_SVG_MARGIN;
+    uint32_t width = width_of(options) - 2 * FLAME_SVG_MARGIN;
     struct picture *picture = calloc(1, sizeof *picture);
     bool callers = options->callers && !flame_tree_is_empty(tree);
     struct flame_tree *shown =

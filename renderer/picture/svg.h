@@ -12,6 +12,8 @@
 #include "renderer/writer.h"
 
 #define FLAME_SVG_WIDTH 1200
+#define FLAME_SVG_WIDTH_LEAST 320 /* as FLAME_WIDTH_RANGE says */
+#define FLAME_SVG_WIDTH_MOST 10000
 #define FLAME_SVG_MARGIN 16
 #define FLAME_SVG_SMALLEST 50 /* 1/100 px */
 #define FLAME_SVG_ROW 18

@@ -13,6 +13,10 @@
 
 /* Lines looked at to see whether all have two numbers. */
 #define LINES_TO_BE_SURE 100
+/* Or so many bytes of them, and what stands between. */
+#define BYTES_TO_BE_SURE ((size_t)1 << 16)
+/* The longest line. */
+#define LINE_MAX_LENGTH ((size_t)1 << 30)
 /* Frames from the leaf of which one is most times known: memory is asked for them all
  * before the first is looked for. */
 #define LIKELY 4
@@ -92,7 +96,7 @@ static size_t undo_escape(struct flame_slice rest, uint32_t *value)
         *value = *value << 4 | (uint32_t)digit;
     }
     if (digits == 2 && *value >= 0x20 && *value < 0x7f && *value != ';' &&
-        *value != '\\') {
+        *value != '#' && *value != '\\') {
         return 0;
     }
     return digits == 4 && *value < 0x80 ? 0 : digits + 2;
@@ -450,15 +454,24 @@ static bool to_weight(struct number number, enum flame_unit unit, uint64_t *frac
 static bool take_weights(struct flame_folded *folded, struct stack *stack)
 {
     struct number number;
+    uint64_t fraction = folded->fraction;
+    uint64_t fraction_before = folded->fraction_before;
 
     stack->was = 0;
-    return take_number(&stack->text, &number) &&
-           to_weight(number, folded->unit, &folded->fraction, &stack->is) &&
-           stack->is <= UINT64_MAX - folded->is &&
-           (!folded->two_columns ||
-            (take_number(&stack->text, &number) &&
-             to_weight(number, folded->unit, &folded->fraction_before, &stack->was) &&
-             stack->was <= UINT64_MAX - folded->was));
+    if (!take_number(&stack->text, &number) ||
+        !to_weight(number, folded->unit, &fraction, &stack->is) ||
+        stack->is > UINT64_MAX - folded->is) {
+        return false;
+    }
+    if (folded->two_columns &&
+        (!take_number(&stack->text, &number) ||
+         !to_weight(number, folded->unit, &fraction_before, &stack->was) ||
+         stack->was > UINT64_MAX - folded->was)) {
+        return false;
+    }
+    folded->fraction = fraction;
+    folded->fraction_before = fraction_before;
+    return true;
 }
 
 static bool is_comment(struct flame_slice line)
@@ -531,7 +544,20 @@ static bool decide(struct flame_folded *folded, struct flame_slice text, bool co
         }
     }
     folded->two_columns = two && count > 0;
-    return complete || !two || count == LINES_TO_BE_SURE;
+    return complete || !two || count == LINES_TO_BE_SURE ||
+           text.length >= BYTES_TO_BE_SURE;
+}
+
+/* Comments before the first stack decide nothing, and need not be kept. */
+static void skip_comments(struct flame_folded *folded, struct flame_slice *text)
+{
+    struct flame_slice rest = *text;
+    struct flame_slice line;
+
+    while (next_line(&rest, &line) && is_comment(line)) {
+        folded->line++;
+        *text = rest;
+    }
 }
 
 /* The lines that are complete. Returns the bytes taken. */
@@ -542,8 +568,9 @@ static size_t read_lines(struct flame_folded *folded, struct flame_slice text,
     struct flame_slice line;
 
     if (!folded->decided) {
-        if (!decide(folded, text, complete)) {
-            return 0;
+        skip_comments(folded, &rest);
+        if (!decide(folded, rest, complete)) {
+            return text.length - rest.length;
         }
         folded->decided = true;
         if (!flame_builder_start(&folded->builder, flame_function_named("[all]"),
@@ -577,6 +604,10 @@ static void keep_rest(struct flame_folded *folded, const char *data, size_t leng
 {
     size_t wanted = folded->pending_length + length;
 
+    if (wanted > LINE_MAX_LENGTH) {
+        folded->error = -E2BIG;
+        return;
+    }
     if (wanted > folded->pending_capacity) {
         char *larger = realloc(folded->pending, wanted * 2);
         if (larger == NULL) {

@@ -2,6 +2,7 @@
  * pprof's profile, without its gzip, into a tree. Only one of its values can be the
  * weight: the one it says itself, else, as pprof does, the last. Ours says all we know.
  */
+#include "renderer/formats/pprof.h"
 #include "renderer/read/reader.h"
 #include "renderer/tree/builder.h"
 #include "renderer/writer.h"
@@ -12,6 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A sample of more frames, of which a location may stand for any number, is ignored;
+ * of names so much is kept. */
+#define DEPTH_MAX ((size_t)100000)
+#define NAME_MAX_LENGTH ((size_t)4096)
 
 struct read {
     const Flame__Pprof__Profile *profile;
@@ -133,7 +139,8 @@ static int choose_types(struct read *read)
     read->gil = type_named(read, "gil");
     read->blocked = type_named(read, "blocked");
     read->no_cpu = type_named(read, "no_cpu");
-    read->before = type_named(read, "before");
+    read->before =
+        type_named(read, "after") != SIZE_MAX ? type_named(read, "before") : SIZE_MAX;
     read->has_times = read->wall != SIZE_MAX && read->cpu != SIZE_MAX &&
                       read->gil != SIZE_MAX && read->blocked != SIZE_MAX &&
                       read->no_cpu != SIZE_MAX;
@@ -147,6 +154,15 @@ static int choose_types(struct read *read)
 /* ---- functions
  * ------------------------------------------------------------------------- */
 
+/* A thousand functions may share a name of a megabyte, and each has a copy. */
+static struct flame_slice name_at(const struct read *read, int64_t index)
+{
+    struct flame_slice name = string_at(read, index);
+
+    return (struct flame_slice){
+        name.data, name.length < NAME_MAX_LENGTH ? name.length : NAME_MAX_LENGTH};
+}
+
 static bool add_functions(struct read *read)
 {
     const Flame__Pprof__Profile *profile = read->profile;
@@ -157,10 +173,10 @@ static bool add_functions(struct read *read)
     }
     for (size_t i = 0; i < profile->n_function; i++) {
         const Flame__Pprof__Function *from = profile->function[i];
-        struct flame_function function = {.name = string_at(read, from->name),
-                                          .file = string_at(read, from->filename)};
+        struct flame_function function = {.name = name_at(read, from->name),
+                                          .file = name_at(read, from->filename)};
         if (function.name.length == 0) {
-            function.name = string_at(read, from->system_name);
+            function.name = name_at(read, from->system_name);
         }
         if (from->start_line > 0 && from->start_line <= UINT32_MAX) {
             function.line = (uint32_t)from->start_line;
@@ -222,13 +238,17 @@ static bool is_sound(const struct read *read, const Flame__Pprof__Sample *sample
                                read->scale != 0 ? read->scale : 1, weight)) {
         return false;
     }
-    for (size_t i = 0; i < sample->n_location_id; i++) {
-        if (find_id(read->location_ids, read->profile->n_location,
-                    sample->location_id[i]) == SIZE_MAX) {
+    size_t frames = 0;
+    for (size_t i = 0; i < sample->n_location_id && frames <= DEPTH_MAX; i++) {
+        size_t location = find_id(read->location_ids, read->profile->n_location,
+                                  sample->location_id[i]);
+        if (location == SIZE_MAX) {
             return false;
         }
+        size_t lines = read->profile->location[location]->n_line;
+        frames += lines != 0 ? lines : 1;
     }
-    return *weight <= UINT64_MAX - read->builder.weight;
+    return frames <= DEPTH_MAX && *weight <= UINT64_MAX - read->builder.weight;
 }
 
 /* false: more than can be added up */
@@ -237,11 +257,6 @@ static bool weigh(struct read *read, uint32_t place, const Flame__Pprof__Sample 
 {
     struct flame_builder *builder = &read->builder;
 
-    flame_builder_weigh(builder, place, weight);
-    flame_builder_samples(builder, place, value_at(sample, read->samples));
-    if (read->before != SIZE_MAX) {
-        flame_builder_before(builder, place, value_at(sample, read->before));
-    }
     if (read->has_times) {
         struct flame_times times = {
             .wall = {[FLAME_GIL_WAIT] = value_at(sample, read->gil),
@@ -252,7 +267,14 @@ static bool weigh(struct read *read, uint32_t place, const Flame__Pprof__Sample 
                        times.wall[FLAME_RUNNABLE];
         uint64_t wall = value_at(sample, read->wall);
         times.wall[FLAME_RUNNING] = wall > off ? wall - off : 0;
-        return flame_builder_times(builder, place, &times);
+        if (!flame_builder_times(builder, place, &times)) {
+            return false;
+        }
+    }
+    flame_builder_weigh(builder, place, weight);
+    flame_builder_samples(builder, place, value_at(sample, read->samples));
+    if (read->before != SIZE_MAX) {
+        flame_builder_before(builder, place, value_at(sample, read->before));
     }
     return true;
 }
@@ -285,14 +307,29 @@ static bool add_sample(struct read *read, const Flame__Pprof__Sample *sample,
 /* ---- all of it
  * --------------------------------------------------------------------------- */
 
-/* Ours have the title, the line below it and the warning as comments. */
+static bool is_ours(const struct read *read)
+{
+    const Flame__Pprof__Profile *profile = read->profile;
+    struct flame_slice last = {"", 0};
+
+    if (profile->n_comment == FLAME_PPROF_TEXTS + 1) {
+        last = string_at(read, profile->comment[FLAME_PPROF_TEXTS]);
+    }
+    return last.length >= strlen(FLAME_PPROF_PRODUCER) &&
+           memcmp(last.data, FLAME_PPROF_PRODUCER, strlen(FLAME_PPROF_PRODUCER)) == 0;
+}
+
+/* Other people's comments are no title of a picture. */
 static bool keep_comments(struct read *read)
 {
     struct flame_picture_options *options = &read->document->options;
     struct flame_slice *texts[] = {&options->title, &options->subtitle,
                                    &options->warning};
 
-    for (size_t i = 0; i < 3 && i < read->profile->n_comment; i++) {
+    if (!is_ours(read)) {
+        return true;
+    }
+    for (size_t i = 0; i < FLAME_PPROF_TEXTS; i++) {
         if (!flame_document_keep(read->document, texts[i],
                                  string_at(read, read->profile->comment[i]))) {
             return false;

@@ -16,14 +16,21 @@
 /* What is not read as it comes must be in memory as a whole. */
 #define WHOLE_MAX ((size_t)1 << 30)
 
+/* So much space before anything else is folded text. */
+#define SPACE_MAX ((size_t)1 << 16)
+/* Of two bytes with which gzip begins. */
+static const char FIRST = 0x1f;
+
 enum kind { UNKNOWN, FOLDED, JSON, PPROF };
 
 struct flame_reader {
     enum flame_unit unit;
     enum kind kind;
+    bool held;    /* a byte came alone with which packed input would begin */
     bool started; /* it is known whether it is packed */
     bool packed;
     bool packed_ended;
+    bool padded; /* zeros follow: there is no more */
     z_stream zip;
     struct flame_writer whole; /* what came, while it is not known or no folded text */
     struct flame_folded *folded;
@@ -77,8 +84,7 @@ void flame_ignore(struct flame_ignored *ignored, uint64_t number)
     ignored->count++;
 }
 
-/* ---- what it is
- * ----------------------------------------------------------------------- */
+/* ---- what it is ---- */
 
 static struct flame_slice skip_space(struct flame_slice text)
 {
@@ -90,13 +96,17 @@ static struct flame_slice skip_space(struct flame_slice text)
 }
 
 /* Whether the first message is one of two numbers, a sample type. Go's runtime writes
- * numbers of the profile's own before it: field 7, 8, 9, 10, 12 or 14. */
+ * numbers of the profile's own before it, field 7, 8, 9, 10, 12 or 14, and the type of
+ * the period, a short message in field 11. */
 static bool is_pprof(struct flame_slice text)
 {
     const unsigned char *at = (const unsigned char *)text.data;
     const unsigned char *end = at + text.length;
 
-    while (at < end && strchr("8@HP`p", *at) != NULL && *at != '\0') {
+    while (end - at >= 2 && strchr("8@HPZ`p", *at) != NULL && *at != '\0') {
+        if (*at == 'Z') {
+            at += at[1] < end - at ? at[1] : 0;
+        }
         do {
             at++;
         } while (at < end && *at >= 0x80);
@@ -109,18 +119,23 @@ static bool is_pprof(struct flame_slice text)
  * but control characters. */
 static enum kind kind_of(struct flame_slice text)
 {
+    bool enough = text.length > SPACE_MAX;
+
     if (is_pprof(text)) {
         return PPROF;
     }
     text = skip_space(text);
     if (text.length == 0) {
-        return UNKNOWN;
+        return enough ? FOLDED : UNKNOWN;
     }
     if (text.data[0] != '{') {
         return FOLDED;
     }
     text = skip_space((struct flame_slice){text.data + 1, text.length - 1});
-    return text.length == 0 ? UNKNOWN : text.data[0] == '"' ? JSON : FOLDED;
+    if (text.length == 0) {
+        return enough ? FOLDED : UNKNOWN;
+    }
+    return text.data[0] == '"' || text.data[0] == '}' ? JSON : FOLDED;
 }
 
 static void refuse(struct flame_reader *reader, const char *problem)
@@ -176,17 +191,17 @@ static void unpack(struct flame_reader *reader, const char *data, size_t length)
         feed_unpacked(reader, out, (1 << 18) - zip->avail_out);
         reader->packed_ended = status == Z_STREAM_END;
         if (reader->packed_ended && zip->avail_in != 0) {
+            reader->padded = *zip->next_in == 0;
             inflateReset(zip);
         } else if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR) {
             refuse(reader, "what it is packed in is broken");
         }
     } while (reader->error == 0 && (zip->avail_in != 0 || zip->avail_out == 0) &&
-             !(reader->packed_ended && zip->avail_in == 0));
+             !(reader->packed_ended && (zip->avail_in == 0 || reader->padded)));
     free(out);
 }
 
-/* ---- as it comes
- * ------------------------------------------------------------------------ */
+/* ---- as it comes ---- */
 
 struct flame_reader *flame_reader_new(enum flame_unit unit)
 {
@@ -199,13 +214,27 @@ struct flame_reader *flame_reader_new(enum flame_unit unit)
     return reader;
 }
 
+static void take(struct flame_reader *reader, const char *data, size_t length)
+{
+    if (!reader->packed) {
+        feed_unpacked(reader, data, length);
+    } else if (!reader->padded) {
+        unpack(reader, data, length);
+    }
+}
+
 static void start(struct flame_reader *reader, const char *data, size_t length)
 {
+    const char *second = reader->held ? data : data + 1;
+
     reader->started = true;
-    reader->packed = length >= 2 && data[0] == 0x1f && (unsigned char)data[1] == 0x8b;
+    reader->packed = (reader->held || (length >= 2 && data[0] == FIRST)) &&
+                     (unsigned char)*second == 0x8b;
     if (reader->packed && inflateInit2(&reader->zip, MAX_WBITS + 16) != Z_OK) {
         reader->packed = false;
         reader->error = -ENOMEM;
+    } else if (reader->held) {
+        take(reader, &FIRST, 1);
     }
 }
 
@@ -215,15 +244,15 @@ int flame_reader_feed(struct flame_reader *reader, const char *data, size_t leng
     const size_t most = (size_t)1 << 30;
 
     if (!reader->started && length != 0) {
+        if (!reader->held && length == 1 && data[0] == FIRST) {
+            reader->held = true;
+            return reader->error;
+        }
         start(reader, data, length);
     }
     while (length != 0 && reader->error == 0) {
         size_t part = length < most ? length : most;
-        if (reader->packed) {
-            unpack(reader, data, part);
-        } else {
-            feed_unpacked(reader, data, part);
-        }
+        take(reader, data, part);
         data += part;
         length -= part;
     }
@@ -232,6 +261,9 @@ int flame_reader_feed(struct flame_reader *reader, const char *data, size_t leng
 
 static void finish(struct flame_reader *reader, struct flame_document *document)
 {
+    if (reader->held && !reader->started) {
+        feed_unpacked(reader, &FIRST, 1);
+    }
     struct flame_slice whole = flame_writer_slice(&reader->whole);
 
     if (reader->packed && !reader->packed_ended) {
@@ -243,6 +275,9 @@ static void finish(struct flame_reader *reader, struct flame_document *document)
         if (reader->kind == UNKNOWN || reader->kind == FOLDED) {
             feed_folded(reader, whole.data, whole.length);
         }
+    }
+    if (reader->error != 0) {
+        return;
     }
     switch (reader->kind) {
     case JSON:
@@ -272,6 +307,8 @@ int flame_reader_finish(struct flame_reader *reader, struct flame_document *docu
         memcpy(document->problem, problem, sizeof problem);
         if (reader->problem != NULL) {
             flame_document_refuse(document, "%s", reader->problem);
+        } else if (error == -E2BIG) {
+            flame_document_refuse(document, "larger than 1 GiB, in one piece or line");
         } else if (error != -EINVAL) {
             flame_document_refuse(document, "%s", strerror(-error));
         }

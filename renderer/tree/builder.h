@@ -3,7 +3,7 @@
  * sorted at the end into the preorder that the formats read.
  *
  * A place is known by its path: a 64-bit hash of the frames from the root, keyed by
- * random bits, so that nobody can choose names that collide. Who has functions asks
+ * random bits, so that nobody can choose frames that collide. Who has functions asks
  * with flame_builder_child(), which compares them; who has only text asks with
  * flame_builder_find(), which believes the hash, and so does the search for a function
  * by its frame's: among two million places, one pair in ten million trees is taken for

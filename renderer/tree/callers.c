@@ -14,6 +14,7 @@ struct member {
     uint32_t at;
     uint64_t weight;
     uint64_t samples;
+    uint64_t before;
 };
 
 /* Neighbours that have come to the same place of the new tree. */
@@ -21,6 +22,7 @@ struct group {
     size_t start;
     size_t count;
     uint32_t place;
+    uint32_t depth; /* of its children */
 };
 
 struct turning {
@@ -76,6 +78,7 @@ static void end_here(struct turning *turning, uint32_t place,
 {
     flame_builder_weigh(&turning->builder, place, member->weight);
     flame_builder_samples(&turning->builder, place, member->samples);
+    flame_builder_before(&turning->builder, place, member->before);
 }
 
 static bool is_narrow(const struct turning *turning, const struct member *members,
@@ -90,13 +93,14 @@ static bool is_narrow(const struct turning *turning, const struct member *member
            (unsigned __int128)turning->tree->places[0].total * turning->smallest;
 }
 
-/* Members of one function, [start, start + count): a child of `parent`. */
-static bool add_child(struct turning *turning, uint32_t parent, size_t start,
+/* Members of one function, [start, start + count): a child of the group's place. */
+static bool add_child(struct turning *turning, const struct group *group, size_t start,
                       size_t count)
 {
     struct member *members = turning->members + start;
-    uint32_t place = child_of(turning, parent, members[0].function);
-    bool narrow = is_narrow(turning, members, count);
+    uint32_t place = child_of(turning, group->place, members[0].function);
+    bool last =
+        group->depth + 1 >= FLAME_SVG_ROWS || is_narrow(turning, members, count);
     size_t kept = 0;
 
     if (place == FLAME_NONE) {
@@ -105,7 +109,7 @@ static bool add_child(struct turning *turning, uint32_t parent, size_t start,
     for (size_t i = 0; i < count; i++) {
         struct member member = members[i];
         uint32_t above = turning->parents[member.at];
-        if (narrow || above == 0) {
+        if (last || above == 0) {
             end_here(turning, place, &member);
             continue;
         }
@@ -113,7 +117,8 @@ static bool add_child(struct turning *turning, uint32_t parent, size_t start,
         member.function = turning->tree->places[above].function;
         members[kept++] = member;
     }
-    return kept == 0 || push(turning, (struct group){start, kept, place});
+    return kept == 0 ||
+           push(turning, (struct group){start, kept, place, group->depth + 1});
 }
 
 static bool split(struct turning *turning, struct group group)
@@ -127,25 +132,43 @@ static bool split(struct turning *turning, struct group group)
         while (to < end && members[to].function == members[from].function) {
             to++;
         }
-        ok = add_child(turning, group.place, from, to - from);
+        ok = add_child(turning, &group, from, to - from);
     }
     return ok;
 }
 
-/* Who is there at first: returns how many. */
-static size_t gather(struct turning *turning)
+/* Who is there at first: returns how many. own: NULL, or of a difference. */
+static size_t gather(struct turning *turning, const struct flame_detail *own)
 {
     const struct flame_tree *tree = turning->tree;
     size_t count = 0;
 
     for (uint32_t i = 0; i < tree->place_count; i++) {
         const struct flame_place *place = &tree->places[i];
-        if (place->self != 0) {
-            turning->members[count++] = (struct member){
-                place->function, i, place->self, flame_place_self_samples(tree, i)};
+        uint64_t before = own != NULL ? own[i].before : 0;
+        if (place->self != 0 || before != 0) {
+            turning->members[count++] =
+                (struct member){place->function, i, place->self,
+                                flame_place_self_samples(tree, i), before};
         }
     }
     return count;
+}
+
+/* The group of all who have anything of their own; false: out of memory. */
+static bool push_all(struct turning *turning)
+{
+    struct flame_detail *own = NULL;
+
+    if (turning->tree->all_before != 0) {
+        own = flame_tree_own_details(turning->tree, turning->parents);
+        if (own == NULL) {
+            return false;
+        }
+    }
+    bool ok = push(turning, (struct group){.count = gather(turning, own)});
+    free(own);
+    return ok;
 }
 
 static bool turn(struct turning *turning)
@@ -164,7 +187,7 @@ static bool turn(struct turning *turning)
     for (uint32_t i = 0; i < tree->function_count; i++) {
         turning->functions[i] = FLAME_NONE;
     }
-    bool ok = push(turning, (struct group){0, gather(turning), 0});
+    bool ok = push_all(turning);
     while (ok && turning->group_count > 0) {
         ok = split(turning, turning->groups[--turning->group_count]);
     }
@@ -179,6 +202,9 @@ struct flame_tree *flame_tree_callers(const struct flame_tree *tree, uint64_t wi
 
     if (turn(&turning)) {
         turned = flame_builder_finish(&turning.builder, tree->is_time, NULL);
+    }
+    if (turned != NULL) {
+        turned->all_before = tree->all_before;
     }
     flame_builder_free(&turning.builder);
     free(turning.parents);

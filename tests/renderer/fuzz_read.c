@@ -16,7 +16,7 @@ static struct flame_tree *read_input(const char *text, size_t length, uint8_t ch
 {
     struct flame_reader *reader =
         flame_reader_new(choice & 1 ? FLAME_UNIT_SAMPLES : FLAME_UNIT_MICROSECONDS);
-    size_t piece = choice & 8 ? 7 : length + 1;
+    size_t piece = choice & 8 ? 1 : length + 1;
 
     for (size_t at = 0; at < length; at += piece) {
         size_t left = length - at;

@@ -8,6 +8,7 @@ import re
 import struct
 import subprocess
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree
 import zlib
@@ -462,12 +463,14 @@ class Picture(unittest.TestCase):
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertEqual(png_pixels(result.stdout)[0], width)
         deep = ";".join("f%d" % i for i in range(1400)) + " 1\n"
+        result = run("render", "-f", "png", "--width", "10000", stdin=deep)
+        self.assertIn(b"larger than allowed", result.stderr)
         result = run("render", "-f", "png", "--scale", "4", stdin=deep)
         self.assertEqual(result.returncode, 1)
         self.assertIn(b"larger than allowed", result.stderr)
 
     def test_nonsense(self):
-        for option, value in (("width", "100"), ("smallest", "0"), ("scale", "9"),
+        for option, value in (("width", "100"), ("width", "42949993"), ("width", "400.5"), ("smallest", "0"), ("scale", "9"),
                               ("colours", "pink")):
             result = run("render", "--" + option, value, stdin=FOLDED)
             self.assertEqual((result.returncode, result.stdout), (2, b""), option)
@@ -531,6 +534,76 @@ class Reading(unittest.TestCase):
         result = run("render", "-f", "folded", stdin=lines)
         self.assertIn(b"7 lines of the input made no sense and were ignored: "
                       b"1, 2, 3, 4, 5, ...", result.stderr)
+
+    def test_an_empty_result_is_written_too(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "out.folded")
+            with open(path, "w") as file:
+                file.write("stale")
+            self.assertEqual(run("render", "-o", path, stdin="").returncode, 3)
+            self.assertEqual(os.path.getsize(path), 0)
+
+    def test_pieces_from_a_pipe(self):
+        """Byte after byte, as slow writers do it."""
+        for data in (FOLDED.encode(), gzip.compress(FOLDED.encode()),
+                     run("render", "-f", "pprof", stdin=FOLDED).stdout):
+            with subprocess.Popen((FLAMEPROF, "render", "-f", "folded"), bufsize=0,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+                process.stdin.write(data[:1])
+                time.sleep(0.1)
+                process.stdin.write(data[1:2])
+                time.sleep(0.1)
+                process.stdin.write(data[2:])
+                process.stdin.close()
+                found = process.stdout.read().decode()
+            self.assertEqual(sorted(found.splitlines()), sorted(FOLDED.splitlines()))
+
+    def test_zeros_behind_what_is_packed(self):
+        packed = gzip.compress(FOLDED.encode()) + bytes(1000)
+        result = run("render", "-f", "folded", stdin=packed)
+        self.assertEqual((result.returncode, result.stderr), (0, b""))
+
+    def test_a_profile_that_begins_with_its_period(self):
+        """As Go's heap profiles do: the period's type stands before the sample types."""
+        profile = gzip.decompress(run("render", "-f", "pprof", stdin=FOLDED).stdout)
+        # field 11, a message of two numbers
+        result = run("render", "-f", "folded", stdin=b"\x5a\x04\x08\x01\x10\x02" + profile)
+        self.assertEqual((result.returncode, result.stderr), (0, b""))
+        self.assertEqual(len(result.stdout.splitlines()), 2)
+
+    def test_comments_of_others_are_no_title(self):
+        profile = gzip.decompress(
+            run("render", "-f", "pprof", "-t", "a title", stdin=FOLDED + "nonsense\n").stdout)
+        ours = json.loads(run("render", "-f", "json", stdin=profile).stdout)
+        self.assertEqual((ours["title"], ours["subtitle"]), ("a title", ""))
+        self.assertIn("made no sense", ours["warning"])
+        theirs = profile.replace(b"written by flameprof", b"written by somebody!")
+        theirs = json.loads(run("render", "-f", "json", stdin=theirs).stdout)
+        self.assertEqual((theirs["title"], theirs["warning"]), ("Flame graph", ""))
+
+    def test_a_name_that_looks_like_a_comment(self):
+        profile = json.loads(run("render", "-f", "json", stdin="a;b 5\n").stdout)
+        for function in profile["functions"]:
+            function["name"] = function["name"].replace("a", "#a")
+        folded = run("render", "-f", "folded", stdin=json.dumps(profile)).stdout
+        self.assertEqual(folded, b"\\x23a;b 5\n")
+        again = json.loads(run("render", "-f", "json", stdin=folded).stdout)
+        self.assertIn("#a", [function["name"] for function in again["functions"]])
+
+    def test_small_files_that_would_be_large(self):
+        """Bounded work, whatever a small file says."""
+        for data in (b"#\n" * (8 << 20), b"\n" * (8 << 20), b"a 1 2\n" + b"#\n" * (4 << 20),
+                     b" " * (16 << 20)):
+            begun = time.monotonic()
+            run("render", "-f", "folded", stdin=gzip.compress(data, 1))
+            self.assertLess(time.monotonic() - begun, 10)
+        chain = {"parent": [0, *range(60000)], "function": [0] * 60001, "self": [1] * 60001}
+        profile = {"format": "flameprof", "version": 1, "clock": "wall", "unit": "samples",
+                   "functions": [{"name": "f"}], "places": chain}
+        begun = time.monotonic()
+        result = run("render", "--callers", stdin=json.dumps(profile))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertLess(time.monotonic() - begun, 10)
 
     def test_existing_output_survives_what_cannot_be_read(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -684,6 +757,20 @@ class Difference(unittest.TestCase):
         )
         again = run("render", "-f", "folded", stdin=result.stdout)
         self.assertEqual(again.stdout, result.stdout)
+
+    def test_callers_are_compared_too(self):
+        found = self.changes("--callers", before="a;b 50\na;c 50\n", after="a;b 80\na;c 20\n")
+        self.assertEqual((found["b"], found["c"]), ("d13", "d0"))
+
+    def test_clocks_that_differ(self):
+        """Of two profiles, which say which clock theirs is."""
+        quality = {"interval_ns": 1}
+        texts = []
+        for clock in ("wall", "cpu"):
+            profile = json.loads(run("render", "-f", "json", stdin=FOLDED).stdout)
+            texts.append(json.dumps({**profile, "clock": clock, "quality": quality}))
+        self.assertEqual(self.compare(before=texts[0], after=texts[1]).returncode, 1)
+        self.assertEqual(self.compare(before=texts[0], after=texts[0]).returncode, 0)
 
     def test_two_inputs(self):
         for inputs in ((), ("-",), ("a", "b", "c")):

@@ -163,6 +163,7 @@ class Clocks(unittest.TestCase):
             (name, value), = wrong.items()
             with self.assertRaisesRegex(ValueError, f"{name}={value!r}: "):
                 session.svg(**wrong)
+        self.assertEqual(profiled(lambda: None).folded(clock="gil"), "")
         with self.assertRaisesRegex(ValueError, "svg, folded, png"):
             session.render("gif")
 

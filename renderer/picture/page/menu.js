@@ -115,7 +115,8 @@ function foldedNow() {
     const amount = Math.floor((self[at] + rest) / unit);
     rest += self[at] - amount * unit;
     const path = at === 0 ? [0] : tree.path(at).slice(1);
-    if (amount) lines.push(path.map((p) => foldedName(tree.fn[p])).join(';') + ' ' + amount);
+    const stack = path.map((p) => foldedName(tree.fn[p])).join(';');
+    if (amount) lines.push(stack.replace(/^#/, '\\x23') + ' ' + amount);
   }
   return lines.join('\n') + '\n';
 }
