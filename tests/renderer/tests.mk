@@ -20,6 +20,13 @@ $(RENDERER_TESTS:%=$(BUILD)/tests/renderer/%): $(BUILD)/tests/renderer/%: \
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(RENDERER_SANITIZE) -o $@ $^ -lcmocka $(READER_LIBS) $(RENDERER_LIBS)
 
+# Preloaded by test_no_memory.py.
+NO_MEMORY := $(BUILD)/tests/renderer/no_memory.so
+
+$(NO_MEMORY): tests/renderer/no_memory.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -fvisibility=default -shared -o $@ $<
+
 # libFuzzer comes with clang, and keeps what it finds in the folder it starts from.
 FUZZ_SECONDS ?= 20
 
@@ -64,8 +71,10 @@ lint-page: $(BUILD)/obj/renderer/assets.h ## eslint over the page's script (npm)
 	$(BUILD)/npm/node_modules/.bin/eslint --max-warnings 0 \
 		--config renderer/picture/page/eslint.config.mjs $(<D)/page.js
 
-test-command: $(BUILD)/flameprof
+test-command: $(BUILD)/flameprof $(NO_MEMORY)
 	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/renderer/test_command.py
+	FLAMEPROF=$(BUILD)/flameprof NO_MEMORY=$(abspath $(NO_MEMORY)) \
+		$(PYTHON) -B tests/renderer/test_no_memory.py
 
 test-peers: $(BUILD)/flameprof ## the same frames as flamegraph.pl draws (FLAMEGRAPH_FOLDER=, INFERNO_FOLDER=)
 	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/renderer/peers.py
