@@ -2,7 +2,7 @@
 # BENCH= chooses among them. A missed target is said, and the next one runs all
 # the same.
 
-BENCH ?= instructions answer overhead accuracy disturbance
+BENCH ?= instructions answer overhead accuracy disturbance page
 
 .PHONY: bench
 bench: all ## every benchmark, two hours on an idle machine (BENCH=instructions: one)
