@@ -221,7 +221,7 @@ def look(browser, page, url):
     if not isinstance(browser, Firefox):
         browser.devtools("HeapProfiler.collectGarbage")
         usage = browser.devtools("Runtime.getHeapUsage")
-        found["heap"] = usage["usedSize"] / 2**20
+        found["heap"] = (usage["usedSize"] + usage["backingStorageSize"]) / 2**20  # arrays too
     for step, expression in page.steps.items():
         found[step] = act(browser, expression)
     for step, figure in found.items():
