@@ -290,6 +290,10 @@ static int draw(const struct command *command, const struct flame_tree *tree,
         describe_ignored(command->before, &before->ignored, &warning);
     }
     describe_ignored(command->input, &document->ignored, &warning);
+    if (warning.error != 0) {
+        flame_writer_free(&warning);
+        return complain(command->input, strerror(-warning.error));
+    }
     if (warning.length != known) {
         size_t start = known == 0 ? 0 : known + 1;
         fprintf(stderr, "flameprof: %.*s\n", (int)(warning.length - start),

@@ -2,8 +2,6 @@
 screens, and on paper."""
 import base64
 import os
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -307,7 +305,6 @@ class Screens(pictures.PictureCase):
             (getComputedStyle(e))).length"""
         self.assertEqual(self.browser.script(moving), 0)
 
-    @unittest.skipUnless(shutil.which("pdftotext"), "SKIPPED: no pdftotext of poppler-utils")
     def test_paper(self):
         """One sheet, with all of a graph that is higher than the window; no buttons."""
         self.browser.screen(1280, 300)
