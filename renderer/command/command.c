@@ -291,8 +291,9 @@ static int draw(const struct command *command, const struct flame_tree *tree,
     }
     describe_ignored(command->input, &document->ignored, &warning);
     if (warning.error != 0) {
+        int error = warning.error;
         flame_writer_free(&warning);
-        return complain(command->input, strerror(-warning.error));
+        return complain(command->input, strerror(-error));
     }
     if (warning.length != known) {
         size_t start = known == 0 ? 0 : known + 1;
