@@ -222,10 +222,10 @@ static void write_stretches(struct flame_writer *writer, const struct flame_tree
 static void write_first_view(struct flame_writer *writer,
                              const struct flame_picture_options *options)
 {
-    uint32_t smallest = options->smallest != 0 ? options->smallest : FLAME_SVG_SMALLEST;
-
-    flame_json_key(writer, "smallest");
-    flame_write_hundredths(writer, smallest);
+    if (options->smallest != 0) {
+        flame_json_key(writer, "smallest");
+        flame_write_hundredths(writer, options->smallest);
+    }
     if (options->callers) {
         flame_json_key(writer, "view");
         flame_write_text(writer, "\"callers\"");

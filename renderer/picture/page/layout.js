@@ -120,6 +120,7 @@ class Stage {
     this.pool = [];
     this.itemOf = new Map(); // by group element
     this.shown = 0;
+    this.drawn = false;
   }
 
   adopt() {
@@ -132,6 +133,12 @@ class Stage {
     this.graph.classList.add('live');
     this.graph.removeAttribute('transform');
     this.graph.remove(); // until it is drawn: what nobody sees need not be laid out
+    this.shown = this.pool.length;
+  }
+
+  /* What was adopted and is not needed: every element costs, also one that is hidden. */
+  trim(count) {
+    for (const {group} of this.pool.splice(count)) group.remove();
     this.shown = this.pool.length;
   }
 
@@ -160,6 +167,8 @@ class Stage {
     layout.boxes.forEach((box, i) => {
       this.drawBox(this.pooled(i), box, rowY(box.row), dressed(box));
     });
+    if (!this.drawn) this.trim(layout.boxes.length);
+    this.drawn = true;
     for (let i = layout.boxes.length; i < this.shown; i++) {
       this.pool[i].group.style.display = 'none';
       this.pool[i].box = null;

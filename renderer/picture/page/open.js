@@ -16,4 +16,5 @@ const PADDING = 4; // px on either side of a label
 const root = document.currentScript.closest('svg');
 const graph = root.querySelector('#flame-graph');
 const data = JSON.parse(root.querySelector('#flame-data').textContent);
-const LEAST = data.smallest; // px: narrower frames are not drawn
+// px: narrower frames are not drawn. Unless it was chosen, what the screen can show.
+const LEAST = data.smallest || Math.min(1, Math.max(0.5, 1 / devicePixelRatio));
