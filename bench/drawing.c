@@ -5,7 +5,7 @@
  * Prints the places that are different, the picture's bytes, and the milliseconds of
  * each time it was drawn.
  */
-#include "renderer/tree.h"
+#include "renderer/tree/tree.h"
 
 #include <stdio.h>
 #include <stdlib.h>
