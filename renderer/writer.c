@@ -26,12 +26,21 @@ char *flame_writer_take(struct flame_writer *writer, size_t *length)
     return data;
 }
 
+/* What there is room for is allowed, too: who writes looks at the room only. */
+static void keep_limit(struct flame_writer *writer)
+{
+    if (writer->limit != 0 && writer->capacity > writer->limit - writer->passed_on) {
+        writer->capacity = writer->limit - writer->passed_on;
+    }
+}
+
 int flame_writer_flush(struct flame_writer *writer)
 {
     if (writer->sink != NULL && writer->error == 0 && writer->length != 0) {
         writer->error = writer->sink(writer->context, writer->data, writer->length);
         writer->passed_on += writer->length;
         writer->length = 0;
+        keep_limit(writer);
     }
     return writer->error;
 }
@@ -66,17 +75,15 @@ static bool reserve(struct flame_writer *writer, size_t more)
     }
     writer->data = data;
     writer->capacity = capacity;
+    keep_limit(writer);
     return true;
 }
 
-void flame_write_bytes(struct flame_writer *writer, const char *data, size_t length)
+void flame_write_more(struct flame_writer *writer, const char *data, size_t length)
 {
-    if (length == 0 || !reserve(writer, length)) {
-        return;
+    if (length != 0 && reserve(writer, length)) {
+        flame_write_bytes(writer, data, length);
     }
-    memcpy(writer->data + writer->length, data, length);
-    writer->length += length;
-    writer->last = data[length - 1];
 }
 
 struct flame_slice flame_slice_of(const char *text)

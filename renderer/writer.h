@@ -20,8 +20,24 @@ enum flame_escape {
     FLAME_ESCAPE_NONE,   /* where any text may stand: only what hides is described */
 };
 
-void flame_write_bytes(struct flame_writer *writer, const char *data, size_t length);
-/* Inline: the length of a literal is known then. */
+/* What there is no room for yet, or no more; flame_write_bytes() calls it. */
+void flame_write_more(struct flame_writer *writer, const char *data, size_t length);
+
+/* Inline, since a picture is a million small pieces, most of them literals whose length
+ * is known then. */
+static inline void flame_write_bytes(struct flame_writer *writer, const char *data,
+                                     size_t length)
+{
+    if (length > writer->capacity - writer->length || length == 0 ||
+        writer->error != 0) {
+        flame_write_more(writer, data, length);
+        return;
+    }
+    memcpy(writer->data + writer->length, data, length);
+    writer->length += length;
+    writer->last = data[length - 1];
+}
+
 static inline void flame_write_text(struct flame_writer *writer, const char *text)
 {
     flame_write_bytes(writer, text, strlen(text));

@@ -7,6 +7,7 @@
 #include "renderer/picture/svg.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SHADES 6u
@@ -133,15 +134,6 @@ static bool waits_at(const struct flame_tree *tree, uint32_t index)
            times->wall[FLAME_RUNNING] < wall / 2;
 }
 
-uint32_t flame_svg_place_colour(const struct flame_tree *tree, uint32_t index,
-                                enum flame_colours colours)
-{
-    return waits_at(tree, index)
-               ? FLAME_SVG_WAITING
-               : flame_svg_colour(&tree->functions[tree->places[index].function],
-                                  colours);
-}
-
 const char *flame_svg_colour_value(uint32_t colour)
 {
     return PALETTE[colour];
@@ -158,18 +150,14 @@ const char *flame_svg_origin(uint32_t colour)
     return colour == FLAME_SVG_WAITING ? "waiting" : names[(colour - 1) / SHADES];
 }
 
-uint32_t flame_svg_legend(const struct flame_tree *tree, enum flame_colours by,
-                          uint32_t colours[FLAME_SVG_ORIGINS])
+static void find_legend(struct flame_colouring *colouring)
 {
+    const struct flame_tree *tree = colouring->tree;
     bool used[FLAME_SVG_COLOURS] = {false};
     const char *last = flame_svg_origin(0);
-    uint32_t count = 0;
 
-    if (by != FLAME_COLOURS_ORIGIN) {
-        return 0;
-    }
     for (uint32_t i = 0; i < tree->function_count; i++) {
-        used[flame_svg_colour(&tree->functions[i], by)] = true;
+        used[colouring->functions[i]] = true;
     }
     for (uint32_t i = 0; i < tree->place_count && !used[FLAME_SVG_WAITING]; i++) {
         used[FLAME_SVG_WAITING] = waits_at(tree, i);
@@ -177,10 +165,38 @@ uint32_t flame_svg_legend(const struct flame_tree *tree, enum flame_colours by,
     for (uint32_t i = 1; i < FLAME_SVG_COLOURS; i++) {
         if (used[i] && flame_svg_origin(i) != last) {
             last = flame_svg_origin(i);
-            colours[count++] = i;
+            colouring->legend[colouring->legend_count++] = i;
         }
     }
-    return count;
+}
+
+bool flame_colouring_start(struct flame_colouring *colouring,
+                           const struct flame_tree *tree, enum flame_colours by)
+{
+    *colouring = (struct flame_colouring){.tree = tree,
+                                          .functions = malloc(tree->function_count)};
+    if (colouring->functions == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < tree->function_count; i++) {
+        colouring->functions[i] = (uint8_t)flame_svg_colour(&tree->functions[i], by);
+    }
+    if (by == FLAME_COLOURS_ORIGIN) {
+        find_legend(colouring);
+    }
+    return true;
+}
+
+void flame_colouring_free(struct flame_colouring *colouring)
+{
+    free(colouring->functions);
+}
+
+uint32_t flame_colouring_place(const struct flame_colouring *colouring, uint32_t place)
+{
+    return waits_at(colouring->tree, place)
+               ? FLAME_SVG_WAITING
+               : colouring->functions[colouring->tree->places[place].function];
 }
 
 uint32_t flame_svg_change(const struct flame_tree *tree, uint32_t index)

@@ -74,17 +74,16 @@ static void write_palette(struct flame_writer *writer, const struct flame_tree *
 }
 
 /* [[what a colour stands for, the colour], ...]: of those that occur. */
-static void write_origins(struct flame_writer *writer, const struct flame_tree *tree,
-                          enum flame_colours by)
+static void write_origins(struct flame_writer *writer,
+                          const struct flame_colouring *colouring)
 {
-    uint32_t colours[FLAME_SVG_ORIGINS];
-    uint32_t count = flame_svg_legend(tree, by, colours);
+    const uint32_t *colours = colouring->legend;
 
     flame_json_key(writer, "waiting");
     flame_write_unsigned(writer, FLAME_SVG_WAITING);
     flame_json_key(writer, "origins");
     flame_write_text(writer, "[");
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < colouring->legend_count; i++) {
         flame_write_text(writer, i == 0 ? "[" : ",[");
         flame_json_string(writer, flame_slice_of(flame_svg_origin(colours[i])));
         flame_write_text(writer, ",");
@@ -94,9 +93,11 @@ static void write_origins(struct flame_writer *writer, const struct flame_tree *
     flame_write_text(writer, "]");
 }
 
-static void write_functions(struct flame_writer *writer, const struct flame_tree *tree,
-                            enum flame_colours colours)
+static void write_functions(struct flame_writer *writer,
+                            const struct flame_colouring *colouring)
 {
+    const struct flame_tree *tree = colouring->tree;
+
     flame_json_key(writer, "functions");
     for (uint32_t i = 0; i < tree->function_count && writer->error == 0; i++) {
         const struct flame_function *function = &tree->functions[i];
@@ -107,7 +108,7 @@ static void write_functions(struct flame_writer *writer, const struct flame_tree
         flame_write_text(writer, ",");
         flame_write_unsigned(writer, function->line);
         flame_write_text(writer, ",");
-        flame_write_unsigned(writer, flame_svg_colour(function, colours));
+        flame_write_unsigned(writer, colouring->functions[i]);
     }
     flame_write_text(writer, "]");
 }
@@ -236,9 +237,12 @@ static void write_first_view(struct flame_writer *writer,
     }
 }
 
-void flame_write_data(struct flame_writer *writer, const struct flame_tree *tree,
+void flame_write_data(struct flame_writer *writer,
+                      const struct flame_colouring *colouring,
                       const struct flame_picture_options *options)
 {
+    const struct flame_tree *tree = colouring->tree;
+
     flame_write_text(writer, "<script id=\"flame-data\" type=\"application/json\">"
                              "{\"time\":");
     flame_write_text(writer, tree->is_time ? "true" : "false");
@@ -253,8 +257,8 @@ void flame_write_data(struct flame_writer *writer, const struct flame_tree *tree
     write_measures(writer);
     write_first_view(writer, options);
     write_palette(writer, tree);
-    write_origins(writer, tree, options->colours);
-    write_functions(writer, tree, options->colours);
+    write_origins(writer, colouring);
+    write_functions(writer, colouring);
     write_tree(writer, tree);
     write_times(writer, tree);
     write_stretches(writer, tree);

@@ -21,6 +21,7 @@ struct picture {
     struct flame_writer *writer;
     const struct flame_tree *tree;
     const struct flame_picture_options *options;
+    const struct flame_colouring *colouring;
     uint32_t width;  /* of the graph, px */
     uint32_t y;      /* of the last line written */
     uint32_t rows;   /* of the graph, with that for what is too deep */
@@ -119,9 +120,8 @@ static void write_head(struct picture *picture, struct flame_writer *sentence)
 static void write_legend(struct picture *picture)
 {
     struct flame_writer *writer = picture->writer;
-    uint32_t colours[FLAME_SVG_ORIGINS];
-    uint32_t count =
-        flame_svg_legend(picture->tree, picture->options->colours, colours);
+    const uint32_t *colours = picture->colouring->legend;
+    uint32_t count = picture->colouring->legend_count;
     uint64_t x = FLAME_SVG_MARGIN * 100;
 
     if (count < 2 || picture->tree->all_before != 0) {
@@ -273,9 +273,8 @@ static void write_frame(struct picture *picture, const struct flame_box *box)
     struct flame_writer *writer = picture->writer;
     uint64_t y = row_of(picture, box);
     bool changed = tree->all_before != 0;
-    uint32_t colour =
-        changed ? flame_svg_change(tree, box->place)
-                : flame_svg_place_colour(tree, box->place, picture->options->colours);
+    uint32_t colour = changed ? flame_svg_change(tree, box->place)
+                              : flame_colouring_place(picture->colouring, box->place);
 
     flame_write_text(writer, "<g>");
     write_tooltip(picture, box->place, function);
@@ -409,11 +408,11 @@ static void write_opening(struct picture *picture, uint32_t height)
 }
 
 /* whole: what the page shows, however the first view does. */
-static void write_closing(struct picture *picture, const struct flame_tree *whole)
+static void write_closing(struct picture *picture, const struct flame_colouring *whole)
 {
     struct flame_writer *writer = picture->writer;
 
-    if (!flame_tree_is_empty(whole)) {
+    if (!flame_tree_is_empty(whole->tree)) {
         flame_write_data(writer, whole, picture->options);
         flame_write_text(writer, "<script><![CDATA[");
         flame_write_text(writer, flame_asset_js);
@@ -439,7 +438,7 @@ static void write_body(struct picture *picture, struct flame_writer *sentence)
     picture->height = picture->y + FLAME_SVG_MARGIN;
 }
 
-static int write_svg(struct picture *picture, const struct flame_tree *whole,
+static int write_svg(struct picture *picture, const struct flame_colouring *whole,
                      struct flame_writer *writer)
 {
     struct flame_writer body = {.limit = writer->limit};
@@ -474,18 +473,27 @@ int flame_render_svg(const struct flame_tree *tree,
 {
     uint32_t width = width_of(options) - 2 * FLAME_SVG_MARGIN;
     struct picture *picture = calloc(1, sizeof *picture);
-    bool callers = options->callers && !flame_tree_is_empty(tree);
-    struct flame_tree *shown =
-        callers ? flame_tree_callers(tree, (uint64_t)width * 100, smallest_of(options))
-                : NULL;
+    struct flame_colouring whole;
+    struct flame_colouring turned = {0};
+    bool ok = flame_colouring_start(&whole, tree, options->colours) && picture != NULL;
+    struct flame_tree *callers = NULL;
     int error = -ENOMEM;
 
-    if (picture != NULL && (!callers || shown != NULL)) {
-        *picture = (struct picture){
-            .tree = callers ? shown : tree, .options = options, .width = width};
-        error = write_svg(picture, tree, writer);
+    if (ok && options->callers && !flame_tree_is_empty(tree)) {
+        callers = flame_tree_callers(tree, (uint64_t)width * 100, smallest_of(options));
+        ok = callers != NULL &&
+             flame_colouring_start(&turned, callers, options->colours);
     }
-    flame_tree_free(shown);
+    if (ok) {
+        *picture = (struct picture){.tree = callers != NULL ? callers : tree,
+                                    .colouring = callers != NULL ? &turned : &whole,
+                                    .options = options,
+                                    .width = width};
+        error = write_svg(picture, &whole, writer);
+    }
+    flame_colouring_free(&whole);
+    flame_colouring_free(&turned);
+    flame_tree_free(callers);
     free(picture);
     return error;
 }

@@ -28,8 +28,7 @@
 #define FLAME_SVG_WAITING (FLAME_SVG_COLOURS - 1)
 uint32_t flame_svg_colour(const struct flame_function *function,
                           enum flame_colours colours);
-uint32_t flame_svg_place_colour(const struct flame_tree *tree, uint32_t index,
-                                enum flame_colours colours);
+
 const char *flame_svg_colour_value(uint32_t colour);
 /* Of a difference: how a place's share has changed, from half or less (0) to double or
  * more (FLAME_SVG_CHANGES - 1). */
@@ -39,9 +38,21 @@ const char *flame_svg_change_value(uint32_t change);
 /* What a colour stands for: "application", "library", ... */
 const char *flame_svg_origin(uint32_t colour);
 #define FLAME_SVG_ORIGINS 5
-/* The legend: a colour of each origin that occurs; returns how many there are. */
-uint32_t flame_svg_legend(const struct flame_tree *tree, enum flame_colours by,
-                          uint32_t colours[FLAME_SVG_ORIGINS]);
+
+/* The colours of a tree, which are looked for once: a function has many places. */
+struct flame_colouring {
+    const struct flame_tree *tree;
+    uint8_t *functions;                 /* by function */
+    uint32_t legend[FLAME_SVG_ORIGINS]; /* a colour of each origin that occurs */
+    uint32_t legend_count;              /* 0: hues do not say where code comes from */
+};
+
+/* False: out of memory; to be freed all the same. */
+bool flame_colouring_start(struct flame_colouring *colouring,
+                           const struct flame_tree *tree, enum flame_colours by);
+void flame_colouring_free(struct flame_colouring *colouring);
+/* A place may have another colour than its function: at a leaf that waits. */
+uint32_t flame_colouring_place(const struct flame_colouring *colouring, uint32_t place);
 
 /* Width in 1/100 px of text as it will be shown. */
 uint64_t flame_text_width(struct flame_slice text, uint32_t font_size);
@@ -105,7 +116,8 @@ void flame_write_nothing(struct flame_writer *writer,
                          const struct flame_picture_options *options);
 
 /* Everything, for the script. */
-void flame_write_data(struct flame_writer *writer, const struct flame_tree *tree,
+void flame_write_data(struct flame_writer *writer,
+                      const struct flame_colouring *colouring,
                       const struct flame_picture_options *options);
 
 #endif

@@ -125,6 +125,7 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             ENDING.append(self.process)
+        ENDING[:] = [process for process in ENDING if process.poll() is None]
         self.log_file.close()
 
     def log(self):
