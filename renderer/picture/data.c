@@ -8,14 +8,13 @@
  * colour}, "origins": the legend, "waiting": the colour of waits, "clock": which one
  * the first view has; of a difference, "changes": how many colours there are from less
  * to more, "allBefore": the whole that shares were of, "functions": [name, file, line,
- * colour, ...], "tree": [levels up, function, total weight, total samples, ...],
+ * colour, ...], "tree": [levels up, function, own weight, own samples, ...],
  *  "parts": what is known of each place, "clocks": [label, parts to add up] by name,
  *  "times": [each part of the first place, of the next, ...],
  *  "stretches": [place, microseconds, ...] in the order of time}
- * The tree is in preorder; a place's depth is that of the one before it, plus
- * one, minus `levels up`. Samples and times are left out where they are not known,
- * samples also where weights are;
- * times are total, in nanoseconds.
+ * The tree is in preorder; a place's depth is that of the one before it, plus one,
+ * minus `levels up`. The weight is left out where there are times, which say it, too,
+ * with all below and in nanoseconds; samples where they are not known, or the weight.
  */
 #include "renderer/formats/json.h"
 #include "renderer/picture/svg.h"
@@ -119,6 +118,12 @@ static bool counts_samples(const struct flame_tree *tree)
     return tree->is_time && tree->has_samples;
 }
 
+/* Whether a weight is a sum of several. */
+static bool has_parts(const struct flame_tree *tree)
+{
+    return tree->has_times || tree->all_before != 0;
+}
+
 /* Sixteen places a line, with so many numbers each. */
 static void start_list(struct flame_writer *writer, const char *key,
                        struct flame_json_list *list, uint32_t numbers)
@@ -138,25 +143,86 @@ static void write_tree(struct flame_writer *writer, const struct flame_tree *tre
 {
     struct flame_json_list list;
     bool samples = counts_samples(tree);
+    bool weights = !has_parts(tree);
     uint32_t depth = 0; /* that a child of the place before has */
 
-    start_list(writer, "tree", &list, samples ? 4 : 3);
+    start_list(writer, "tree", &list, 2u + weights + samples);
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
         const struct flame_place *place = &tree->places[i];
         flame_json_list_add(&list, depth - place->depth);
         flame_json_list_add(&list, place->function);
-        flame_json_list_add(&list, place->total);
+        if (weights) {
+            flame_json_list_add(&list, place->self);
+        }
         if (samples) {
-            flame_json_list_add(&list, flame_place_samples(tree, i));
+            flame_json_list_add(&list, flame_place_self_samples(tree, i));
         }
         depth = place->depth + 1;
     }
     end_list(&list);
 }
 
+enum { CPU_TIME = FLAME_STATES, PARTS };
+
+/* The parts of the time that occur, and always those that the page looks for. */
+struct parts {
+    uint32_t of[PARTS];
+    uint32_t count;
+};
+
+static uint64_t part_of(const struct flame_times *times, uint32_t part)
+{
+    return part == CPU_TIME ? times->cpu : times->wall[part];
+}
+
+static struct parts parts_of(const struct flame_tree *tree)
+{
+    const struct flame_times *all = flame_place_times(tree, 0);
+    struct parts parts = {.count = 0};
+
+    for (uint32_t part = 0; part < PARTS; part++) {
+        if (part == FLAME_RUNNING || part == CPU_TIME || part_of(all, part) != 0) {
+            parts.of[parts.count++] = part;
+        }
+    }
+    return parts;
+}
+
+/* Which parts a clock adds up, as bits, by their numbers in the data. */
+static void write_clock(struct flame_writer *writer, const char *clock,
+                        const struct parts *parts, uint32_t bits)
+{
+    flame_write_text(writer, clock);
+    for (uint32_t i = 0; i < parts->count; i++) {
+        if ((bits >> parts->of[i] & 1) != 0) {
+            flame_write_text(writer, ",");
+            flame_write_unsigned(writer, i);
+        }
+    }
+    flame_write_text(writer, "]");
+}
+
+static void write_clocks(struct flame_writer *writer, const struct parts *parts)
+{
+    enum { OFF = 1 << FLAME_GIL_WAIT | 1 << FLAME_BLOCKED | 1 << FLAME_RUNNABLE };
+
+    flame_write_text(writer, ",\"clocks\":{");
+    write_clock(writer, "\"wall\":[\"Wall\"", parts, OFF | 1 << FLAME_RUNNING);
+    write_clock(writer, ",\"cpu\":[\"CPU\"", parts, 1 << CPU_TIME);
+    write_clock(writer, ",\"offcpu\":[\"Off CPU\"", parts, OFF);
+    write_clock(writer, ",\"gil\":[\"GIL wait\"", parts, 1 << FLAME_GIL_WAIT);
+    flame_write_text(writer, "}");
+}
+
 /* What there is of each place, and which clocks are sums of which of it. */
 static void write_parts(struct flame_writer *writer, const struct flame_tree *tree)
 {
+    static const char *const names[PARTS] = {
+        [FLAME_RUNNING] = "running", [FLAME_GIL_WAIT] = "waiting for the GIL",
+        [FLAME_BLOCKED] = "blocked", [FLAME_RUNNABLE] = "no CPU free",
+        [CPU_TIME] = "CPU time",
+    };
+
     if (tree->all_before != 0) {
         flame_write_text(writer, ",\"parts\":[\"after\",\"before\"],\"clocks\":"
                                  "{\"after\":[\"After\",0],\"before\":[\"Before\",1]}");
@@ -165,40 +231,41 @@ static void write_parts(struct flame_writer *writer, const struct flame_tree *tr
         flame_json_key(writer, "changes");
         flame_write_unsigned(writer, FLAME_SVG_CHANGES);
     } else if (tree->has_times) {
-        flame_write_text(writer,
-                         ",\"parts\":[\"running\",\"waiting for the GIL\",\"blocked\","
-                         "\"no CPU free\",\"CPU time\"],\"clocks\":{"
-                         "\"wall\":[\"Wall\",0,1,2,3],\"cpu\":[\"CPU\",4],"
-                         "\"offcpu\":[\"Off CPU\",1,2,3],\"gil\":[\"GIL wait\",1]}");
+        struct parts parts = parts_of(tree);
+        flame_json_key(writer, "parts");
+        for (uint32_t i = 0; i < parts.count; i++) {
+            flame_write_text(writer, i == 0 ? "[" : ",");
+            flame_json_string(writer, flame_slice_of(names[parts.of[i]]));
+        }
+        flame_write_text(writer, "]");
+        write_clocks(writer, &parts);
     }
-}
-
-static void add_place_times(struct flame_json_list *list, const struct flame_tree *tree,
-                            uint32_t place)
-{
-    const struct flame_times *times = flame_place_times(tree, place);
-
-    if (tree->all_before != 0) {
-        flame_json_list_add(list, tree->places[place].total);
-        flame_json_list_add(list, flame_place_before(tree, place));
-        return;
-    }
-    for (int state = 0; state < FLAME_STATES; state++) {
-        flame_json_list_add(list, times->wall[state]);
-    }
-    flame_json_list_add(list, times->cpu);
 }
 
 static void write_times(struct flame_writer *writer, const struct flame_tree *tree)
 {
+    struct parts parts = parts_of(tree);
     struct flame_json_list list;
 
-    if (!tree->has_times && tree->all_before == 0) {
-        return;
-    }
-    start_list(writer, "times", &list, tree->all_before != 0 ? 2 : FLAME_STATES + 1);
+    start_list(writer, "times", &list, parts.count);
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
-        add_place_times(&list, tree, i);
+        const struct flame_times *times = flame_place_times(tree, i);
+        for (uint32_t part = 0; part < parts.count; part++) {
+            flame_json_list_add(&list, part_of(times, parts.of[part]));
+        }
+    }
+    end_list(&list);
+}
+
+/* Of a difference. */
+static void write_changes(struct flame_writer *writer, const struct flame_tree *tree)
+{
+    struct flame_json_list list;
+
+    start_list(writer, "times", &list, 2);
+    for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
+        flame_json_list_add(&list, tree->places[i].total);
+        flame_json_list_add(&list, flame_place_before(tree, i));
     }
     end_list(&list);
 }
@@ -260,7 +327,11 @@ void flame_write_data(struct flame_writer *writer,
     write_origins(writer, colouring);
     write_functions(writer, colouring);
     write_tree(writer, tree);
-    write_times(writer, tree);
+    if (tree->all_before != 0) {
+        write_changes(writer, tree);
+    } else if (tree->has_times) {
+        write_times(writer, tree);
+    }
     write_stretches(writer, tree);
     flame_write_text(writer, "}</script>\n");
 }

@@ -198,17 +198,6 @@ static uint64_t weigh(const struct flame_node *node, enum flame_clock clock)
     }
 }
 
-static void add_node(struct flame_builder *builder, uint32_t place,
-                     const struct flame_node *node, enum flame_clock clock)
-{
-    struct flame_times times = {.cpu = node->cpu_ns};
-
-    memcpy(times.wall, node->wall_ns, sizeof times.wall);
-    flame_builder_weigh(builder, place, weigh(node, clock));
-    flame_builder_samples(builder, place, node->samples);
-    (void)flame_builder_times(builder, place, &times);
-}
-
 /* The builder's number of a code: only those that a node needs are in the tree. */
 static uint32_t function_of(struct flame_builder *builder,
                             const struct flame_profile *profile, uint32_t index,
@@ -230,7 +219,7 @@ static bool add_nodes(struct flame_builder *builder,
 {
     memset(functions, 0xff, profile->code_count * sizeof *functions);
     places[0] = 0;
-    add_node(builder, 0, &profile->nodes[0], clock);
+    flame_builder_weigh(builder, 0, weigh(&profile->nodes[0], clock));
     for (uint32_t i = 1; i < profile->node_count; i++) {
         const struct flame_node *node = &profile->nodes[i];
         places[i] = places[node->parent];
@@ -243,8 +232,57 @@ static bool add_nodes(struct flame_builder *builder,
         if (places[i] == FLAME_NONE) {
             return false;
         }
-        add_node(builder, places[i], node, clock);
+        flame_builder_weigh(builder, places[i], weigh(node, clock));
     }
+    return true;
+}
+
+static void add_times(struct flame_times *sum, const struct flame_times *times)
+{
+    for (int state = 0; state < FLAME_STATES; state++) {
+        sum->wall[state] += times->wall[state];
+    }
+    sum->cpu += times->cpu;
+}
+
+/* Every place's own, first; all: of the samples, whose sum must fit, too. */
+static void add_details(struct flame_detail *detail, const struct flame_node *node,
+                        uint64_t *all)
+{
+    struct flame_times times = {.cpu = node->cpu_ns};
+    uint64_t room = UINT64_MAX - *all;
+    uint64_t samples = node->samples < room ? node->samples : room;
+
+    memcpy(times.wall, node->wall_ns, sizeof times.wall);
+    add_times(&detail->times, &times);
+    detail->self_samples += samples;
+    detail->samples += samples;
+    *all += samples;
+}
+
+/* What more a profile knows of its places: where they are now, since it is much. */
+static bool find_details(struct flame_tree *tree, const struct flame_profile *profile,
+                         const uint32_t *places, const uint32_t *place_of)
+{
+    struct flame_detail *details = calloc(tree->place_count, sizeof *details);
+    uint32_t *parents = flame_tree_parents(tree);
+    uint64_t all = 0;
+
+    tree->details = details;
+    if (details == NULL || parents == NULL) {
+        free(parents);
+        return false;
+    }
+    for (uint32_t i = 0; i < profile->node_count; i++) {
+        add_details(&details[place_of[places[i]]], &profile->nodes[i], &all);
+    }
+    for (uint32_t i = tree->place_count - 1; i > 0; i--) {
+        details[parents[i]].samples += details[i].samples;
+        add_times(&details[parents[i]].times, &details[i].times);
+    }
+    free(parents);
+    tree->has_times = true;
+    tree->has_samples = all != 0;
     return true;
 }
 
@@ -279,18 +317,16 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
     uint32_t *functions = malloc((profile->code_count + 1) * sizeof *functions);
     uint32_t *places = malloc(profile->node_count * sizeof *places);
 
-    if (flame_builder_start(&builder, flame_function_named("[request]"), true) &&
+    if (flame_builder_start(&builder, flame_function_named("[request]"), false) &&
         flame_builder_reserve(&builder, profile->code_count, profile->node_count) &&
         functions != NULL && places != NULL &&
         add_nodes(&builder, profile, clock, functions, places)) {
         tree = flame_builder_finish(&builder, true, &place_of);
     }
-    if (tree != NULL) {
-        tree->has_times = true;
-        if (!add_stretches(tree, profile, places, place_of)) {
-            flame_tree_free(tree);
-            tree = NULL;
-        }
+    if (tree != NULL && !(find_details(tree, profile, places, place_of) &&
+                          add_stretches(tree, profile, places, place_of))) {
+        flame_tree_free(tree);
+        tree = NULL;
     }
     flame_builder_free(&builder);
     free(place_of);

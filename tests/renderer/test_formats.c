@@ -272,7 +272,7 @@ static void test_svg_of_huge_weights(void **state)
     render_text("a;b 9223372036854775807\na;c 9223372036854775807\n",
                 FLAME_UNIT_SAMPLES, &options, &writer);
     assert_int_equal(occurrences(&writer, "9,223,372,036,854,775,807, 50.00 %;"), 2);
-    assert_int_equal(occurrences(&writer, ",\"18446744073709551614\","), 2);
+    assert_int_equal(occurrences(&writer, ",\"9223372036854775807\""), 2);
     assert_int_equal(occurrences(&writer, "x=\"584\" y="), 1);
     flame_writer_free(&writer);
 }

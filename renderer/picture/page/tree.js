@@ -73,9 +73,10 @@ class Tree {
   }
 }
 
-/* The data block's: totals, and how many levels up from what would be a child. */
+/* The data block's: how many levels up from what would be a child, the function, and what
+ * is the place's own, but for the parts of its time, which are with all below it. */
 function readTree() {
-  const step = data.samples ? 4 : 3;
+  const step = 2 + (data.times ? 0 : 1) + (data.samples ? 1 : 0);
   const count = data.tree.length / step;
   const tree = new Tree(count);
   const open = []; // the path to here
@@ -87,7 +88,7 @@ function readTree() {
     tree.fn[i] = data.tree[at + 1];
     tree.depth[i] = depth;
     tree.parent[i] = depth ? open[depth - 1] : -1;
-    if (data.samples) tree.samples[i] = Number(data.tree[at + 3]);
+    if (data.samples) tree.samples[i] = Number(data.tree[at + step - 1]);
     if (data.times) {
       PARTS.forEach((_, p) => {
         tree.parts[p][i] = Number(data.times[i * PARTS.length + p]);
@@ -99,7 +100,14 @@ function readTree() {
     depth++;
   }
   while (open.length) tree.end[open.pop()] = count;
+  if (data.samples) addUp(tree, tree.samples);
+  if (!data.times) addUp(tree, tree.parts[0]);
   return tree;
+}
+
+/* Places' own values become those of their subtrees. */
+function addUp(tree, values) {
+  for (let i = tree.count - 1; i > 0; i--) values[tree.parent[i]] += values[i];
 }
 
 /* What only this place has, of values that are sums of subtrees. */
