@@ -7,7 +7,8 @@ import {createRequire} from 'node:module';
 const js = createRequire(process.argv[1])('@eslint/js'); // the one beside this eslint
 
 const BROWSER = ['Blob', 'Intl', 'URL', 'URLSearchParams', 'XMLSerializer', 'clearTimeout',
-  'document', 'getComputedStyle', 'history', 'location', 'setTimeout', 'window'];
+  'devicePixelRatio', 'document', 'getComputedStyle', 'history', 'location', 'setTimeout',
+  'window'];
 const MARKUP = ['innerHTML', 'outerHTML', 'insertAdjacentHTML', 'write', 'eval'];
 
 export default [
