@@ -31,6 +31,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 from conditions import Conditions
 
@@ -47,6 +48,7 @@ SEARCHED = "save7"
 STEPS = ("load", "zoom", "unzoom", "search", "view")
 CHROMIUM = ("--disable-frame-rate-limit", "--disable-gpu-vsync", "--enable-unsafe-swiftshader")
 FIREFOX = {"layout.frame_rate": 1000}  # frames a second: no wait here either
+SETTLING = 2  # seconds: the page before, of up to 200,000 nodes, is being taken apart
 SECONDS = "performance.now()"
 DRAWN = "requestAnimationFrame(() => requestAnimationFrame(() => done(%s)))"
 
@@ -200,6 +202,7 @@ def address(page, base, count):
 def open_page(browser, page, url):
     """The ms until it is drawn."""
     browser.go("about:blank")
+    time.sleep(SETTLING)
     browser.go(url)
     return browser.promise(
         f"new Promise((done) => {{ const look = () => ({page.loaded}) ? {DRAWN % SECONDS} : "

@@ -28,6 +28,7 @@ from conditions import Conditions
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE.parent / os.environ.get("BUILD", "build")
 SIZES = [1000, 10000, 100000, 1000000]
+SMALL = 10000  # of so many times less stacks there are so many times more rounds
 SLOW = 2  # rounds of who needs more than PATIENCE seconds
 PATIENCE = 20
 OURS, WC, INFERNO, FLAMEGRAPH_PL = "flameprof", "wc -l", "inferno", "flamegraph.pl"
@@ -90,8 +91,10 @@ class Row:
     def __init__(self, count, places, source, programs, rounds):
         self.count, self.places, self.bytes = count, places, os.path.getsize(source)
         self.runs = {program.name: [] for program in programs}
-        for _ in range(rounds):
-            for program in programs:
+        for turn in range(rounds * max(1, SMALL // count)):
+            # What the one before leaves behind is nobody's alone.
+            first = turn % len(programs)
+            for program in programs[first:] + programs[:first]:
                 if self.is_wanted(program.name):
                     self.runs[program.name].append(program.run(source, source + ".picture"))
         os.remove(source + ".picture")

@@ -60,6 +60,32 @@ static int clear(PyObject *module)
     return 0;
 }
 
+static PyObject *format_of(PyObject *module, PyObject *path)
+{
+    enum flame_format format;
+    Py_ssize_t length;
+    const char *text = PyUnicode_AsUTF8AndSize(path, &length);
+
+    (void)module;
+    if (text == NULL) {
+        return NULL;
+    }
+    if (flame_format_from_path((struct flame_slice){text, (size_t)length}, &format) !=
+        0) {
+        return PyErr_Format(PyExc_ValueError,
+                            "%R: no format has this ending, but " FLAME_FORMAT_ENDINGS,
+                            path);
+    }
+    return PyUnicode_FromString(flame_format_name(format));
+}
+
+static PyMethodDef functions[] = {
+    {"format_of", format_of, METH_O,
+     "format_of(path)\n--\n\n"
+     "The format that a file's ending stands for. ValueError: it is none."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, execute},
 #if defined(Py_mod_multiple_interpreters)
@@ -73,6 +99,7 @@ static struct PyModuleDef definition = {
     .m_name = "_flameprof",
     .m_doc = "The compiled part of flameprof.",
     .m_size = sizeof(struct flame_module_state),
+    .m_methods = functions,
     .m_slots = slots,
     .m_traverse = traverse,
     .m_clear = clear,

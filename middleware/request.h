@@ -11,7 +11,7 @@
 #include "renderer/renderer.h"
 #include "sampler/sampler.h"
 
-/* ---- configuration: one per door, read-only once requests run ------------- */
+/* ---- configuration: one per door, read-only once requests run ---------------- */
 
 struct flame_network; /* one CIDR */
 

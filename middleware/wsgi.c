@@ -23,7 +23,7 @@ static struct middleware_object *middleware_of(PyObject *object)
     return (struct middleware_object *)object;
 }
 
-/* ---- the environ ----------------------------------------------------------- */
+/* ---- the environ ------------------------------------------------------------- */
 
 static struct flame_slice lookup(void *env, const char *name)
 {
@@ -59,7 +59,7 @@ static void log_to_server(PyObject *env, const char *line)
     Py_XDECREF(result);
 }
 
-/* ---- the profiled application --------------------------------------------------- */
+/* ---- the profiled application ------------------------------------------------ */
 
 /* Calls close() even after an error, which it then keeps. */
 static void close_body(PyObject *body)
@@ -168,7 +168,7 @@ static int take_exception(char *name, size_t size)
     return 0;
 }
 
-/* ---- the answer ------------------------------------------------------------------ */
+/* ---- the answer -------------------------------------------------------------- */
 
 /* "/shop/?page=2", as the person typed it, bounded. */
 static void write_path(PyObject *env, char *out, size_t size)
@@ -259,7 +259,7 @@ static PyObject *profile_call(struct middleware_object *self, PyObject *env,
     return result;
 }
 
-/* ---- Middleware --------------------------------------------------------------- */
+/* ---- Middleware -------------------------------------------------------------- */
 
 /* True if the query string is worth a closer look. */
 static bool mentioned(struct middleware_object *self, PyObject *env)

@@ -25,7 +25,7 @@ static struct {
     bool installed; /* the trampoline stands */
 } plugin;
 
-/* ---- options: called while uWSGI reads its configuration, before any hook --- */
+/* ---- options: called while uWSGI reads its configuration, before any hook ---- */
 
 static void refuse_option(const char *option, const char *value, const char *accepted)
 {
@@ -87,7 +87,7 @@ static struct uwsgi_option options[] = {
     {NULL, 0, 0, NULL, NULL, NULL, 0},
 };
 
-/* ---- hooks, in the order uWSGI calls them ----------------------------------- */
+/* ---- hooks, in the order uWSGI calls them ------------------------------------ */
 
 static void on_load(void)
 {

@@ -40,7 +40,7 @@ void flame_watch_run(struct flame_watch *watch);
 void flame_watch_stop(struct flame_watch *watch);
 void flame_watch_free(struct flame_watch *watch); /* a stopped one */
 
-/* ---- called with the GIL ---------------------------------------------------- */
+/* ---- called with the GIL ----------------------------------------------------- */
 
 /* The application's own interpreter has become current: look at that one. */
 void flame_watch_entered(struct flame_watch *watch);

@@ -47,6 +47,11 @@ const char *flame_format_content_type(enum flame_format format)
     return FORMATS[format].content_type;
 }
 
+const char *flame_format_name(enum flame_format format)
+{
+    return FORMATS[format].name;
+}
+
 int flame_format_from_name(struct flame_slice name, enum flame_format *format)
 {
     for (size_t i = 0; i < sizeof FORMATS / sizeof *FORMATS; i++) {
@@ -56,6 +61,31 @@ int flame_format_from_name(struct flame_slice name, enum flame_format *format)
         }
     }
     return -EINVAL;
+}
+
+int flame_format_from_path(struct flame_slice path, enum flame_format *format)
+{
+    static const struct {
+        const char *ending;
+        enum flame_format format;
+    } others[] = {{".pb.gz", FLAME_FORMAT_PPROF},
+                  {".speedscope.json", FLAME_FORMAT_SPEEDSCOPE},
+                  {".gecko.json", FLAME_FORMAT_GECKO}};
+    const char *dot = path.length != 0 ? memrchr(path.data, '.', path.length) : NULL;
+
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        size_t length = strlen(others[i].ending);
+        if (path.length > length &&
+            flame_slice_is(flame_slice_from(path, path.length - length),
+                           others[i].ending)) {
+            *format = others[i].format;
+            return 0;
+        }
+    }
+    return dot == NULL
+               ? -EINVAL
+               : flame_format_from_name(
+                     flame_slice_from(path, (size_t)(dot - path.data) + 1), format);
 }
 
 int flame_clock_from_name(struct flame_slice name, enum flame_clock *clock)

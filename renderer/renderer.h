@@ -13,7 +13,7 @@
 /* A constant, or text that lives as long as the slice; not copied. */
 struct flame_slice flame_slice_of(const char *text);
 
-/* ---- where the bytes go, with a sticky error ------------------------------ */
+/* ---- where the bytes go, with a sticky error --------------------------------- */
 
 /* Takes bytes: 0, or a negative errno, after which it is not called again. */
 typedef int flame_sink(void *context, const char *data, size_t length);
@@ -45,7 +45,7 @@ void flame_writer_free(struct flame_writer *writer);
 /* Hands the bytes over: free() them. The writer is empty afterwards. */
 char *flame_writer_take(struct flame_writer *writer, size_t *length);
 
-/* ---- the call tree -------------------------------------------------------- */
+/* ---- the call tree ----------------------------------------------------------- */
 
 struct flame_tree;
 
@@ -77,7 +77,7 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
 struct flame_ignored {
     const char *what; /* "line" or "sample" */
     uint64_t count;
-    uint64_t lines[FLAME_IGNORED_NAMED]; /* the numbers of the first, from 1 */
+    uint64_t numbers[FLAME_IGNORED_NAMED]; /* of the first, from 1 */
 };
 
 /*
@@ -101,10 +101,36 @@ void flame_tree_free(struct flame_tree *tree);
 struct flame_tree *flame_tree_difference(const struct flame_tree *before,
                                          const struct flame_tree *after, bool absolute);
 
+/*
+ * All of them in one, which count the same; the order of time is lost. At least one.
+ * NULL: out of memory, or they count different things.
+ */
+struct flame_tree *flame_tree_sum(struct flame_tree *const trees[], size_t count);
+
+/* Of a function: its own weight, and with all that it calls, where a call inside its
+ * own counts once. */
+struct flame_row {
+    struct flame_slice name; /* of the tree's, as is the file */
+    struct flame_slice file; /* empty: not known */
+    uint32_t line;           /* 0: not known */
+    uint32_t function;       /* by name, file and line: their order */
+    uint32_t places;
+    uint64_t self;
+    uint64_t total;
+    uint64_t samples; /* 0: not known */
+};
+
+/* Each function of the tree, the one with the largest `self` first: malloc'd. NULL: out
+ * of memory. */
+struct flame_row *flame_tree_rows(const struct flame_tree *tree, uint32_t *count);
+
+/* Its weights are nanoseconds; else they count samples. */
+bool flame_tree_is_time(const struct flame_tree *tree);
+
 /* The sum of all weights is zero: pictures of it only say so. */
 bool flame_tree_is_empty(const struct flame_tree *tree);
 
-/* ---- pictures -------------------------------------------------------------- */
+/* ---- pictures ---------------------------------------------------------------- */
 
 enum flame_format {
     FLAME_FORMAT_SVG,
@@ -169,9 +195,8 @@ int flame_render_svg(const struct flame_tree *tree,
  * sum is right. The root's own time stands under `[request]`. Of a difference there
  * are two numbers, what was and what is, as difffolded.pl writes them.
  * In names `;` is written `\x3b`, a backslash `\x5c`, a # that begins a line `\x23`, a
- * control character or
- * a byte that is not UTF-8 `\xHH`, other invisible characters `\uHHHH`;
- * flame_tree_from_folded() undoes exactly this.
+ * control character or a byte that is not UTF-8 `\xHH`, other invisible characters
+ * `\uHHHH`; flame_tree_from_folded() undoes exactly this.
  */
 int flame_render_folded(const struct flame_tree *tree, struct flame_writer *writer);
 int flame_render_png(const struct flame_tree *tree,
@@ -206,15 +231,21 @@ const char *flame_render_error(int error);
 
 /* "image/svg+xml", "text/plain; charset=utf-8", ... */
 const char *flame_format_content_type(enum flame_format format);
+const char *flame_format_name(enum flame_format format);
 /* "svg", "folded", ...; returns 0 and the format, or -EINVAL. */
 int flame_format_from_name(struct flame_slice name, enum flame_format *format);
+/* By a file's ending: its format's name, ".pb.gz", ".speedscope.json" or ".gecko.json".
+ */
+#define FLAME_FORMAT_ENDINGS \
+    ".svg, .html, .folded, .json, .pb.gz, .speedscope.json, .gecko.json, .png or .pdf"
+int flame_format_from_path(struct flame_slice path, enum flame_format *format);
 /* Every name: "svg, folded, ... or gecko". */
 #define FLAME_FORMAT_NAMES \
     "svg, folded, png, pdf, html, json, speedscope, pprof or gecko"
 /* Whether a browser runs what is in it, if it is not told what to. */
 bool flame_format_has_script(enum flame_format format);
 
-/* ---- reading ------------------------------------------------------------------ */
+/* ---- reading ----------------------------------------------------------------- */
 
 /* What was read, and what it says of itself. */
 struct flame_document {
@@ -230,8 +261,8 @@ void flame_document_free(struct flame_document *document);
 
 /*
  * Reads folded text (as flame_tree_from_folded()), our own JSON and pprof's profiles,
- * each as it is or gzipped, as it comes: folded text is never in memory as a whole, the
- * others are, up to 1 GiB. Errors are sticky: feeding more does nothing.
+ * each as it is or gzipped, as it comes: of folded text a line is in memory, of the
+ * others all, each up to 1 GiB. Errors are sticky: feeding more does nothing.
  * unit: what the numbers of folded text count.
  */
 struct flame_reader;

@@ -4,8 +4,8 @@ PYTHON ?= /usr/bin/python3
 BUILD ?= build
 RENDERER_OBJ := $(BUILD)/obj/renderer
 # What draws, which the doors have too; what reads; and what protoc-c writes for both.
-RENDERER_SOURCES := writer options format \
-    $(addprefix tree/,builder tree callers) \
+RENDERER_SOURCES := writer numbers options format \
+    $(addprefix tree/,builder preorder tree combine rows callers) \
     $(addprefix picture/,text view colours sentences data svg html cairo) \
     $(addprefix formats/,json folded profile_json speedscope gecko pprof)
 READER_SOURCES := $(addprefix read/,reader folded_read json_read pprof_read)
@@ -15,7 +15,8 @@ READER_OBJS := $(READER_SOURCES:%=$(RENDERER_OBJ)/%.o)
 COMMAND_OBJS := $(COMMAND_SOURCES:%=$(RENDERER_OBJ)/%.o)
 RENDERER_LIBS := -lprotobuf-c -lz -ldl -lm
 READER_LIBS := -ljansson
-RENDERER_FLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -I. -I$(RENDERER_OBJ) \
+# Nobody looks at errno after a square root, which then is an instruction.
+RENDERER_FLAGS := -std=gnu11 -fno-math-errno -D_GNU_SOURCE -fPIC -I. -I$(RENDERER_OBJ) \
     -DFLAME_VERSION='"$(shell cat VERSION)"'
 RENDERER_HEADERS := $(wildcard renderer/*.h renderer/*/*.h) sampler/profile.h
 
@@ -40,7 +41,7 @@ $(RENDERER_OBJ)/%.o: renderer/%.c $(RENDERER_HEADERS) VERSION
 	$(CC) $(CFLAGS) $(RENDERER_FLAGS) -c -o $@ $<
 
 $(BUILD)/flameprof: $(COMMAND_OBJS) $(READER_OBJS) $(RENDERER_OBJS)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(READER_LIBS) $(RENDERER_LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(READER_LIBS) $(RENDERER_LIBS)
 
 # For other programs: docs/flameprof.3.
 $(BUILD)/libflameprof.a: $(READER_OBJS) $(RENDERER_OBJS)

@@ -86,6 +86,22 @@ void flame_write_more(struct flame_writer *writer, const char *data, size_t leng
     }
 }
 
+char *flame_writer_room(struct flame_writer *writer, size_t size)
+{
+    bool beyond =
+        writer->limit != 0 && writer->passed_on + writer->length + size > writer->limit;
+
+    return !beyond && reserve(writer, size) ? writer->data + writer->length : NULL;
+}
+
+void flame_writer_end(struct flame_writer *writer, const char *end)
+{
+    if (end > writer->data + writer->length) {
+        writer->length = (size_t)(end - writer->data);
+        writer->last = end[-1];
+    }
+}
+
 struct flame_slice flame_slice_of(const char *text)
 {
     return (struct flame_slice){text, strlen(text)};
@@ -96,153 +112,19 @@ bool flame_slice_is(struct flame_slice slice, const char *text)
     return slice.length == strlen(text) && memcmp(slice.data, text, slice.length) == 0;
 }
 
+bool flame_slice_begins(struct flame_slice slice, const char *text)
+{
+    size_t length = strlen(text);
+
+    return slice.length >= length && memcmp(slice.data, text, length) == 0;
+}
+
 struct flame_slice flame_writer_slice(const struct flame_writer *writer)
 {
     return (struct flame_slice){writer->data, writer->length};
 }
 
-/* ---- numbers: integers only, so that no locale and no rounding mode matters */
-
-static size_t count_digits(uint64_t value)
-{
-    static const uint64_t powers[FLAME_DIGITS_MAX] = {
-        0, /* even of 0 there is one digit */
-        UINT64_C(10),
-        UINT64_C(100),
-        UINT64_C(1000),
-        UINT64_C(10000),
-        UINT64_C(100000),
-        UINT64_C(1000000),
-        UINT64_C(10000000),
-        UINT64_C(100000000),
-        UINT64_C(1000000000),
-        UINT64_C(10000000000),
-        UINT64_C(100000000000),
-        UINT64_C(1000000000000),
-        UINT64_C(10000000000000),
-        UINT64_C(100000000000000),
-        UINT64_C(1000000000000000),
-        UINT64_C(10000000000000000),
-        UINT64_C(100000000000000000),
-        UINT64_C(1000000000000000000),
-        UINT64_C(10000000000000000000),
-    };
-    /* Bits times log10(2): the digits, or one less. */
-    unsigned digits = (64 - (unsigned)__builtin_clzll(value | 1)) * 1233 >> 12;
-
-    return digits + (value >= powers[digits]);
-}
-
-/* Two at a time, and where they belong: most of a picture's bytes are digits. */
-char *flame_put_digits(char *to, uint64_t value)
-{
-    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
-                                "25262728293031323334353637383940414243444546474849"
-                                "50515253545556575859606162636465666768697071727374"
-                                "75767778798081828384858687888990919293949596979899";
-    char *end = to + count_digits(value);
-    char *at = end;
-
-    for (; value >= 100; value /= 100) {
-        at -= 2;
-        memcpy(at, pairs + value % 100 * 2, 2);
-    }
-    if (value >= 10) {
-        memcpy(to, pairs + value * 2, 2);
-    } else {
-        *to = (char)('0' + value);
-    }
-    return end;
-}
-
-void flame_write_unsigned(struct flame_writer *writer, uint64_t value)
-{
-    char digits[FLAME_DIGITS_MAX];
-
-    flame_write_bytes(writer, digits,
-                      (size_t)(flame_put_digits(digits, value) - digits));
-}
-
-void flame_write_grouped(struct flame_writer *writer, uint64_t value)
-{
-    char digits[FLAME_DIGITS_MAX];
-    const char *end = flame_put_digits(digits, value);
-
-    for (const char *at = digits; at < end;) {
-        size_t group = (size_t)(end - at - 1) % 3 + 1;
-        flame_write_bytes(writer, at, group);
-        at += group;
-        flame_write_text(writer, at < end ? "," : "");
-    }
-}
-
-void flame_write_hundredths(struct flame_writer *writer, uint64_t value)
-{
-    char fraction[3] = {'.', (char)('0' + value / 10 % 10), (char)('0' + value % 10)};
-
-    flame_write_unsigned(writer, value / 100);
-    if (value % 10 != 0) {
-        flame_write_bytes(writer, fraction, 3);
-    } else if (value % 100 != 0) {
-        flame_write_bytes(writer, fraction, 2);
-    }
-}
-
-/* value / 10^decimals, with all its decimals */
-static void write_decimals(struct flame_writer *writer, uint64_t value,
-                           unsigned decimals)
-{
-    char fraction[8];
-    uint64_t whole = value;
-
-    for (unsigned at = decimals; at > 0; at--) {
-        fraction[at] = (char)('0' + whole % 10);
-        whole /= 10;
-    }
-    fraction[0] = '.';
-    flame_write_grouped(writer, whole);
-    if (decimals != 0) {
-        flame_write_bytes(writer, fraction, decimals + 1);
-    }
-}
-
-void flame_write_percent(struct flame_writer *writer, uint64_t part, uint64_t whole)
-{
-    unsigned __int128 scaled = (unsigned __int128)part * 10000;
-
-    if (whole != 0) {
-        scaled = (scaled + whole / 2) / whole;
-    }
-    write_decimals(writer, whole == 0 ? 0 : (uint64_t)scaled, 2);
-    flame_write_text(writer, " %");
-}
-
-void flame_write_duration(struct flame_writer *writer, uint64_t nanoseconds)
-{
-    static const struct {
-        uint64_t size;
-        const char *name;
-    } units[] = {{1000000000, " s"}, {1000000, " ms"}, {1000, " µs"}};
-
-    for (size_t at = 0; at < sizeof units / sizeof *units; at++) {
-        uint64_t size = units[at].size;
-        if (nanoseconds < size) {
-            continue;
-        }
-        unsigned decimals = nanoseconds / size < 10    ? 3
-                            : nanoseconds / size < 100 ? 2
-                                                       : 1;
-        uint64_t step = size / (decimals == 3 ? 1000 : decimals == 2 ? 100 : 10);
-        uint64_t steps = nanoseconds / step + (nanoseconds % step >= step - step / 2);
-        write_decimals(writer, steps, decimals);
-        flame_write_text(writer, units[at].name);
-        return;
-    }
-    flame_write_unsigned(writer, nanoseconds);
-    flame_write_text(writer, " ns");
-}
-
-/* ---- text from outside ------------------------------------------------------ */
+/* ---- text from outside ------------------------------------------------------- */
 
 /* How many bytes from `lead` on, by its own account; 0: not a lead byte. */
 static uint32_t sequence_length(unsigned char lead)
@@ -320,6 +202,13 @@ bool flame_glyph_next(struct flame_slice *rest, struct flame_glyph *glyph)
 
     if (rest->length == 0) {
         return false;
+    }
+    if (*rest->data >= ' ' && *rest->data <= '~') {
+        *glyph = (struct flame_glyph){
+            .bytes = {*rest->data}, .length = 1, .code_point = (uint32_t)*rest->data};
+        rest->data++;
+        rest->length--;
+        return true;
     }
     used = decode(*rest, &code_point);
     if (used == 0) {
@@ -406,18 +295,44 @@ static const char *replacement(uint32_t code_point, enum flame_escape escape)
     }
 }
 
-/* How many bytes from the front are written as they are, whatever the escape: most
- * names are nothing else. */
+typedef unsigned char sixteen __attribute__((vector_size(16)));
+
+/* How many of sixteen bytes from the front are written as they are, whatever the
+ * escape. */
+static size_t plain_of_sixteen(const char *bytes)
+{
+    sixteen all;
+    uint64_t halves[2];
+
+    memcpy(&all, bytes, sizeof all);
+    sixteen other = (sixteen)((all < ' ') | (all > '~') | (all == '"') | (all == '&') |
+                              (all == '\'') | (all == ';') | (all == '<') |
+                              (all == '>') | (all == '\\'));
+    memcpy(halves, &other, sizeof halves);
+    for (size_t half = 0; half < 2; half++) {
+        if (halves[half] != 0) {
+            return 8 * half + (size_t)__builtin_ctzll(le64toh(halves[half])) / 8;
+        }
+    }
+    return 16;
+}
+
+/* The same of any text: most names are nothing else. */
 static size_t plain_length(struct flame_slice text)
 {
-    static const bool plain[256] = {
-        [' ' ... '!'] = true, ['#' ... '%'] = true, ['(' ... ':'] = true,
-        ['='] = true,         ['?' ... '['] = true, [']' ... '~'] = true,
-    };
+    char last[16] = "";
     size_t length = 0;
 
-    while (length < text.length && plain[(unsigned char)text.data[length]]) {
-        length++;
+    for (; text.length - length >= 16; length += 16) {
+        size_t plain = plain_of_sixteen(text.data + length);
+        if (plain < 16) {
+            return length + plain;
+        }
+    }
+    /* The zeros behind it are not plain. */
+    if (length < text.length) {
+        memcpy(last, text.data + length, text.length - length);
+        length += plain_of_sixteen(last);
     }
     return length;
 }
@@ -429,9 +344,10 @@ void flame_write_escaped(struct flame_writer *writer, struct flame_slice text,
 
     for (;;) {
         size_t plain = plain_length(text);
-        flame_write_bytes(writer, text.data, plain);
-        text.data += plain;
-        text.length -= plain;
+        if (plain != 0) { /* text of nothing may be nowhere */
+            flame_write_bytes(writer, text.data, plain);
+            text = flame_slice_from(text, plain);
+        }
         if (!flame_glyph_next(&text, &glyph)) {
             return;
         }

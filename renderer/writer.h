@@ -10,6 +10,7 @@
 
 #include "renderer/renderer.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* Where escaped text is going to stand. */
@@ -38,27 +39,42 @@ static inline void flame_write_bytes(struct flame_writer *writer, const char *da
     writer->last = data[length - 1];
 }
 
+/* Where up to `size` bytes may be put, up to flame_writer_end(). NULL: so many may not
+ * be written any more, or the writer has an error. */
+char *flame_writer_room(struct flame_writer *writer, size_t size);
+void flame_writer_end(struct flame_writer *writer, const char *end);
+
 static inline void flame_write_text(struct flame_writer *writer, const char *text)
 {
     flame_write_bytes(writer, text, strlen(text));
 }
 
-#define FLAME_DIGITS_MAX 20
-/* Puts the digits of a number where there is room for so many. Returns their end. */
-char *flame_put_digits(char *to, uint64_t value);
-void flame_write_unsigned(struct flame_writer *writer, uint64_t value);
-/* 1234567 as "1,234,567" */
-void flame_write_grouped(struct flame_writer *writer, uint64_t value);
-/* 1250 as "12.5": hundredths without trailing zeros */
-void flame_write_hundredths(struct flame_writer *writer, uint64_t value);
-/* part of whole as "12.34 %"; of nothing: "0.00 %" */
-void flame_write_percent(struct flame_writer *writer, uint64_t part, uint64_t whole);
-/* "1.234 s", "12.35 ms", "250.0 µs", "80 ns" */
-void flame_write_duration(struct flame_writer *writer, uint64_t nanoseconds);
 void flame_write_escaped(struct flame_writer *writer, struct flame_slice text,
                          enum flame_escape escape);
 
+/* Without its first bytes, or empty. */
+static inline struct flame_slice flame_slice_from(struct flame_slice slice,
+                                                  size_t first)
+{
+    first = first < slice.length ? first : slice.length;
+    return (struct flame_slice){slice.data + first, slice.length - first};
+}
+
+/* Its first eight bytes, or less and zeros, as a number: the first is the lowest. */
+static inline uint64_t flame_slice_word(struct flame_slice slice)
+{
+    uint64_t word = 0;
+
+    if (slice.length >= sizeof word) {
+        memcpy(&word, slice.data, sizeof word);
+    } else if (slice.length > 0) {
+        memcpy(&word, slice.data, slice.length);
+    }
+    return le64toh(word);
+}
+
 bool flame_slice_is(struct flame_slice slice, const char *text);
+bool flame_slice_begins(struct flame_slice slice, const char *text);
 /* The buffer as it stands, until it is appended to. */
 struct flame_slice flame_writer_slice(const struct flame_writer *writer);
 

@@ -148,7 +148,7 @@ struct flame_session {
     unsigned expected_count;
 };
 
-/* ---- sampler.c: what a session and its children have in common ------------------ */
+/* ---- sampler.c: what a session and its children have in common --------------- */
 
 /* A free slot, its store empty, but none of the last `kept`. 0, -EBUSY or -ENOMEM. */
 int flame_session_take(struct flame_session **out, size_t kept);
@@ -162,7 +162,7 @@ void flame_session_note_thread_state(struct flame_session *session, const void *
 void flame_session_complete(struct flame_session *session, uint64_t end_ns,
                             uint64_t cpu_ns);
 
-/* ---- children.c ----------------------------------------------------------------- */
+/* ---- children.c -------------------------------------------------------------- */
 
 /* "[thread NAME]"; name NULL: it has none. */
 void flame_child_label(const char *kind, const char *name, char *out, size_t size);
@@ -180,7 +180,7 @@ void flame_child_drop(struct flame_session *child);
  * flame_ticker_remove(); GIL held. */
 void flame_children_end(struct flame_session *parent, uint64_t end_ns);
 
-/* ---- threads.c ------------------------------------------------------------------ */
+/* ---- threads.c --------------------------------------------------------------- */
 
 /* The session wants to know of the threads its thread starts, in the interpreter of its
  * thread state; and no more. Watched thread, GIL held; an exception that is set
@@ -191,7 +191,7 @@ void flame_threads_listen_no_more(struct flame_session *session);
 struct flame_session *flame_threads_look(struct flame_session *session,
                                          struct flame_guard *guard);
 
-/* ---- walk_sigsafe.c --------------------------------------------------------- */
+/* ---- walk_sigsafe.c ---------------------------------------------------------- */
 
 enum flame_walk {
     FLAME_WALK_WHOLE, /* path is the stack from its leaf to below the entry */
@@ -265,7 +265,7 @@ void flame_charge_unpark_sigsafe(struct flame_session *session,
 void flame_charge_phase_sigsafe(struct flame_session *session, const char *name,
                                 const char *then);
 
-/* ---- sites.c ------------------------------------------------------------------- */
+/* ---- sites.c ----------------------------------------------------------------- */
 
 /*
  * Names what the leaves were doing, from the application's source files, and gives
@@ -274,13 +274,13 @@ void flame_charge_phase_sigsafe(struct flame_session *session, const char *name,
  */
 void flame_sites_name(struct flame_store *store);
 
-/* ---- pots.c ---------------------------------------------------------------------- */
+/* ---- pots.c ------------------------------------------------------------------ */
 
 /* Shares out what is in the session's pots. Ordinary context, nothing sampled any more.
  */
 void flame_pots_empty(struct flame_session *session);
 
-/* ---- offcpu.c ------------------------------------------------------------------ */
+/* ---- offcpu.c ---------------------------------------------------------------- */
 
 /*
  * Why a thread that is off the CPU is. open: ordinary context, on the watched
@@ -295,7 +295,7 @@ enum flame_state flame_offcpu_state(const struct flame_session *session);
 /* The CPU the watched thread is on, or was on last; -1: that cannot be told. */
 int flame_offcpu_cpu(const struct flame_session *session);
 
-/* ---- placement.c --------------------------------------------------------------- */
+/* ---- placement.c ------------------------------------------------------------- */
 
 /* The ticker's CPU; what cannot be had (affinity refused, no /proc) is the kernel's
  * choice. On the ticker's thread, under its lock. begin: when the thread starts.
@@ -308,7 +308,7 @@ bool flame_placement_go_beside(const struct flame_session *session);
 /* The session was found ready, but without a CPU: the ticker may have taken it. */
 void flame_placement_displaced(const struct flame_session *session);
 
-/* ---- handler_sigsafe.c ------------------------------------------------------ */
+/* ---- handler_sigsafe.c ------------------------------------------------------- */
 
 /* The signal with which the ticker asks a running thread to sample itself. */
 int flame_handler_signal(void);

@@ -12,7 +12,7 @@
 #define NAME_BYTES 60u              /* shown of what is called; its end counts */
 #define ELLIPSIS "\xe2\x80\xa6"
 
-/* ---- what a call is called ---------------------------------------------------- */
+/* ---- what a call is called --------------------------------------------------- */
 
 /* "a.b(…)" in the making. */
 struct call {
@@ -141,7 +141,7 @@ static struct flame_slice call_name(struct flame_slice text, struct call *call)
     return (struct flame_slice){call->text, strlen(ELLIPSIS) + length};
 }
 
-/* ---- source files ------------------------------------------------------------- */
+/* ---- source files ------------------------------------------------------------ */
 
 /* A file mapped, and how far its lines have been counted. */
 struct source {
@@ -208,7 +208,7 @@ static struct flame_slice text_at(struct source *source,
     return (struct flame_slice){from, (size_t)(to - from)};
 }
 
-/* ---- all sites of a profile ----------------------------------------------------- */
+/* ---- all sites of a profile -------------------------------------------------- */
 
 struct named {
     struct flame_slice file;

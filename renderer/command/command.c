@@ -6,8 +6,9 @@
  * but there was nothing to draw in it.
  */
 #include "renderer/command/files.h"
-#include "renderer/writer.h"
+#include "renderer/numbers.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,7 +76,7 @@ static int misused(const char *what, const char *detail)
     return EXIT_USAGE;
 }
 
-/* ---- the command line ----------------------------------------------------------- */
+/* ---- the command line -------------------------------------------------------- */
 
 static bool parse_unit(const char *name, enum flame_unit *unit)
 {
@@ -86,13 +87,9 @@ static bool parse_unit(const char *name, enum flame_unit *unit)
 
 static void format_from_ending(struct command *command)
 {
-    const char *dot = command->output != NULL ? strrchr(command->output, '.') : NULL;
-
     command->format = FLAME_FORMAT_SVG;
-    if (dot != NULL && dot - command->output >= 3 && strcmp(dot - 3, ".pb.gz") == 0) {
-        command->format = FLAME_FORMAT_PPROF;
-    } else if (dot != NULL) {
-        (void)flame_format_from_name(flame_slice_of(dot + 1), &command->format);
+    if (command->output != NULL) {
+        (void)flame_format_from_path(flame_slice_of(command->output), &command->format);
     }
 }
 
@@ -186,8 +183,7 @@ static int parse(struct command *command, int argc, char **argv)
     return 0;
 }
 
-/* ---- drawing ------------------------------------------------------------------------
- */
+/* ---- drawing ----------------------------------------------------------------- */
 
 static struct flame_slice file_name(const char *path)
 {
@@ -223,7 +219,7 @@ static void describe_ignored(const char *path, const struct flame_ignored *ignor
     for (uint64_t i = 0; i < named; i++) {
         bool last = i + 1 == ignored->count;
         flame_write_text(warning, i == 0 ? "" : last ? " and " : ", ");
-        flame_write_unsigned(warning, ignored->lines[i]);
+        flame_write_unsigned(warning, ignored->numbers[i]);
     }
     flame_write_text(warning, named < ignored->count ? ", ..." : ".");
 }
@@ -322,17 +318,16 @@ static int draw_difference(const struct command *command,
     bool same_clock = before.options.quality == NULL ||
                       after->options.quality == NULL ||
                       before.options.clock == after->options.clock;
-    struct flame_tree *difference =
-        !same_clock
-            ? NULL
-            : flame_tree_difference(before.tree, after->tree, command->absolute);
-    if (difference == NULL) {
-        complain(command->before,
-                 "counts something else than the other, or there is no memory left");
+    if (!same_clock ||
+        flame_tree_is_time(before.tree) != flame_tree_is_time(after->tree)) {
+        complain(command->before, "counts something else than the other");
     } else {
-        status = draw(command, difference, after, &before);
+        struct flame_tree *difference =
+            flame_tree_difference(before.tree, after->tree, command->absolute);
+        status = difference != NULL ? draw(command, difference, after, &before)
+                                    : complain(command->before, strerror(ENOMEM));
+        flame_tree_free(difference);
     }
-    flame_tree_free(difference);
     flame_document_free(&before);
     return status;
 }

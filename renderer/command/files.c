@@ -10,10 +10,9 @@
 #include <unistd.h>
 
 /* Little enough to be in the nearest cache still when it is read. */
-#define CHUNK ((size_t)1 << 17)
+#define CHUNK ((size_t)1 << 16)
 
-/* ---- reading, and saying how far it is ---------------------------------------------
- */
+/* ---- reading, and saying how far it is --------------------------------------- */
 
 struct progress {
     const char *path;
@@ -132,8 +131,7 @@ bool flame_file_read(const char *path, enum flame_unit unit,
     return ok;
 }
 
-/* ---- writing ------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------- */
 
 static bool is_standard_output(const struct flame_file *file)
 {

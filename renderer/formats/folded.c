@@ -1,8 +1,8 @@
 /*
  * Folded stacks: for other tools, and for flame_tree_from_folded().
  */
+#include "renderer/numbers.h"
 #include "renderer/tree/tree.h"
-#include "renderer/writer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -71,51 +71,30 @@ static void write_weight(struct flame_writer *writer, const struct flame_tree *t
                          tree->is_time ? next_microseconds(column, weight) : weight);
 }
 
-/* What each place had without those below it: malloc'd. NULL: out of memory. */
-static uint64_t *own_before(const struct flame_tree *tree)
-{
-    uint32_t *parents = flame_tree_parents(tree);
-    uint64_t *before = malloc(tree->place_count * sizeof *before);
-
-    if (parents == NULL || before == NULL) {
-        free(parents);
-        free(before);
-        return NULL;
-    }
-    for (uint32_t i = 0; i < tree->place_count; i++) {
-        before[i] = flame_place_before(tree, i);
-        if (i != 0) {
-            before[parents[i]] -= before[i];
-        }
-    }
-    free(parents);
-    return before;
-}
-
 int flame_render_folded(const struct flame_tree *tree, struct flame_writer *writer)
 {
     struct column is = {0};
     struct column was = {0};
     bool difference = tree->all_before != 0;
-    uint64_t *before = difference ? own_before(tree) : NULL;
     uint32_t *path = malloc(((size_t)flame_tree_depth(tree) + 1) * sizeof *path);
-    bool ok = path != NULL && (before != NULL || !difference);
 
-    for (uint32_t i = 0; ok && i < tree->place_count && writer->error == 0; i++) {
+    if (path == NULL) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
         const struct flame_place *place = &tree->places[i];
+        uint64_t before = flame_place_own(tree, i, FLAME_FACT_BEFORE);
         path[place->depth] = place->function;
-        if (place->self == 0 && flame_place_self_samples(tree, i) == 0 &&
-            !(difference && before[i] != 0)) {
+        if (place->self == 0 && before == 0 && flame_place_self_samples(tree, i) == 0) {
             continue;
         }
         write_stack(writer, tree, path, place->depth);
         if (difference) {
-            write_weight(writer, tree, &was, before[i]);
+            write_weight(writer, tree, &was, before);
         }
         write_weight(writer, tree, &is, place->self);
         flame_write_text(writer, "\n");
     }
-    free(before);
     free(path);
-    return ok ? writer->error : -ENOMEM;
+    return writer->error;
 }

@@ -24,9 +24,17 @@ struct gecko {
     uint32_t *parents;
 };
 
-/* ---- columns --------------------------------------------------------------------- */
+/* ---- columns ----------------------------------------------------------------- */
 
 typedef void write_cell(const struct gecko *gecko, uint32_t index);
+
+/* What stands before a cell. */
+static void write_comma(struct flame_writer *writer, uint32_t index)
+{
+    if (index > 0) {
+        flame_write_text(writer, index % 32 == 0 ? ",\n" : ",");
+    }
+}
 
 static void write_column(const struct gecko *gecko, const char *key, uint32_t count,
                          write_cell *cell)
@@ -36,10 +44,23 @@ static void write_column(const struct gecko *gecko, const char *key, uint32_t co
     flame_json_key(writer, key);
     flame_write_text(writer, "[");
     for (uint32_t i = 0; i < count && writer->error == 0; i++) {
-        if (i > 0) {
-            flame_write_text(writer, i % 32 == 0 ? ",\n" : ",");
-        }
+        write_comma(writer, i);
         cell(gecko, i);
+    }
+    flame_write_text(writer, "]");
+}
+
+/* Where every cell says the same. */
+static void write_same(const struct gecko *gecko, const char *key, uint32_t count,
+                       const char *cell)
+{
+    struct flame_writer *writer = gecko->writer;
+
+    flame_json_key(writer, key);
+    flame_write_text(writer, "[");
+    for (uint32_t i = 0; i < count && writer->error == 0; i++) {
+        write_comma(writer, i);
+        flame_write_text(writer, cell);
     }
     flame_write_text(writer, "]");
 }
@@ -47,30 +68,6 @@ static void write_column(const struct gecko *gecko, const char *key, uint32_t co
 static void write_index(const struct gecko *gecko, uint32_t index)
 {
     flame_write_unsigned(gecko->writer, index);
-}
-
-static void write_null(const struct gecko *gecko, uint32_t index)
-{
-    (void)index;
-    flame_write_text(gecko->writer, "null");
-}
-
-static void write_none(const struct gecko *gecko, uint32_t index)
-{
-    (void)index;
-    flame_write_text(gecko->writer, "-1");
-}
-
-static void write_zero(const struct gecko *gecko, uint32_t index)
-{
-    (void)index;
-    flame_write_text(gecko->writer, "0");
-}
-
-static void write_false(const struct gecko *gecko, uint32_t index)
-{
-    (void)index;
-    flame_write_text(gecko->writer, "false");
 }
 
 static void write_line(const struct gecko *gecko, uint32_t function)
@@ -113,7 +110,7 @@ static void write_no_rows(const struct gecko *gecko, const char *key,
     close_table(gecko, 0);
 }
 
-/* ---- what it is of --------------------------------------------------------------- */
+/* ---- what it is of ----------------------------------------------------------- */
 
 /* By what flame_svg_origin() calls them; one has to be grey. */
 static const struct {
@@ -208,7 +205,7 @@ static void write_meta(const struct gecko *gecko)
     flame_write_text(writer, "]}]}");
 }
 
-/* ---- functions and places -------------------------------------------------------- */
+/* ---- functions and places ---------------------------------------------------- */
 
 /* Strings are the names, then the files. */
 static void write_string(const struct gecko *gecko, uint32_t index)
@@ -242,24 +239,24 @@ static void write_functions(const struct gecko *gecko)
 
     open_table(gecko, "funcTable");
     write_column(gecko, "name", count, write_index);
-    write_column(gecko, "isJS", count, write_false);
-    write_column(gecko, "relevantForJS", count, write_false);
-    write_column(gecko, "resource", count, write_none);
+    write_same(gecko, "isJS", count, "false");
+    write_same(gecko, "relevantForJS", count, "false");
+    write_same(gecko, "resource", count, "-1");
     write_column(gecko, "source", count, write_source);
     write_column(gecko, "lineNumber", count, write_line);
-    write_column(gecko, "columnNumber", count, write_null);
+    write_same(gecko, "columnNumber", count, "null");
     close_table(gecko, count);
 
     open_table(gecko, "frameTable");
-    write_column(gecko, "address", count, write_none);
-    write_column(gecko, "inlineDepth", count, write_zero);
+    write_same(gecko, "address", count, "-1");
+    write_same(gecko, "inlineDepth", count, "0");
     write_column(gecko, "category", count, write_category);
-    write_column(gecko, "subcategory", count, write_zero);
+    write_same(gecko, "subcategory", count, "0");
     write_column(gecko, "func", count, write_index);
-    write_column(gecko, "nativeSymbol", count, write_null);
-    write_column(gecko, "innerWindowID", count, write_null);
+    write_same(gecko, "nativeSymbol", count, "null");
+    write_same(gecko, "innerWindowID", count, "null");
     write_column(gecko, "line", count, write_line);
-    write_column(gecko, "column", count, write_null);
+    write_same(gecko, "column", count, "null");
     close_table(gecko, count);
 }
 
@@ -288,7 +285,7 @@ static void write_shared(const struct gecko *gecko)
     open_table(gecko, "shared");
     write_column(gecko, "stringArray", 2 * functions, write_string);
     open_table(gecko, "sources");
-    write_column(gecko, "id", functions, write_null);
+    write_same(gecko, "id", functions, "null");
     write_column(gecko, "filename", functions, write_file);
     close_table(gecko, functions);
     write_functions(gecko);
@@ -301,7 +298,7 @@ static void write_shared(const struct gecko *gecko)
     flame_write_text(gecko->writer, "}");
 }
 
-/* ---- threads --------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------- */
 
 struct sample {
     uint32_t next; /* place or stretch to look at */

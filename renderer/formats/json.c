@@ -2,8 +2,6 @@
 
 #include <stddef.h>
 
-#define EXACT_MAX (UINT64_C(1) << 53)
-
 static const struct {
     const char *name;
     size_t offset;
@@ -57,11 +55,28 @@ void flame_json_string(struct flame_writer *writer, struct flame_slice text)
 
 void flame_json_number(struct flame_writer *writer, uint64_t value)
 {
-    const char *quote = value > EXACT_MAX ? "\"" : "";
+    char text[FLAME_JSON_NUMBER_MAX];
+    char *end = flame_json_put_number(text, value);
 
-    flame_write_text(writer, quote);
-    flame_write_unsigned(writer, value);
-    flame_write_text(writer, quote);
+    flame_write_bytes(writer, text, (size_t)(end - text));
+}
+
+static void start_line(struct flame_json_list *list)
+{
+    char *room = flame_writer_room(list->writer, FLAME_JSON_LINE_SIZE(list->per_line));
+
+    list->in_place = room != NULL;
+    list->end = list->in_place ? room : list->text;
+    list->left = list->per_line;
+}
+
+static void end_line(struct flame_json_list *list)
+{
+    if (list->in_place) {
+        flame_writer_end(list->writer, list->end);
+    } else {
+        flame_write_bytes(list->writer, list->text, (size_t)(list->end - list->text));
+    }
 }
 
 void flame_json_list_start(struct flame_json_list *list, struct flame_writer *writer,
@@ -69,41 +84,28 @@ void flame_json_list_start(struct flame_json_list *list, struct flame_writer *wr
 {
     list->writer = writer;
     list->per_line = per_line;
-    list->left = per_line;
-    list->length = 0;
+    start_line(list);
 }
 
-static void pass_on(struct flame_json_list *list, size_t length)
+void flame_json_list_line(struct flame_json_list *list)
 {
-    flame_write_bytes(list->writer, list->text, length);
-    list->length = 0;
+    end_line(list);
+    start_line(list);
+    *list->end++ = '\n';
 }
 
-/* Behind each number is its comma, which the last one does not keep. */
-void flame_json_list_add(struct flame_json_list *list, uint64_t value)
+char *flame_json_put_quoted(char *to, uint64_t value)
 {
-    bool quoted = value > EXACT_MAX;
-
-    if (sizeof list->text - list->length < FLAME_DIGITS_MAX + sizeof "\n\"\",") {
-        pass_on(list, list->length);
-    }
-    char *to = list->text + list->length;
-    if (list->left == 0) {
-        *to++ = '\n';
-        list->left = list->per_line;
-    }
-    list->left--;
     *to = '"';
-    to = flame_put_digits(to + quoted, value);
+    to = flame_put_digits(to + 1, value);
     *to = '"';
-    to += quoted;
-    *to++ = ',';
-    list->length = (size_t)(to - list->text);
+    return to + 1;
 }
 
 void flame_json_list_end(struct flame_json_list *list)
 {
-    pass_on(list, list->length - (list->length != 0));
+    list->end -= list->left != list->per_line;
+    end_line(list);
 }
 
 void flame_json_numbers(struct flame_writer *writer, const void *context,

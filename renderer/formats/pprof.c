@@ -66,15 +66,13 @@ struct pprof {
     const struct flame_picture_options *options;
     struct flame_writer *writer;
     uint32_t *parents;
-    struct flame_detail *own; /* by place; NULL: only weights are known */
-    uint64_t *locations;      /* room for the deepest stack */
+    uint64_t *locations; /* room for the deepest stack */
     z_stream zip;
     enum string types[TYPES_MAX];
     size_t type_count;
 };
 
-/* ---- out, gzipped -------------------------------------------------------------------
- */
+/* ---- out, gzipped ------------------------------------------------------------ */
 
 static void deflate_bytes(struct pprof *pprof, const uint8_t *data, size_t length,
                           int flush)
@@ -114,8 +112,7 @@ static void put(struct pprof *pprof, const Flame__Pprof__Profile *profile)
     }
 }
 
-/* ---- strings
- * -------------------------------------------------------------------------- */
+/* ---- strings ----------------------------------------------------------------- */
 
 static int64_t name_string(uint32_t function)
 {
@@ -165,7 +162,7 @@ static enum string split_mark(struct flame_slice mark, struct flame_slice *value
     size_t i = 0;
 
     while (mark.length <= strlen(known[i].start) ||
-           memcmp(mark.data, known[i].start, strlen(known[i].start)) != 0) {
+           !flame_slice_begins(mark, known[i].start)) {
         i++;
     }
     size_t start = strlen(known[i].start);
@@ -196,8 +193,7 @@ static void put_strings(struct pprof *pprof)
     put_string(pprof, options->warning);
 }
 
-/* ---- what the values are
- * --------------------------------------------------------------- */
+/* ---- what the values are ----------------------------------------------------- */
 
 static void choose_types(struct pprof *pprof)
 {
@@ -220,41 +216,36 @@ static void choose_types(struct pprof *pprof)
     }
 }
 
-static uint64_t value_of(const struct pprof *pprof, uint32_t place, enum string type)
+static uint64_t value_of(const struct flame_tree *tree, uint32_t place,
+                         enum string type)
 {
-    static const struct flame_detail nothing;
-    const struct flame_detail *own = pprof->own != NULL ? &pprof->own[place] : &nothing;
-    const uint64_t *wall = own->times.wall;
-    uint64_t off = wall[FLAME_GIL_WAIT] + wall[FLAME_BLOCKED] + wall[FLAME_RUNNABLE];
+    uint64_t off = flame_place_own(tree, place, FLAME_FACT_GIL_WAIT) +
+                   flame_place_own(tree, place, FLAME_FACT_BLOCKED) +
+                   flame_place_own(tree, place, FLAME_FACT_RUNNABLE);
 
     if (type == SAMPLES) {
-        return flame_place_self_samples(pprof->tree, place);
+        return flame_place_self_samples(tree, place);
     }
     if (type == BEFORE) {
-        return own->before;
+        return flame_place_own(tree, place, FLAME_FACT_BEFORE);
     }
-    if (!pprof->tree->has_times) {
-        return pprof->tree->places[place].self;
+    if (!tree->has_times) {
+        return tree->places[place].self;
     }
     switch (type) {
     case WALL:
-        return wall[FLAME_RUNNING] + off;
+        return flame_place_own(tree, place, FLAME_FACT_RUNNING) + off;
     case CPU:
-        return own->times.cpu;
+        return flame_place_own(tree, place, FLAME_FACT_CPU);
     case OFFCPU:
         return off;
     case GIL:
-        return wall[FLAME_GIL_WAIT];
+        return flame_place_own(tree, place, FLAME_FACT_GIL_WAIT);
     case BLOCKED:
-        return wall[FLAME_BLOCKED];
+        return flame_place_own(tree, place, FLAME_FACT_BLOCKED);
     default:
-        return wall[FLAME_RUNNABLE];
+        return flame_place_own(tree, place, FLAME_FACT_RUNNABLE);
     }
-}
-
-static bool counts(enum string type)
-{
-    return type == SAMPLES;
 }
 
 static void put_head(struct pprof *pprof)
@@ -270,7 +261,7 @@ static void put_head(struct pprof *pprof)
                                        options->warning};
 
     for (size_t i = 0; i < pprof->type_count; i++) {
-        bool is_time = tree->is_time && !counts(pprof->types[i]);
+        bool is_time = tree->is_time && pprof->types[i] != SAMPLES;
         types[i] = (Flame__Pprof__ValueType)FLAME__PPROF__VALUE_TYPE__INIT;
         types[i].type = pprof->types[i];
         types[i].unit = is_time ? NANOSECONDS : COUNT;
@@ -280,7 +271,7 @@ static void put_head(struct pprof *pprof)
     profile.sample_type = pointers;
     profile.default_sample_type =
         tree->has_times
-            ? (int64_t[]){WALL, CPU, OFFCPU, GIL}[options->clock]
+            ? CLOCKS[options->clock]
             : pprof->types[tree->all_before != 0 ? 0 : pprof->type_count - 1];
     /* By their place, so that they can be told apart when they are read. */
     for (uint32_t i = 0; i < TEXTS; i++) {
@@ -299,8 +290,7 @@ static void put_head(struct pprof *pprof)
     put(pprof, &profile);
 }
 
-/* ---- functions and samples
- * --------------------------------------------------------------- */
+/* ---- functions and samples --------------------------------------------------- */
 
 static void put_functions(struct pprof *pprof)
 {
@@ -353,7 +343,7 @@ static void put_sample(struct pprof *pprof, uint32_t place, uint32_t below_root)
     Flame__Pprof__Profile profile = FLAME__PPROF__PROFILE__INIT;
 
     for (size_t i = 0; i < pprof->type_count; i++) {
-        uint64_t value = value_of(pprof, place, pprof->types[i]);
+        uint64_t value = value_of(tree, place, pprof->types[i]);
         values[i] = value > INT64_MAX ? INT64_MAX : (int64_t)value;
         any |= value != 0;
     }
@@ -404,15 +394,10 @@ int flame_render_pprof(const struct flame_tree *tree,
 {
     enum { GZIP_HEADER = 16, MEMORY_LEVEL = 8 };
     struct pprof pprof = {.tree = tree, .options = options, .writer = writer};
-    bool ok = true;
 
     pprof.parents = flame_tree_parents(tree);
     pprof.locations = malloc(((size_t)flame_tree_depth(tree) + 1) * sizeof(uint64_t));
-    if (pprof.parents != NULL && tree->details != NULL) {
-        pprof.own = flame_tree_own_details(tree, pprof.parents);
-        ok = pprof.own != NULL;
-    }
-    if (!ok || pprof.parents == NULL || pprof.locations == NULL ||
+    if (pprof.parents == NULL || pprof.locations == NULL ||
         deflateInit2(&pprof.zip, Z_DEFAULT_COMPRESSION, Z_DEFLATED,
                      MAX_WBITS + GZIP_HEADER, MEMORY_LEVEL,
                      Z_DEFAULT_STRATEGY) != Z_OK) {
@@ -422,7 +407,6 @@ int flame_render_pprof(const struct flame_tree *tree,
         deflateEnd(&pprof.zip);
     }
     free(pprof.parents);
-    free(pprof.own);
     free(pprof.locations);
     return writer->error;
 }

@@ -58,9 +58,8 @@ static void write_functions(struct flame_writer *writer, const struct flame_tree
 /* A tree with what it does not keep: who is whose parent, and what is one's own. */
 struct places {
     const struct flame_tree *tree;
-    uint32_t *parents;        /* of the root: itself */
-    struct flame_detail *own; /* NULL: only weights are known */
-    int state;                /* which of the times is being written */
+    uint32_t *parents;    /* of the root: itself */
+    enum flame_fact fact; /* which of the times is being written */
 };
 
 static uint64_t function_at(const void *context, uint32_t index)
@@ -80,7 +79,8 @@ static uint64_t self_at(const void *context, uint32_t index)
 
 static uint64_t before_at(const void *context, uint32_t index)
 {
-    return flame_place_before(((const struct places *)context)->tree, index);
+    return flame_place_total(((const struct places *)context)->tree, index,
+                             FLAME_FACT_BEFORE);
 }
 
 static uint64_t samples_at(const void *context, uint32_t index)
@@ -88,16 +88,11 @@ static uint64_t samples_at(const void *context, uint32_t index)
     return flame_place_self_samples(((const struct places *)context)->tree, index);
 }
 
-static uint64_t state_at(const void *context, uint32_t index)
+static uint64_t time_at(const void *context, uint32_t index)
 {
     const struct places *places = context;
 
-    return places->own[index].times.wall[places->state];
-}
-
-static uint64_t cpu_at(const void *context, uint32_t index)
-{
-    return ((const struct places *)context)->own[index].times.cpu;
+    return flame_place_own(places->tree, index, places->fact);
 }
 
 static uint64_t stretch_place_at(const void *context, uint32_t index)
@@ -120,11 +115,10 @@ static void write_column(struct flame_writer *writer, const char *key,
 
 static void write_places(struct flame_writer *writer, struct places *places)
 {
-    static const char *const states[FLAME_STATES] = {
-        [FLAME_RUNNING] = "running_ns",
-        [FLAME_GIL_WAIT] = "gil_wait_ns",
-        [FLAME_BLOCKED] = "blocked_ns",
-        [FLAME_RUNNABLE] = "no_cpu_ns",
+    static const char *const times[FLAME_TIMES] = {
+        [FLAME_FACT_RUNNING] = "running_ns", [FLAME_FACT_GIL_WAIT] = "gil_wait_ns",
+        [FLAME_FACT_BLOCKED] = "blocked_ns", [FLAME_FACT_RUNNABLE] = "no_cpu_ns",
+        [FLAME_FACT_CPU] = "cpu_ns",
     };
     const struct flame_tree *tree = places->tree;
     uint32_t count = tree->place_count;
@@ -141,10 +135,9 @@ static void write_places(struct flame_writer *writer, struct places *places)
         write_column(writer, "samples", places, count, samples_at);
     }
     if (tree->has_times) {
-        for (places->state = 0; places->state < FLAME_STATES; places->state++) {
-            write_column(writer, states[places->state], places, count, state_at);
+        for (places->fact = 0; places->fact < FLAME_TIMES; places->fact++) {
+            write_column(writer, times[places->fact], places, count, time_at);
         }
-        write_column(writer, "cpu_ns", places, count, cpu_at);
     }
     flame_write_text(writer, "}");
     if (tree->stretch_count > 0) {
@@ -163,11 +156,7 @@ int flame_render_json(const struct flame_tree *tree,
 {
     struct places places = {.tree = tree, .parents = flame_tree_parents(tree)};
 
-    if (places.parents != NULL && tree->details != NULL) {
-        places.own = flame_tree_own_details(tree, places.parents);
-    }
-    if (places.parents == NULL || (tree->details != NULL && places.own == NULL)) {
-        free(places.parents);
+    if (places.parents == NULL) {
         return -ENOMEM;
     }
     flame_write_text(writer, "{\"format\":\"flameprof\"");
@@ -192,6 +181,5 @@ int flame_render_json(const struct flame_tree *tree,
     write_places(writer, &places);
     flame_write_text(writer, "}\n");
     free(places.parents);
-    free(places.own);
     return writer->error;
 }

@@ -6,7 +6,6 @@
  */
 #include "renderer/picture/svg.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,8 +15,8 @@
 static const char *const PALETTE[FLAME_SVG_COLOURS] = {
     "#dedad6", "#f3ab85", "#f5b08a", "#f0a583", "#f6b487", "#efab7c", "#f4a98e",
     "#a5d0f2", "#aed4f3", "#9dcbef", "#a9d3ea", "#b3d5f5", "#9fd0ee", "#e3e8a8",
-    "#e8eab0", "#dde5a0", "#e6e6a2", "#e0ebb2", "#dfe6ab", "#b89fd3", "#bda5d6",
-    "#b299cf", "#c0a6d0", "#b4a0d8", "#bba0cc", "#d9e0e4",
+    "#e8eab0", "#dde5a0", "#e6e6a2", "#e0ebb2", "#dfe6ab", "#a88cc6", "#ad92c9",
+    "#a286c2", "#b093c3", "#a48dcb", "#ab8dbf", "#d9e0e4",
 };
 
 /* From blue, less, over grey to red, more. */
@@ -44,13 +43,6 @@ static bool contains(struct flame_slice text, const char *part)
         at++;
     }
     return false;
-}
-
-static bool begins(struct flame_slice text, const char *part)
-{
-    size_t length = strlen(part);
-
-    return text.length >= length && memcmp(text.data, part, length) == 0;
 }
 
 /* "do_syscall_64_[k]": perf's stackcollapse marks what is not Python's so. */
@@ -80,21 +72,22 @@ static enum origin origin_of(const struct flame_function *function)
     if (contains(file, "/site-packages/") || contains(file, "/dist-packages/")) {
         return LIBRARY;
     }
-    return begins(file, "<frozen ") || contains(file, "/lib/python3.")
+    return flame_slice_begins(file, "<frozen ") || contains(file, "/lib/python3.")
                ? STANDARD_LIBRARY
                : APPLICATION;
 }
 
+/* Eight bytes at a time: the same on every machine, and on every day. */
 static uint32_t hash_name(struct flame_slice name)
 {
-    uint32_t hash = 2166136261u;
+    const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t hash = name.length;
 
-    for (size_t i = 0; i < name.length; i++) {
-        hash = (hash ^ (unsigned char)name.data[i]) * 16777619u;
+    for (; name.length > 0; name = flame_slice_from(name, 8)) {
+        hash = (hash ^ flame_slice_word(name)) * odd;
+        hash ^= hash >> 32;
     }
-    hash ^= hash >> 15;
-    hash *= 0x2c1b3c6du;
-    return hash ^ hash >> 12;
+    return (uint32_t)hash;
 }
 
 static enum origin hue_of(const struct flame_function *function,
@@ -124,14 +117,15 @@ uint32_t flame_svg_colour(const struct flame_function *function,
 /* A leaf that was off the CPU for most of its time. */
 static bool waits_at(const struct flame_tree *tree, uint32_t index)
 {
-    const struct flame_times *times = flame_place_times(tree, index);
     uint64_t wall = 0;
 
-    for (int state = 0; state < FLAME_STATES; state++) {
-        wall += times->wall[state];
+    if (!tree->has_times || tree->places[index].end != index + 1) {
+        return false;
     }
-    return tree->has_times && tree->places[index].end == index + 1 &&
-           times->wall[FLAME_RUNNING] < wall / 2;
+    for (enum flame_fact state = 0; state < FLAME_FACT_CPU; state++) {
+        wall += flame_place_own(tree, index, state);
+    }
+    return flame_place_own(tree, index, FLAME_FACT_RUNNING) < wall / 2;
 }
 
 const char *flame_svg_colour_value(uint32_t colour)
@@ -199,15 +193,30 @@ uint32_t flame_colouring_place(const struct flame_colouring *colouring, uint32_t
                : colouring->functions[colouring->tree->places[place].function];
 }
 
+/* Eight steps from one share to its double, rounded as page/ does. No logarithm: the
+ * program would have to load the library of it. */
 uint32_t flame_svg_change(const struct flame_tree *tree, uint32_t index)
 {
-    const uint32_t middle = FLAME_SVG_CHANGES / 2;
+    /* 2^((k + 1 - 8.5) / 8): from there on it is the change k + 1. */
+    static const double bounds[FLAME_SVG_CHANGES - 1] = {
+        0.52213689121370688, 0.56939431737834578, 0.620928906036742,
+        0.67712777346844633, 0.73841307296974967, 0.80524516597462714,
+        0.87812608018664973, 0.9576032806985737,  1.0442737824274138,
+        1.1387886347566916,  1.241857812073484,   1.3542555469368927,
+        1.4768261459394993,  1.6104903319492543,  1.7562521603732995,
+        1.9152065613971474};
     double is = (double)tree->places[index].total / (double)tree->places[0].total;
-    double was = (double)flame_place_before(tree, index) / (double)tree->all_before;
-    double doublings = is == 0 || was == 0 ? (is > was) - (is < was) : log2(is / was);
+    double was = (double)flame_place_total(tree, index, FLAME_FACT_BEFORE) /
+                 (double)tree->all_before;
+    uint32_t change = 0;
 
-    doublings = doublings > 1 ? 1 : doublings < -1 ? -1 : doublings;
-    return (uint32_t)lround(middle + middle * doublings);
+    if (is == was) {
+        return FLAME_SVG_CHANGES / 2;
+    }
+    while (change < FLAME_SVG_CHANGES - 1 && is >= was * bounds[change]) {
+        change++;
+    }
+    return change;
 }
 
 const char *flame_svg_change_value(uint32_t change)

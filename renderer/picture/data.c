@@ -10,11 +10,11 @@
  * to more, "allBefore": the whole that shares were of, "functions": [name, file, line,
  * colour, ...], "tree": [levels up, function, own weight, own samples, ...],
  *  "parts": what is known of each place, "clocks": [label, parts to add up] by name,
- *  "times": [each part of the first place, of the next, ...],
+ *  "times": [each part of the first place, of the next, ...]: its own, most are zero,
  *  "stretches": [place, microseconds, ...] in the order of time}
  * The tree is in preorder; a place's depth is that of the one before it, plus one,
- * minus `levels up`. The weight is left out where there are times, which say it, too,
- * with all below and in nanoseconds; samples where they are not known, or the weight.
+ * minus `levels up`. The weight is left out where there are times, which say it, too;
+ * samples where they are not known, or the weight.
  */
 #include "renderer/formats/json.h"
 #include "renderer/picture/svg.h"
@@ -125,6 +125,7 @@ static bool has_parts(const struct flame_tree *tree)
 }
 
 /* Sixteen places a line, with so many numbers each. */
+_Static_assert(16 * FLAME_TIMES <= FLAME_JSON_PER_LINE_MAX, "there is room for a line");
 static void start_list(struct flame_writer *writer, const char *key,
                        struct flame_json_list *list, uint32_t numbers)
 {
@@ -162,26 +163,19 @@ static void write_tree(struct flame_writer *writer, const struct flame_tree *tre
     end_list(&list);
 }
 
-enum { CPU_TIME = FLAME_STATES, PARTS };
-
 /* The parts of the time that occur, and always those that the page looks for. */
 struct parts {
-    uint32_t of[PARTS];
+    enum flame_fact of[FLAME_TIMES];
     uint32_t count;
 };
 
-static uint64_t part_of(const struct flame_times *times, uint32_t part)
-{
-    return part == CPU_TIME ? times->cpu : times->wall[part];
-}
-
 static struct parts parts_of(const struct flame_tree *tree)
 {
-    const struct flame_times *all = flame_place_times(tree, 0);
     struct parts parts = {.count = 0};
 
-    for (uint32_t part = 0; part < PARTS; part++) {
-        if (part == FLAME_RUNNING || part == CPU_TIME || part_of(all, part) != 0) {
+    for (enum flame_fact part = 0; part < FLAME_TIMES; part++) {
+        if (part == FLAME_FACT_RUNNING || part == FLAME_FACT_CPU ||
+            flame_place_total(tree, 0, part) != 0) {
             parts.of[parts.count++] = part;
         }
     }
@@ -204,23 +198,26 @@ static void write_clock(struct flame_writer *writer, const char *clock,
 
 static void write_clocks(struct flame_writer *writer, const struct parts *parts)
 {
-    enum { OFF = 1 << FLAME_GIL_WAIT | 1 << FLAME_BLOCKED | 1 << FLAME_RUNNABLE };
+    enum {
+        OFF = 1 << FLAME_FACT_GIL_WAIT | 1 << FLAME_FACT_BLOCKED |
+              1 << FLAME_FACT_RUNNABLE
+    };
 
     flame_write_text(writer, ",\"clocks\":{");
-    write_clock(writer, "\"wall\":[\"Wall\"", parts, OFF | 1 << FLAME_RUNNING);
-    write_clock(writer, ",\"cpu\":[\"CPU\"", parts, 1 << CPU_TIME);
+    write_clock(writer, "\"wall\":[\"Wall\"", parts, OFF | 1 << FLAME_FACT_RUNNING);
+    write_clock(writer, ",\"cpu\":[\"CPU\"", parts, 1 << FLAME_FACT_CPU);
     write_clock(writer, ",\"offcpu\":[\"Off CPU\"", parts, OFF);
-    write_clock(writer, ",\"gil\":[\"GIL wait\"", parts, 1 << FLAME_GIL_WAIT);
+    write_clock(writer, ",\"gil\":[\"GIL wait\"", parts, 1 << FLAME_FACT_GIL_WAIT);
     flame_write_text(writer, "}");
 }
 
 /* What there is of each place, and which clocks are sums of which of it. */
 static void write_parts(struct flame_writer *writer, const struct flame_tree *tree)
 {
-    static const char *const names[PARTS] = {
-        [FLAME_RUNNING] = "running", [FLAME_GIL_WAIT] = "waiting for the GIL",
-        [FLAME_BLOCKED] = "blocked", [FLAME_RUNNABLE] = "no CPU free",
-        [CPU_TIME] = "CPU time",
+    static const char *const names[FLAME_TIMES] = {
+        [FLAME_FACT_RUNNING] = "running", [FLAME_FACT_GIL_WAIT] = "waiting for the GIL",
+        [FLAME_FACT_BLOCKED] = "blocked", [FLAME_FACT_RUNNABLE] = "no CPU free",
+        [FLAME_FACT_CPU] = "CPU time",
     };
 
     if (tree->all_before != 0) {
@@ -249,9 +246,8 @@ static void write_times(struct flame_writer *writer, const struct flame_tree *tr
 
     start_list(writer, "times", &list, parts.count);
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
-        const struct flame_times *times = flame_place_times(tree, i);
         for (uint32_t part = 0; part < parts.count; part++) {
-            flame_json_list_add(&list, part_of(times, parts.of[part]));
+            flame_json_list_add(&list, flame_place_own(tree, i, parts.of[part]));
         }
     }
     end_list(&list);
@@ -264,8 +260,8 @@ static void write_changes(struct flame_writer *writer, const struct flame_tree *
 
     start_list(writer, "times", &list, 2);
     for (uint32_t i = 0; i < tree->place_count && writer->error == 0; i++) {
-        flame_json_list_add(&list, tree->places[i].total);
-        flame_json_list_add(&list, flame_place_before(tree, i));
+        flame_json_list_add(&list, tree->places[i].self);
+        flame_json_list_add(&list, flame_place_own(tree, i, FLAME_FACT_BEFORE));
     }
     end_list(&list);
 }

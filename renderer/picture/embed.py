@@ -2,12 +2,14 @@
 
 usage: embed.py OUTPUT.h [OUTPUT.js]
 
-They stand in the picture as they are, inside CDATA, so their hashes, which the
-Content-Security-Policy names, are constants too.
+They stand in the picture inside CDATA, without their comments and indentation, which
+would be a fifth of a small one. Their hashes, which the Content-Security-Policy names,
+are constants too.
 """
 import base64
 import hashlib
 import os
+import re
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -27,6 +29,17 @@ def read(name):
         if forbidden in text:
             sys.exit("%s: %r cannot stand in a picture" % (name, forbidden))
     return data
+
+
+def bare(data):
+    """Without lines of nothing but a comment, and without what lines begin with: no
+    string of ours goes over a line's end.
+    """
+    text = re.sub(r"^[ ]*/\*(?:(?!\*/).)*\*/[ ]*\n|^[ ]*//[^\n]*\n|^[ ]*\n|^[ ]+", "",
+                  data.decode("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    if "`" in text:
+        sys.exit("a template may go over a line's end: %r" % text[text.index("`"):][:40])
+    return text.encode("utf-8")
 
 
 def c_lines(data):
@@ -50,8 +63,8 @@ def main():
         sys.exit(__doc__)
     script = b"\n".join(read(name + ".js") for name in SCRIPT) + END
     lines = ["/* Written by renderer/picture/embed.py: edit the sources there. */"]
-    lines.extend(constant("css", read("page.css")))
-    lines.extend(constant("js", script))
+    lines.extend(constant("css", bare(read("page.css"))))
+    lines.extend(constant("js", bare(script)))
     with open(sys.argv[1], "w", encoding="ascii") as output:
         output.write("\n".join(lines) + "\n")
     if len(sys.argv) == 3:  # for the linter

@@ -20,28 +20,30 @@ static void write_count_if_any(struct flame_writer *writer, uint64_t count,
     }
 }
 
-void flame_write_times(struct flame_writer *writer, const struct flame_times *times)
+void flame_write_times(struct flame_writer *writer, const struct flame_tree *tree,
+                       uint32_t place)
 {
     static const char *const names[FLAME_STATES] = {
-        [FLAME_RUNNING] = "running ",
-        [FLAME_GIL_WAIT] = "waiting for the GIL ",
-        [FLAME_BLOCKED] = "blocked ",
-        [FLAME_RUNNABLE] = "no CPU free ",
+        [FLAME_FACT_RUNNING] = "running ",
+        [FLAME_FACT_GIL_WAIT] = "waiting for the GIL ",
+        [FLAME_FACT_BLOCKED] = "blocked ",
+        [FLAME_FACT_RUNNABLE] = "no CPU free ",
     };
     const char *separator = "";
 
-    for (int state = 0; state < FLAME_STATES; state++) {
-        if (times->wall[state] == 0) {
+    for (enum flame_fact state = 0; state < FLAME_FACT_CPU; state++) {
+        uint64_t time = flame_place_total(tree, place, state);
+        if (time == 0) {
             continue;
         }
         flame_write_text(writer, separator);
         flame_write_text(writer, names[state]);
-        flame_write_duration(writer, times->wall[state]);
+        flame_write_duration(writer, time);
         separator = ", ";
     }
     flame_write_text(writer, separator);
     flame_write_text(writer, "CPU time ");
-    flame_write_duration(writer, times->cpu);
+    flame_write_duration(writer, flame_place_total(tree, place, FLAME_FACT_CPU));
 }
 
 /* The normal approximation, widened by half a sample so that 0 % is not certain. */

@@ -40,7 +40,7 @@ static void write_attribute(struct flame_writer *writer, const char *name,
     flame_write_text(writer, "\"");
 }
 
-/* ---- the title block and the foot ------------------------------------------ */
+/* ---- the title block and the foot -------------------------------------------- */
 
 static void write_line(struct picture *picture, struct flame_slice text,
                        const char *style, uint32_t size, bool last)
@@ -167,7 +167,7 @@ static void write_foot(struct picture *picture, struct flame_writer *sentence)
     flame_write_text(picture->writer, "</g>\n");
 }
 
-/* ---- the graph ---------------------------------------------------------------- */
+/* ---- the graph --------------------------------------------------------------- */
 
 static void write_weight(struct picture *picture, uint64_t weight)
 {
@@ -202,11 +202,14 @@ static void write_tooltip(struct picture *picture, uint32_t index,
         flame_write_confidence(writer, place->total, picture->tree->places[0].total,
                                flame_place_samples(picture->tree, 0));
     }
-    flame_write_text(writer, "; self ");
-    write_weight(picture, place->self);
+    if (place->self != 0) {
+        flame_write_text(writer, "; self ");
+        write_weight(picture, place->self);
+    }
     if (picture->tree->all_before != 0) {
         flame_write_text(writer, "; before ");
-        flame_write_percent(writer, flame_place_before(picture->tree, index),
+        flame_write_percent(writer,
+                            flame_place_total(picture->tree, index, FLAME_FACT_BEFORE),
                             picture->tree->all_before);
     }
     if (picture->tree->has_samples && picture->tree->is_time) {
@@ -215,7 +218,7 @@ static void write_tooltip(struct picture *picture, uint32_t index,
     }
     if (picture->tree->has_times) {
         flame_write_text(writer, "\n");
-        flame_write_times(writer, flame_place_times(picture->tree, index));
+        flame_write_times(writer, picture->tree, index);
     }
     flame_write_text(writer, "</title>");
 }
@@ -236,10 +239,13 @@ static void write_label(struct picture *picture, const struct flame_box *box,
         flame_text_fit(name, FLAME_SVG_LABEL_SIZE, box->width - 2 * padding) == 0) {
         return;
     }
-    flame_write_text(writer, "<text");
-    write_attribute(writer, "x", box->x + padding);
-    write_attribute(writer, "y", y + 1250);
-    flame_write_text(writer, ">");
+    char text[64 + 2 * FLAME_HUNDREDTHS_MAX];
+    char *end = flame_put_text(text, "<text x=\"");
+    end = flame_put_hundredths(end, box->x + padding);
+    end = flame_put_text(end, "\" y=\"");
+    end = flame_put_hundredths(end, y + 1250);
+    end = flame_put_text(end, "\">");
+    flame_write_bytes(writer, text, (size_t)(end - text));
     flame_text_write_cut(writer, name, FLAME_SVG_LABEL_SIZE, box->width - 2 * padding);
     flame_write_text(writer, "</text>");
 }
@@ -252,17 +258,22 @@ static uint64_t row_of(const struct picture *picture, const struct flame_box *bo
     return (uint64_t)row * FLAME_SVG_ROW * 100;
 }
 
+/* Made as a whole before it is written, since there are thousands; so are labels. */
 static void write_rectangle(struct picture *picture, const struct flame_box *box,
                             uint64_t y, const char *fill)
 {
-    struct flame_writer *writer = picture->writer;
+    char text[64 + 3 * FLAME_HUNDREDTHS_MAX];
+    char *end = flame_put_text(text, " x=\"");
 
-    write_attribute(writer, "x", box->x);
-    write_attribute(writer, "y", y);
-    write_attribute(writer, "width", drawn_width(box->width));
-    flame_write_text(writer, " height=\"17\" fill=\"");
-    flame_write_text(writer, fill);
-    flame_write_text(writer, "\"/>");
+    end = flame_put_hundredths(end, box->x);
+    end = flame_put_text(end, "\" y=\"");
+    end = flame_put_hundredths(end, y);
+    end = flame_put_text(end, "\" width=\"");
+    end = flame_put_hundredths(end, drawn_width(box->width));
+    end = flame_put_text(end, "\" height=\"17\" fill=\"");
+    end = flame_put_text(end, fill);
+    end = flame_put_text(end, "\"/>");
+    flame_write_bytes(picture->writer, text, (size_t)(end - text));
 }
 
 static void write_frame(struct picture *picture, const struct flame_box *box)
@@ -335,7 +346,6 @@ static void start_view(struct picture *picture)
 static void write_graph(struct picture *picture)
 {
     struct flame_writer *writer = picture->writer;
-    uint64_t deep = picture->view.deep;
     struct flame_box box;
 
     flame_write_text(writer, "<g id=\"flame-graph\" transform=\"translate(");
@@ -349,11 +359,11 @@ static void write_graph(struct picture *picture)
     while (writer->error == 0 && flame_view_next(&picture->view, &box)) {
         (box.narrow != 0 ? write_narrow : write_frame)(picture, &box);
     }
-    write_deep(picture, deep);
+    write_deep(picture, picture->view.deep);
     flame_write_text(writer, "</g>\n");
 }
 
-/* A walk without writing: how many rows there will be. */
+/* A walk without writing: how many rows there will be, and what the foot says. */
 static void count_rows(struct picture *picture)
 {
     struct flame_box box;
@@ -371,7 +381,7 @@ static void count_rows(struct picture *picture)
     picture->rows = deepest + 1 + (picture->view.deep != 0);
 }
 
-/* ---- the whole ------------------------------------------------------------------ */
+/* ---- the whole --------------------------------------------------------------- */
 
 static void write_document_title(struct picture *picture)
 {
@@ -422,39 +432,51 @@ static void write_closing(struct picture *picture, const struct flame_colouring 
 }
 
 /*
- * The head says how high it is only once it is written, and the height stands
- * in the first line: what is between goes into a body of its own first.
+ * How high all is stands in the first line, and head and foot say how high they are
+ * only once they are written: into bodies of their own. The graph, which is much, is
+ * not.
  */
-static void write_body(struct picture *picture, struct flame_writer *sentence)
+static void write_around(struct picture *picture, struct flame_writer *head,
+                         struct flame_writer *foot)
 {
+    struct flame_writer sentence = {.limit = head->limit};
+
     count_rows(picture);
-    write_head(picture, sentence);
+    picture->writer = head;
+    write_head(picture, &sentence);
     picture->top = picture->y + 16;
     if (picture->rows != 0) {
-        write_graph(picture);
         picture->y = picture->top + picture->rows * FLAME_SVG_ROW;
-        write_foot(picture, sentence);
+        picture->writer = foot;
+        write_foot(picture, &sentence);
     }
     picture->height = picture->y + FLAME_SVG_MARGIN;
+    if (head->error == 0) {
+        head->error = sentence.error;
+    }
+    flame_writer_free(&sentence);
 }
 
 static int write_svg(struct picture *picture, const struct flame_colouring *whole,
                      struct flame_writer *writer)
 {
-    struct flame_writer body = {.limit = writer->limit};
-    struct flame_writer sentence = {.limit = writer->limit};
+    struct flame_writer head = {.limit = writer->limit};
+    struct flame_writer foot = {.limit = writer->limit};
 
-    picture->writer = &body;
-    write_body(picture, &sentence);
+    write_around(picture, &head, &foot);
     picture->writer = writer;
     write_opening(picture, picture->height);
-    flame_write_bytes(writer, body.data, body.length);
+    flame_write_bytes(writer, head.data, head.length);
+    if (picture->rows != 0) {
+        write_graph(picture);
+    }
+    flame_write_bytes(writer, foot.data, foot.length);
     write_closing(picture, whole);
     if (writer->error == 0) {
-        writer->error = body.error != 0 ? body.error : sentence.error;
+        writer->error = head.error != 0 ? head.error : foot.error;
     }
-    flame_writer_free(&body);
-    flame_writer_free(&sentence);
+    flame_writer_free(&head);
+    flame_writer_free(&foot);
     return writer->error;
 }
 

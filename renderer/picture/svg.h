@@ -8,8 +8,8 @@
 #ifndef FLAME_RENDERER_SVG_H
 #define FLAME_RENDERER_SVG_H
 
+#include "renderer/numbers.h"
 #include "renderer/tree/tree.h"
-#include "renderer/writer.h"
 
 #define FLAME_SVG_WIDTH 1200
 #define FLAME_SVG_WIDTH_LEAST 320 /* as FLAME_WIDTH_RANGE says */
@@ -73,8 +73,8 @@ void flame_text_write_cut(struct flame_writer *writer, struct flame_slice text,
  */
 struct flame_view {
     const struct flame_tree *tree;
-    uint64_t width;    /* of the root, 1/100 px */
-    uint64_t smallest; /* that is drawn, 1/100 px */
+    uint64_t width; /* of the root, 1/100 px */
+    uint64_t least; /* weight that is wide enough */
     uint32_t next;
     uint64_t edges[FLAME_SVG_ROWS + 2]; /* next free weight offset, by depth */
     /* what was passed over */
@@ -107,7 +107,8 @@ void flame_write_quality(struct flame_writer *writer,
 void flame_write_warnings(struct flame_writer *writer,
                           const struct flame_picture_options *options);
 /* "running 1.20 s, blocked 30.0 ms, CPU 1.18 s": what is not zero. */
-void flame_write_times(struct flame_writer *writer, const struct flame_times *times);
+void flame_write_times(struct flame_writer *writer, const struct flame_tree *tree,
+                       uint32_t place);
 /* " ± 1.20 %": half the width of the 95 % confidence interval of a share. */
 void flame_write_confidence(struct flame_writer *writer, uint64_t part, uint64_t whole,
                             uint64_t samples);

@@ -8,7 +8,9 @@ void flame_view_start(struct flame_view *view, const struct flame_tree *tree,
 {
     view->tree = tree;
     view->width = width;
-    view->smallest = smallest;
+    view->least =
+        (uint64_t)(((unsigned __int128)tree->places[0].total * smallest + width - 1) /
+                   width);
     view->next = 0;
     view->edges[0] = 0;
     view->narrow = 0;
@@ -18,15 +20,7 @@ void flame_view_start(struct flame_view *view, const struct flame_tree *tree,
 
 static uint64_t scale(const struct flame_view *view, uint64_t weight)
 {
-    uint64_t total = view->tree->places[0].total;
-
-    return (uint64_t)(((unsigned __int128)weight * view->width + total / 2) / total);
-}
-
-static bool is_narrow(const struct flame_view *view, uint64_t weight)
-{
-    return (unsigned __int128)weight * view->width <
-           (unsigned __int128)view->tree->places[0].total * view->smallest;
+    return flame_share(weight, view->tree->places[0].total, view->width);
 }
 
 /* Takes `weight` of the row at `depth`; what is below begins where it does. */
@@ -49,7 +43,7 @@ static void skip_narrow(struct flame_view *view, struct flame_box *box)
     *box = (struct flame_box){.place = view->next};
     while (view->next < tree->place_count) {
         const struct flame_place *place = &tree->places[view->next];
-        if (place->depth != depth || !is_narrow(view, place->total)) {
+        if (place->depth != depth || place->total >= view->least) {
             break;
         }
         box->weight += place->total;
@@ -69,9 +63,9 @@ bool flame_view_next(struct flame_view *view, struct flame_box *box)
         if (place->depth >= FLAME_SVG_ROWS) {
             view->deep += place->end - at;
             view->next = place->end;
-        } else if (is_narrow(view, place->total)) {
+        } else if (place->total < view->least) {
             skip_narrow(view, box);
-            if (!is_narrow(view, box->weight)) {
+            if (box->weight >= view->least) {
                 return true;
             }
         } else {

@@ -6,6 +6,7 @@
  */
 #include "renderer/read/reader.h"
 #include "renderer/tree/builder.h"
+#include "renderer/writer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -64,7 +65,7 @@ struct flame_folded {
     int error;
 };
 
-/* ---- frames ---------------------------------------------------------------------- */
+/* ---- frames ------------------------------------------------------------------ */
 
 static int hex_digit(char c)
 {
@@ -136,6 +137,18 @@ static struct flame_slice unescape(char *to, struct flame_slice text)
     return (struct flame_slice){start, (size_t)(to - start)};
 }
 
+/* Where the first " (" is; NULL: nowhere. */
+static const char *opening_of(struct flame_slice frame)
+{
+    const char *end = frame.data + frame.length;
+    const char *at = memchr(frame.data, '(', frame.length);
+
+    while (at != NULL && (at == frame.data || at[-1] != ' ')) {
+        at = memchr(at + 1, '(', (size_t)(end - at) - 1);
+    }
+    return at != NULL ? at - 1 : NULL;
+}
+
 /*
  * "name (file:12)" taken apart; anything else is a name. Slices of `frame`. What is
  * taken apart reads the same when it is put together: no leading zero.
@@ -143,7 +156,7 @@ static struct flame_slice unescape(char *to, struct flame_slice text)
 static struct flame_function split_frame(struct flame_slice frame)
 {
     struct flame_function whole = {.name = frame};
-    const char *open = memmem(frame.data, frame.length, " (", 2);
+    const char *open = opening_of(frame);
     uint64_t line = 0;
 
     if (open == NULL || frame.data[frame.length - 1] != ')') {
@@ -216,11 +229,12 @@ static uint32_t intern_frame(struct flame_folded *folded, struct flame_slice fra
         function.name = unescape(folded->scratch, function.name);
         function.file = unescape(folded->scratch + function.name.length, function.file);
     }
-    return flame_builder_function(&folded->builder, function);
+    return flame_builder_new_function(&folded->builder, function, hash);
 }
 
-/* ---- stacks ------------------------------------------------------------------------
- */
+/* ---- stacks ------------------------------------------------------------------ */
+
+typedef uint64_t words __attribute__((vector_size(16)));
 
 /* Bytes that two texts have in common from the front. */
 static size_t common_length(struct flame_slice a, struct flame_slice b)
@@ -228,12 +242,21 @@ static size_t common_length(struct flame_slice a, struct flame_slice b)
     size_t length = a.length < b.length ? a.length : b.length;
     size_t at = 0;
 
-    for (uint64_t left, right; length - at >= sizeof left; at += sizeof left) {
-        memcpy(&left, a.data + at, sizeof left);
-        memcpy(&right, b.data + at, sizeof right);
-        if (left != right) {
+    for (words left[2], right[2]; length - at >= sizeof left; at += sizeof left) {
+        memcpy(left, a.data + at, sizeof left);
+        memcpy(right, b.data + at, sizeof right);
+        words differ = (left[0] ^ right[0]) | (left[1] ^ right[1]);
+        if ((differ[0] | differ[1]) != 0) {
             break;
         }
+    }
+    while (length - at >= 8) {
+        uint64_t differ = flame_slice_word(flame_slice_from(a, at)) ^
+                          flame_slice_word(flame_slice_from(b, at));
+        if (differ != 0) {
+            return at + (size_t)__builtin_ctzll(differ) / 8;
+        }
+        at += 8;
     }
     while (at < length && a.data[at] == b.data[at]) {
         at++;
@@ -314,7 +337,7 @@ static bool split_stack(struct flame_folded *folded, struct stack *stack)
         const char *end = memchr(text.data + at, ';', text.length - at);
         size_t length = end != NULL ? (size_t)(end - text.data) - at : text.length - at;
         struct flame_slice frame = {text.data + at, length};
-        if (!make_frames(stack, stack->count + 1)) {
+        if (stack->count == stack->capacity && !make_frames(stack, stack->count + 1)) {
             return false;
         }
         uint64_t hash = escaped ? hash_escaped(folded, frame)
@@ -375,12 +398,11 @@ static void place_waiting(struct flame_folded *folded)
     }
     flame_builder_weigh(&folded->builder, place, stack->is);
     if (folded->two_columns) {
-        flame_builder_before(&folded->builder, place, stack->was);
+        flame_builder_know(&folded->builder, place, FLAME_FACT_BEFORE, stack->was);
     }
 }
 
-/* ---- numbers -----------------------------------------------------------------------
- */
+/* ---- numbers ----------------------------------------------------------------- */
 
 static bool is_digit(char c)
 {
@@ -447,8 +469,7 @@ static bool to_weight(struct number number, enum flame_unit unit, uint64_t *frac
            !__builtin_add_overflow(*weight, number.thousandths, weight);
 }
 
-/* ---- lines --------------------------------------------------------------------------
- */
+/* ---- lines ------------------------------------------------------------------- */
 
 /* What is before and after, taken off the line's end; false: it makes no sense. */
 static bool take_weights(struct flame_folded *folded, struct stack *stack)
@@ -581,13 +602,14 @@ static size_t read_lines(struct flame_folded *folded, struct flame_slice text,
     while (folded->error == 0 && next_line(&rest, &line)) {
         read_line(folded, line);
     }
-    place_waiting(folded);
+    if (folded->error == 0) {
+        place_waiting(folded);
+    }
     folded->stacks[folded->waiting].text = (struct flame_slice){0};
     return text.length - rest.length;
 }
 
-/* ---- as it comes --------------------------------------------------------------------
- */
+/* ---- as it comes ------------------------------------------------------------- */
 
 struct flame_folded *flame_folded_new(enum flame_unit unit)
 {
@@ -679,7 +701,7 @@ struct flame_tree *flame_folded_finish(struct flame_folded *folded,
                                     folded->unit == FLAME_UNIT_MICROSECONDS, NULL);
     }
     if (tree != NULL && folded->two_columns) {
-        uint64_t before = flame_place_before(tree, 0);
+        uint64_t before = flame_place_total(tree, 0, FLAME_FACT_BEFORE);
         tree->all_before = before != 0 ? before : 1;
     }
     flame_builder_free(&folded->builder);

@@ -8,7 +8,6 @@
 #include "renderer/writer.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +19,7 @@ struct columns {
     const json_t *self;
     const json_t *before_total;
     const json_t *samples;
-    const json_t *wall[FLAME_STATES];
-    const json_t *cpu;
+    const json_t *times[FLAME_TIMES];
     size_t count;
 };
 
@@ -73,8 +71,7 @@ static bool read_at(const json_t *column, size_t index, uint64_t *number)
     return read_value(json_array_get(column, index), number);
 }
 
-/* ---- what stands around the tree ---------------------------------------------------
- */
+/* ---- what stands around the tree --------------------------------------------- */
 
 static void read_quality(const json_t *from, struct flame_quality *quality)
 {
@@ -117,8 +114,7 @@ static int read_surroundings(struct read *read, const json_t *root)
     return 0;
 }
 
-/* ---- functions and places
- * ------------------------------------------------------------ */
+/* ---- functions and places ---------------------------------------------------- */
 
 static int find_columns(struct read *read, const json_t *places)
 {
@@ -133,11 +129,11 @@ static int find_columns(struct read *read, const json_t *places)
         {"self", &columns->self, true},
         {"before_total", &columns->before_total, false},
         {"samples", &columns->samples, false},
-        {"running_ns", &columns->wall[FLAME_RUNNING], false},
-        {"gil_wait_ns", &columns->wall[FLAME_GIL_WAIT], false},
-        {"blocked_ns", &columns->wall[FLAME_BLOCKED], false},
-        {"no_cpu_ns", &columns->wall[FLAME_RUNNABLE], false},
-        {"cpu_ns", &columns->cpu, false},
+        {"running_ns", &columns->times[FLAME_FACT_RUNNING], false},
+        {"gil_wait_ns", &columns->times[FLAME_FACT_GIL_WAIT], false},
+        {"blocked_ns", &columns->times[FLAME_FACT_BLOCKED], false},
+        {"no_cpu_ns", &columns->times[FLAME_FACT_RUNNABLE], false},
+        {"cpu_ns", &columns->times[FLAME_FACT_CPU], false},
     };
 
     columns->count = json_array_size(json_object_get(places, "parent"));
@@ -154,8 +150,11 @@ static int find_columns(struct read *read, const json_t *places)
                                          known[i].key);
         }
     }
-    if (columns->count == 0 || columns->count >= FLAME_NONE) {
+    if (columns->count == 0) {
         return flame_document_refuse(read->document, "\"places\" is empty");
+    }
+    if (columns->count >= FLAME_NONE) {
+        return flame_document_refuse(read->document, "\"places\" are too many");
     }
     return 0;
 }
@@ -219,29 +218,29 @@ static int weigh_place(struct read *read, size_t index)
 {
     const struct columns *columns = &read->columns;
     uint32_t place = read->place_of[index];
-    struct flame_times times = {{0}, 0};
+    uint64_t times[FLAME_TIMES] = {0};
     uint64_t self;
     uint64_t samples = 0;
     bool ok = read_at(columns->self, index, &self);
 
     ok = ok && (columns->samples == NULL || read_at(columns->samples, index, &samples));
-    for (int state = 0; ok && state < FLAME_STATES; state++) {
-        ok = columns->wall[state] == NULL ||
-             read_at(columns->wall[state], index, &times.wall[state]);
+    for (int fact = 0; ok && fact < FLAME_TIMES; fact++) {
+        ok = columns->times[fact] == NULL ||
+             read_at(columns->times[fact], index, &times[fact]);
     }
-    ok = ok && (columns->cpu == NULL || read_at(columns->cpu, index, &times.cpu));
     if (!ok) {
         return flame_document_refuse(
             read->document, "a number of place %zu is none, or negative", index);
     }
     flame_builder_weigh(&read->builder, place, self);
-    flame_builder_samples(&read->builder, place, samples);
-    if (!flame_builder_times(&read->builder, place, &times)) {
+    flame_builder_know(&read->builder, place, FLAME_FACT_SAMPLES, samples);
+    if (!flame_builder_times(&read->builder, place, times)) {
         return flame_document_refuse(read->document,
                                      "the times add up to more than 64 bits hold");
     }
     if (read->before != NULL) {
-        flame_builder_before(&read->builder, place, read->before[index]);
+        flame_builder_know(&read->builder, place, FLAME_FACT_BEFORE,
+                           read->before[index]);
     }
     return 0;
 }
@@ -322,8 +321,7 @@ static int add_stretches(struct read *read, const json_t *stretches,
     return 0;
 }
 
-/* ---- all of it
- * ------------------------------------------------------------------------ */
+/* ---- all of it --------------------------------------------------------------- */
 
 static int build(struct read *read, const json_t *root)
 {
@@ -358,8 +356,8 @@ static int build(struct read *read, const json_t *root)
     if (document->tree == NULL) {
         return -ENOMEM;
     }
-    document->tree->has_times =
-        read->columns.cpu != NULL && read->columns.wall[FLAME_RUNNING] != NULL;
+    document->tree->has_times = read->columns.times[FLAME_FACT_CPU] != NULL &&
+                                read->columns.times[FLAME_FACT_RUNNING] != NULL;
     if (read->before != NULL && (!read_member(root, "all_before", &number) ||
                                  (document->tree->all_before = number) == 0)) {
         error = flame_document_refuse(document, "\"all_before\" is missing");

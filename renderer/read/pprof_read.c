@@ -19,17 +19,20 @@
 #define DEPTH_MAX ((size_t)100000)
 #define NAME_MAX_LENGTH ((size_t)4096)
 
+struct id_map {
+    uint64_t id;
+    size_t index;
+};
+
 struct read {
     const Flame__Pprof__Profile *profile;
     struct flame_document *document;
     struct flame_builder builder;
-    uint32_t *functions; /* by index in the profile, the builder's */
-    struct id_map {
-        uint64_t id;
-        size_t index;
-    } * function_ids, *location_ids; /* sorted */
-    size_t weight;                   /* which value that is */
-    size_t samples;                  /* likewise; SIZE_MAX: there is none */
+    uint32_t *functions;         /* by index in the profile, the builder's */
+    struct id_map *function_ids; /* sorted */
+    struct id_map *location_ids; /* sorted */
+    size_t weight;               /* which value that is */
+    size_t samples;              /* likewise; SIZE_MAX: there is none */
     size_t wall, cpu, gil, blocked, no_cpu, before;
     uint64_t scale; /* nanoseconds of one of the unit; 0: no time */
     bool has_times;
@@ -42,8 +45,7 @@ static struct flame_slice string_at(const struct read *read, int64_t index)
                : (struct flame_slice){"", 0};
 }
 
-/* ---- numbers of things -------------------------------------------------------------
- */
+/* ---- numbers of things ------------------------------------------------------- */
 
 static int compare_ids(const void *left, const void *right)
 {
@@ -83,8 +85,7 @@ static bool map_ids(struct read *read)
     return true;
 }
 
-/* ---- what the values are
- * -------------------------------------------------------------- */
+/* ---- what the values are ----------------------------------------------------- */
 
 static size_t type_named(const struct read *read, const char *name)
 {
@@ -151,8 +152,7 @@ static int choose_types(struct read *read)
     return 0;
 }
 
-/* ---- functions
- * ------------------------------------------------------------------------- */
+/* ---- functions --------------------------------------------------------------- */
 
 /* A thousand functions may share a name of a megabyte, and each has a copy. */
 static struct flame_slice name_at(const struct read *read, int64_t index)
@@ -219,8 +219,7 @@ static uint32_t add_location(struct read *read, uint32_t place,
     return place;
 }
 
-/* ---- samples
- * --------------------------------------------------------------------------- */
+/* ---- samples ----------------------------------------------------------------- */
 
 static uint64_t value_at(const Flame__Pprof__Sample *sample, size_t type)
 {
@@ -258,23 +257,25 @@ static bool weigh(struct read *read, uint32_t place, const Flame__Pprof__Sample 
     struct flame_builder *builder = &read->builder;
 
     if (read->has_times) {
-        struct flame_times times = {
-            .wall = {[FLAME_GIL_WAIT] = value_at(sample, read->gil),
-                     [FLAME_BLOCKED] = value_at(sample, read->blocked),
-                     [FLAME_RUNNABLE] = value_at(sample, read->no_cpu)},
-            .cpu = value_at(sample, read->cpu)};
-        uint64_t off = times.wall[FLAME_GIL_WAIT] + times.wall[FLAME_BLOCKED] +
-                       times.wall[FLAME_RUNNABLE];
+        uint64_t times[FLAME_TIMES] = {
+            [FLAME_FACT_GIL_WAIT] = value_at(sample, read->gil),
+            [FLAME_FACT_BLOCKED] = value_at(sample, read->blocked),
+            [FLAME_FACT_RUNNABLE] = value_at(sample, read->no_cpu),
+            [FLAME_FACT_CPU] = value_at(sample, read->cpu)};
+        uint64_t off = times[FLAME_FACT_GIL_WAIT] + times[FLAME_FACT_BLOCKED] +
+                       times[FLAME_FACT_RUNNABLE];
         uint64_t wall = value_at(sample, read->wall);
-        times.wall[FLAME_RUNNING] = wall > off ? wall - off : 0;
-        if (!flame_builder_times(builder, place, &times)) {
+        times[FLAME_FACT_RUNNING] = wall > off ? wall - off : 0;
+        if (!flame_builder_times(builder, place, times)) {
             return false;
         }
     }
     flame_builder_weigh(builder, place, weight);
-    flame_builder_samples(builder, place, value_at(sample, read->samples));
+    flame_builder_know(builder, place, FLAME_FACT_SAMPLES,
+                       value_at(sample, read->samples));
     if (read->before != SIZE_MAX) {
-        flame_builder_before(builder, place, value_at(sample, read->before));
+        flame_builder_know(builder, place, FLAME_FACT_BEFORE,
+                           value_at(sample, read->before));
     }
     return true;
 }
@@ -304,19 +305,15 @@ static bool add_sample(struct read *read, const Flame__Pprof__Sample *sample,
     return true;
 }
 
-/* ---- all of it
- * --------------------------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------------- */
 
 static bool is_ours(const struct read *read)
 {
     const Flame__Pprof__Profile *profile = read->profile;
-    struct flame_slice last = {"", 0};
 
-    if (profile->n_comment == FLAME_PPROF_TEXTS + 1) {
-        last = string_at(read, profile->comment[FLAME_PPROF_TEXTS]);
-    }
-    return last.length >= strlen(FLAME_PPROF_PRODUCER) &&
-           memcmp(last.data, FLAME_PPROF_PRODUCER, strlen(FLAME_PPROF_PRODUCER)) == 0;
+    return profile->n_comment == FLAME_PPROF_TEXTS + 1 &&
+           flame_slice_begins(string_at(read, profile->comment[FLAME_PPROF_TEXTS]),
+                              FLAME_PPROF_PRODUCER);
 }
 
 /* Other people's comments are no title of a picture. */
@@ -357,7 +354,7 @@ static bool build(struct read *read)
     if (tree != NULL) {
         tree->has_times = read->has_times;
         if (read->before != SIZE_MAX) {
-            uint64_t before = flame_place_before(tree, 0);
+            uint64_t before = flame_place_total(tree, 0, FLAME_FACT_BEFORE);
             tree->all_before = before != 0 ? before : 1;
         }
     }

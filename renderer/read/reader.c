@@ -38,8 +38,7 @@ struct flame_reader {
     const char *problem; /* with -EINVAL */
 };
 
-/* ---- documents ---------------------------------------------------------------------
- */
+/* ---- documents --------------------------------------------------------------- */
 
 void flame_document_free(struct flame_document *document)
 {
@@ -79,12 +78,12 @@ bool flame_document_keep(struct flame_document *document, struct flame_slice *to
 void flame_ignore(struct flame_ignored *ignored, uint64_t number)
 {
     if (ignored->count < FLAME_IGNORED_NAMED) {
-        ignored->lines[ignored->count] = number;
+        ignored->numbers[ignored->count] = number;
     }
     ignored->count++;
 }
 
-/* ---- what it is ---- */
+/* ---- what it is -------------------------------------------------------------- */
 
 static struct flame_slice skip_space(struct flame_slice text)
 {
@@ -101,8 +100,11 @@ static struct flame_slice skip_space(struct flame_slice text)
 static bool is_pprof(struct flame_slice text)
 {
     const unsigned char *at = (const unsigned char *)text.data;
-    const unsigned char *end = at + text.length;
 
+    if (text.length == 0) {
+        return false;
+    }
+    const unsigned char *end = at + text.length;
     while (end - at >= 2 && strchr("8@HPZ`p", *at) != NULL && *at != '\0') {
         if (*at == 'Z') {
             at += at[1] < end - at ? at[1] : 0;
@@ -201,7 +203,7 @@ static void unpack(struct flame_reader *reader, const char *data, size_t length)
     free(out);
 }
 
-/* ---- as it comes ---- */
+/* ---- as it comes ------------------------------------------------------------- */
 
 struct flame_reader *flame_reader_new(enum flame_unit unit)
 {

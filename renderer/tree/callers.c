@@ -77,8 +77,8 @@ static void end_here(struct turning *turning, uint32_t place,
                      const struct member *member)
 {
     flame_builder_weigh(&turning->builder, place, member->weight);
-    flame_builder_samples(&turning->builder, place, member->samples);
-    flame_builder_before(&turning->builder, place, member->before);
+    flame_builder_know(&turning->builder, place, FLAME_FACT_SAMPLES, member->samples);
+    flame_builder_know(&turning->builder, place, FLAME_FACT_BEFORE, member->before);
 }
 
 static bool is_narrow(const struct turning *turning, const struct member *members,
@@ -137,15 +137,15 @@ static bool split(struct turning *turning, struct group group)
     return ok;
 }
 
-/* Who is there at first: returns how many. own: NULL, or of a difference. */
-static size_t gather(struct turning *turning, const struct flame_detail *own)
+/* Who is there at first: returns how many. */
+static size_t gather(struct turning *turning)
 {
     const struct flame_tree *tree = turning->tree;
     size_t count = 0;
 
     for (uint32_t i = 0; i < tree->place_count; i++) {
         const struct flame_place *place = &tree->places[i];
-        uint64_t before = own != NULL ? own[i].before : 0;
+        uint64_t before = flame_place_own(tree, i, FLAME_FACT_BEFORE);
         if (place->self != 0 || before != 0) {
             turning->members[count++] =
                 (struct member){place->function, i, place->self,
@@ -153,22 +153,6 @@ static size_t gather(struct turning *turning, const struct flame_detail *own)
         }
     }
     return count;
-}
-
-/* The group of all who have anything of their own; false: out of memory. */
-static bool push_all(struct turning *turning)
-{
-    struct flame_detail *own = NULL;
-
-    if (turning->tree->all_before != 0) {
-        own = flame_tree_own_details(turning->tree, turning->parents);
-        if (own == NULL) {
-            return false;
-        }
-    }
-    bool ok = push(turning, (struct group){.count = gather(turning, own)});
-    free(own);
-    return ok;
 }
 
 static bool turn(struct turning *turning)
@@ -187,7 +171,7 @@ static bool turn(struct turning *turning)
     for (uint32_t i = 0; i < tree->function_count; i++) {
         turning->functions[i] = FLAME_NONE;
     }
-    bool ok = push_all(turning);
+    bool ok = push(turning, (struct group){.count = gather(turning)});
     while (ok && turning->group_count > 0) {
         ok = split(turning, turning->groups[--turning->group_count]);
     }

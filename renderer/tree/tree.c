@@ -1,5 +1,6 @@
 #include "renderer/tree/tree.h"
 #include "renderer/tree/builder.h"
+#include "renderer/writer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,9 @@ void flame_tree_free(struct flame_tree *tree)
     }
     free(tree->functions);
     free(tree->places);
-    free(tree->details);
+    for (int fact = 0; fact < FLAME_FACTS; fact++) {
+        free(tree->facts[fact]);
+    }
     free(tree->stretches);
     flame_text_free(tree->text);
     free(tree);
@@ -20,6 +23,11 @@ void flame_tree_free(struct flame_tree *tree)
 bool flame_tree_is_empty(const struct flame_tree *tree)
 {
     return tree->places[0].total == 0;
+}
+
+bool flame_tree_is_time(const struct flame_tree *tree)
+{
+    return tree->is_time;
 }
 
 bool flame_function_is_synthetic(const struct flame_function *function)
@@ -49,14 +57,14 @@ uint32_t *flame_tree_parents(const struct flame_tree *tree)
     return parents;
 }
 
-/* ---- what more is known of a place ----------------------------------------------- */
+/* ---- what more is known of a place ------------------------------------------- */
 
 uint64_t flame_place_samples(const struct flame_tree *tree, uint32_t place)
 {
     if (!tree->is_time) {
         return tree->places[place].total;
     }
-    return tree->details != NULL ? tree->details[place].samples : 0;
+    return flame_place_total(tree, place, FLAME_FACT_SAMPLES);
 }
 
 uint64_t flame_place_self_samples(const struct flame_tree *tree, uint32_t place)
@@ -64,20 +72,23 @@ uint64_t flame_place_self_samples(const struct flame_tree *tree, uint32_t place)
     if (!tree->is_time) {
         return tree->places[place].self;
     }
-    return tree->details != NULL ? tree->details[place].self_samples : 0;
+    return flame_place_own(tree, place, FLAME_FACT_SAMPLES);
 }
 
-uint64_t flame_place_before(const struct flame_tree *tree, uint32_t place)
+bool flame_tree_make_fact(struct flame_tree *tree, enum flame_fact fact)
 {
-    return tree->details != NULL ? tree->details[place].before : 0;
+    tree->facts[fact] = calloc((size_t)tree->place_count + 1, sizeof(uint64_t));
+    return tree->facts[fact] != NULL;
 }
 
-const struct flame_times *flame_place_times(const struct flame_tree *tree,
-                                            uint32_t place)
+void flame_tree_add_up(struct flame_tree *tree)
 {
-    static const struct flame_times unknown;
-
-    return tree->details != NULL ? &tree->details[place].times : &unknown;
+    for (int fact = 0; fact < FLAME_FACTS; fact++) {
+        uint64_t *sums = tree->facts[fact];
+        for (uint32_t i = 0; sums != NULL && i < tree->place_count; i++) {
+            sums[i + 1] += sums[i];
+        }
+    }
 }
 
 uint32_t flame_tree_depth(const struct flame_tree *tree)
@@ -90,36 +101,7 @@ uint32_t flame_tree_depth(const struct flame_tree *tree)
     return deepest;
 }
 
-struct flame_detail *flame_tree_own_details(const struct flame_tree *tree,
-                                            const uint32_t *parents)
-{
-    struct flame_detail *own = malloc(tree->place_count * sizeof *own);
-
-    for (uint32_t i = 0; own != NULL && i < tree->place_count; i++) {
-        const struct flame_detail *detail = &tree->details[i];
-        struct flame_detail *above = &own[parents[i]];
-        own[i] = *detail;
-        if (i == 0) {
-            continue;
-        }
-        for (int state = 0; state < FLAME_STATES; state++) {
-            above->times.wall[state] -= detail->times.wall[state];
-        }
-        above->times.cpu -= detail->times.cpu;
-        above->samples -= detail->samples;
-        above->before -= detail->before;
-    }
-    return own;
-}
-
-/* ---- threads --------------------------------------------------------------------- */
-
-static bool begins(struct flame_slice text, const char *part)
-{
-    size_t length = strlen(part);
-
-    return text.length >= length && memcmp(text.data, part, length) == 0;
-}
+/* ---- threads ----------------------------------------------------------------- */
 
 static bool is_beside(const struct flame_tree *tree, uint32_t place)
 {
@@ -127,7 +109,8 @@ static bool is_beside(const struct flame_tree *tree, uint32_t place)
         &tree->functions[tree->places[place].function];
 
     return tree->places[place].depth == 1 && flame_function_is_synthetic(function) &&
-           (begins(function->name, "[thread ") || begins(function->name, "[greenlet "));
+           (flame_slice_begins(function->name, "[thread ") ||
+            flame_slice_begins(function->name, "[greenlet "));
 }
 
 struct flame_thread flame_tree_request(const struct flame_tree *tree)
@@ -182,7 +165,7 @@ bool flame_thread_next_place(const struct flame_thread *thread,
     return false;
 }
 
-/* ---- from a profile ------------------------------------------------------------ */
+/* ---- from a profile ---------------------------------------------------------- */
 
 static uint64_t weigh(const struct flame_node *node, enum flame_clock clock)
 {
@@ -227,7 +210,7 @@ static bool add_nodes(struct flame_builder *builder,
             uint32_t function = function_of(builder, profile, node->code, functions);
             places[i] = function == FLAME_NONE
                             ? FLAME_NONE
-                            : flame_builder_child(builder, places[i], function);
+                            : flame_builder_add(builder, places[i], function);
         }
         if (places[i] == FLAME_NONE) {
             return false;
@@ -237,52 +220,61 @@ static bool add_nodes(struct flame_builder *builder,
     return true;
 }
 
-static void add_times(struct flame_times *sum, const struct flame_times *times)
+static uint64_t fact_of(const struct flame_node *node, enum flame_fact fact)
 {
-    for (int state = 0; state < FLAME_STATES; state++) {
-        sum->wall[state] += times->wall[state];
+    switch (fact) {
+    case FLAME_FACT_CPU:
+        return node->cpu_ns;
+    case FLAME_FACT_SAMPLES:
+        return node->samples;
+    default:
+        return node->wall_ns[fact];
     }
-    sum->cpu += times->cpu;
 }
 
-/* Every place's own, first; all: of the samples, whose sum must fit, too. */
-static void add_details(struct flame_detail *detail, const struct flame_node *node,
-                        uint64_t *all)
+/* Room for what any node has. */
+static bool make_facts(struct flame_tree *tree, const struct flame_profile *profile)
 {
-    struct flame_times times = {.cpu = node->cpu_ns};
-    uint64_t room = UINT64_MAX - *all;
-    uint64_t samples = node->samples < room ? node->samples : room;
+    uint64_t any[FLAME_FACTS] = {0};
+    bool ok = true;
 
-    memcpy(times.wall, node->wall_ns, sizeof times.wall);
-    add_times(&detail->times, &times);
-    detail->self_samples += samples;
-    detail->samples += samples;
-    *all += samples;
+    for (uint32_t i = 0; i < profile->node_count; i++) {
+        for (enum flame_fact fact = 0; fact <= FLAME_FACT_SAMPLES; fact++) {
+            any[fact] |= fact_of(&profile->nodes[i], fact);
+        }
+    }
+    for (enum flame_fact fact = 0; ok && fact < FLAME_FACTS; fact++) {
+        ok = any[fact] == 0 || flame_tree_make_fact(tree, fact);
+    }
+    return ok;
 }
 
-/* What more a profile knows of its places: where they are now, since it is much. */
-static bool find_details(struct flame_tree *tree, const struct flame_profile *profile,
-                         const uint32_t *places, const uint32_t *place_of)
+/* The sum of all samples, which is more than a profile can have, is clamped. */
+static bool find_facts(struct flame_tree *tree, const struct flame_profile *profile,
+                       const uint32_t *places, const uint32_t *place_of)
 {
-    struct flame_detail *details = calloc(tree->place_count, sizeof *details);
-    uint32_t *parents = flame_tree_parents(tree);
-    uint64_t all = 0;
+    uint64_t room = UINT64_MAX; /* for samples */
 
-    tree->details = details;
-    if (details == NULL || parents == NULL) {
-        free(parents);
+    if (!make_facts(tree, profile)) {
         return false;
     }
     for (uint32_t i = 0; i < profile->node_count; i++) {
-        add_details(&details[place_of[places[i]]], &profile->nodes[i], &all);
+        const struct flame_node *node = &profile->nodes[i];
+        uint32_t place = place_of[places[i]];
+        for (enum flame_fact fact = 0; fact < FLAME_FACT_SAMPLES; fact++) {
+            if (tree->facts[fact] != NULL) {
+                tree->facts[fact][place + 1] += fact_of(node, fact);
+            }
+        }
+        if (tree->facts[FLAME_FACT_SAMPLES] != NULL) {
+            uint64_t samples = node->samples < room ? node->samples : room;
+            tree->facts[FLAME_FACT_SAMPLES][place + 1] += samples;
+            room -= samples;
+        }
     }
-    for (uint32_t i = tree->place_count - 1; i > 0; i--) {
-        details[parents[i]].samples += details[i].samples;
-        add_times(&details[parents[i]].times, &details[i].times);
-    }
-    free(parents);
+    flame_tree_add_up(tree);
     tree->has_times = true;
-    tree->has_samples = all != 0;
+    tree->has_samples = tree->facts[FLAME_FACT_SAMPLES] != NULL;
     return true;
 }
 
@@ -317,13 +309,17 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
     uint32_t *functions = malloc((profile->code_count + 1) * sizeof *functions);
     uint32_t *places = malloc(profile->node_count * sizeof *places);
 
-    if (flame_builder_start(&builder, flame_function_named("[request]"), false) &&
+    bool ok = flame_builder_start(&builder, flame_function_named("[request]"), false);
+
+    /* Its nodes are few more than its places. */
+    flame_builder_only_add(&builder);
+    if (ok &&
         flame_builder_reserve(&builder, profile->code_count, profile->node_count) &&
         functions != NULL && places != NULL &&
         add_nodes(&builder, profile, clock, functions, places)) {
         tree = flame_builder_finish(&builder, true, &place_of);
     }
-    if (tree != NULL && !(find_details(tree, profile, places, place_of) &&
+    if (tree != NULL && !(find_facts(tree, profile, places, place_of) &&
                           add_stretches(tree, profile, places, place_of))) {
         flame_tree_free(tree);
         tree = NULL;
@@ -332,69 +328,5 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
     free(place_of);
     free(functions);
     free(places);
-    return tree;
-}
-
-/* ---- from two trees ----------------------------------------------------------------
- */
-
-static void add_place(struct flame_builder *builder, uint32_t to,
-                      const struct flame_tree *tree, uint32_t place, bool is)
-{
-    if (!is) {
-        flame_builder_before(builder, to, tree->places[place].self);
-        return;
-    }
-    flame_builder_weigh(builder, to, tree->places[place].self);
-    flame_builder_samples(builder, to, flame_place_self_samples(tree, place));
-}
-
-/* Adds a tree's places, as what is (samples, too) or as what was. */
-static bool add_tree(struct flame_builder *builder, const struct flame_tree *tree,
-                     bool is)
-{
-    uint32_t *functions = malloc(tree->function_count * sizeof *functions);
-    uint32_t *places = malloc(tree->place_count * sizeof *places);
-    uint32_t *parents = flame_tree_parents(tree);
-    bool ok = functions != NULL && places != NULL && parents != NULL;
-
-    for (uint32_t i = 0; ok && i < tree->function_count; i++) {
-        functions[i] = flame_builder_function(builder, tree->functions[i]);
-        ok = functions[i] != FLAME_NONE;
-    }
-    for (uint32_t i = 0; ok && i < tree->place_count; i++) {
-        places[i] = i == 0 ? 0
-                           : flame_builder_child(builder, places[parents[i]],
-                                                 functions[tree->places[i].function]);
-        ok = places[i] != FLAME_NONE;
-        if (ok) {
-            add_place(builder, places[i], tree, i, is);
-        }
-    }
-    free(functions);
-    free(places);
-    free(parents);
-    return ok;
-}
-
-struct flame_tree *flame_tree_difference(const struct flame_tree *before,
-                                         const struct flame_tree *after, bool absolute)
-{
-    struct flame_builder builder;
-    struct flame_tree *tree = NULL;
-
-    if (before->is_time != after->is_time) {
-        return NULL;
-    }
-    if (flame_builder_start(&builder, flame_function_named("[all]"), true) &&
-        flame_builder_reserve(&builder, after->function_count, after->place_count) &&
-        add_tree(&builder, after, true) && add_tree(&builder, before, false)) {
-        tree = flame_builder_finish(&builder, after->is_time, NULL);
-    }
-    if (tree != NULL) {
-        uint64_t whole = absolute ? tree->places[0].total : flame_place_before(tree, 0);
-        tree->all_before = whole != 0 ? whole : 1;
-    }
-    flame_builder_free(&builder);
     return tree;
 }

@@ -15,12 +15,23 @@ struct flame_function {
     uint32_t line;           /* 0: not known */
 };
 
-/* Where wall time went, and CPU time: nanoseconds. Their sum may exceed the place's
- * weight where the tree weighs another clock than wall time. */
-struct flame_times {
-    uint64_t wall[FLAME_STATES];
-    uint64_t cpu;
+/* What may be known of a place beside its weight. Time is in nanoseconds; the sum of
+ * its states may exceed the weight where that is another clock than wall time. */
+enum flame_fact {
+    /* wall time by what the thread did: as enum flame_state */
+    FLAME_FACT_RUNNING,
+    FLAME_FACT_GIL_WAIT,
+    FLAME_FACT_BLOCKED,
+    FLAME_FACT_RUNNABLE,
+    FLAME_FACT_CPU,
+    FLAME_FACT_SAMPLES,
+    FLAME_FACT_BEFORE, /* of a difference: the weight that it had */
+    FLAME_FACTS
 };
+#define FLAME_TIMES (FLAME_FACT_CPU + 1)
+_Static_assert((int)FLAME_FACT_RUNNABLE == FLAME_RUNNABLE &&
+                   (int)FLAME_FACT_CPU == FLAME_STATES,
+               "the states of wall time are the first facts, in their order");
 
 struct flame_place {
     uint32_t function;
@@ -28,14 +39,6 @@ struct flame_place {
     uint32_t end;
     uint64_t self; /* nanoseconds, or samples for FLAME_UNIT_SAMPLES */
     uint64_t total;
-};
-
-/* What more may be known of a place: all zero where it is not. */
-struct flame_detail {
-    uint64_t self_samples;
-    uint64_t samples;         /* total */
-    struct flame_times times; /* total */
-    uint64_t before;          /* total; of a difference: what it was */
 };
 
 /* Text that functions point into. */
@@ -50,7 +53,9 @@ struct flame_text {
 struct flame_tree {
     struct flame_function *functions;
     struct flame_place *places;
-    struct flame_detail *details;    /* by place; NULL: only weights are known */
+    /* By place, and one more: the sum over all places before it. What a place and all
+     * below it have, and what it has itself, are both differences. NULL: all zero. */
+    uint64_t *facts[FLAME_FACTS];
     struct flame_stretch *stretches; /* in the order of time; node is a place */
     uint32_t function_count;
     uint32_t place_count;
@@ -62,20 +67,36 @@ struct flame_tree {
     struct flame_text *text;
 };
 
+/* A fact of a place with all below it, and of itself alone. */
+static inline uint64_t flame_place_total(const struct flame_tree *tree, uint32_t place,
+                                         enum flame_fact fact)
+{
+    const uint64_t *sums = tree->facts[fact];
+
+    return sums != NULL ? sums[tree->places[place].end] - sums[place] : 0;
+}
+
+static inline uint64_t flame_place_own(const struct flame_tree *tree, uint32_t place,
+                                       enum flame_fact fact)
+{
+    const uint64_t *sums = tree->facts[fact];
+
+    return sums != NULL ? sums[place + 1] - sums[place] : 0;
+}
+
+/* Its samples, which may be what it weighs. */
 uint64_t flame_place_samples(const struct flame_tree *tree, uint32_t place);
 uint64_t flame_place_self_samples(const struct flame_tree *tree, uint32_t place);
-uint64_t flame_place_before(const struct flame_tree *tree, uint32_t place);
-const struct flame_times *flame_place_times(const struct flame_tree *tree,
-                                            uint32_t place);
+
+/* Room for a fact, all zero: of a place in the room of the one behind it, until
+ * flame_tree_add_up() makes sums of it. false: out of memory. */
+bool flame_tree_make_fact(struct flame_tree *tree, enum flame_fact fact);
+void flame_tree_add_up(struct flame_tree *tree);
 
 /* The parent of each place, of the root itself: malloc'd. NULL: out of memory. */
 uint32_t *flame_tree_parents(const struct flame_tree *tree);
 
 uint32_t flame_tree_depth(const struct flame_tree *tree);
-/* The details without those of children, of a tree that has details: malloc'd. NULL:
- * out of memory. */
-struct flame_detail *flame_tree_own_details(const struct flame_tree *tree,
-                                            const uint32_t *parents);
 
 /*
  * The request, number 0, or a thread or a greenlet that ran beside it: [start, end) of

@@ -17,8 +17,22 @@ class Picture(pictures.PictureCase):
         deep = ";".join("f%d" % (i % 7) for i in range(100000)) + " 5\n"
         chosen = pictures.render(pictures.example(), "--callers", "--inverted", "--smallest",
                                  "20", "--colours", "warm")
+        many = "".join("s%d;" % i + "f;" * 3 + "g %d\n" % (30 + i % 30)
+                       for i in range(800))
         return {"/deep.svg": pictures.render(deep), "/chosen.svg": chosen,
-                **pictures.PictureCase.pictures()}
+                "/ordered.svg": pictures.render(Picture.ordered()),
+                "/many.svg": pictures.render(many),
+                "/all.svg": pictures.render(many, "--smallest", "1"), **pictures.PictureCase.pictures()}
+
+    @staticmethod
+    def ordered():
+        """A profile that was at two hundred deep places by turns, five hundred times."""
+        stacks = "".join("a%d;" % i + "f;" * 18 + "g 1\n" for i in range(200))
+        profile = json.loads(pictures.render(stacks, "-f", "json"))
+        leaves = [i for i, own in enumerate(profile["places"]["self"]) if own]
+        profile["stretches"] = {"place": [leaves[i * 7 % 200] for i in range(500)],
+                                "microseconds": [2] * 500}
+        return json.dumps(profile)
 
     def test_first_view_is_the_static_one(self):
         frames = self.frames()
@@ -107,6 +121,50 @@ class Picture(pictures.PictureCase):
         self.shoot("narrow")
         self.browser.mouse(x + 5, y + 8, click=True)
         self.assertIn("needle0", self.frames())
+
+    def test_more_frames_than_can_be_drawn_at_once(self):
+        """Of less than two pixels each: the widest are drawn, the others marked."""
+        shown = ("[...document.querySelectorAll('#flame-graph g')]"
+                 ".filter(g => g.style.display !== 'none').length")
+        hits = "document.querySelectorAll('#flame-graph .hit').length"
+        self.open("/all.svg")
+        self.assertEqual(self.browser.script(shown), 800 * 5 + 1)
+        self.assertNotIn("too narrow", self.notes())
+        self.open("/many.svg")
+        self.assertTrue(1900 < self.browser.script(shown) < 3000, self.browser.script(shown))
+        self.assertRegex(self.notes(), r"[\d,]+ frames too narrow to draw")
+        self.open("/many.svg#search=s30")  # the narrowest of its neighbours: in a mark
+        self.assertGreater(self.browser.script(hits), 0)
+        self.browser.script("document.querySelector('.canvas').focus()")
+        self.browser.key("n")
+        said = "document.querySelector('#flame-active').getAttribute('aria-label')"
+        self.assertIn("too narrow to draw", self.browser.script(said))
+
+    def test_the_order_of_time_is_drawn_whole(self):
+        """It has no marks for what is left out."""
+        self.open("/ordered.svg#view=time")
+        self.assertEqual(self.browser.script(
+            "[...document.querySelectorAll('#flame-graph g')]"
+            ".filter(g => g.style.display !== 'none').length"), 500 * 20 + 1)
+
+    def test_names_are_never_another_frames(self):
+        """While they are given, after a zoom: none, or the right one."""
+        wrong = """[...document.querySelectorAll('#flame-graph g')].filter((g) =>
+            g.style.display !== 'none' && g.querySelector('text')?.textContent &&
+            g.querySelector('rect').hasAttribute('aria-label') &&
+            !g.querySelector('rect').getAttribute('aria-label').startsWith(
+              g.querySelector('text').textContent.replace('…', ''))).length"""
+        time.sleep(0.3)
+        named = "document.querySelectorAll('#flame-graph rect[aria-label]').length"
+        self.assertGreater(self.browser.script(named), 3)
+        at_once = self.browser.script(
+            "[...document.querySelectorAll('#flame-graph text')].find(t => "
+            "t.textContent === 'slow').previousSibling.dispatchEvent("
+            "new MouseEvent('click', {bubbles: true})), " + wrong)
+        self.assertEqual(at_once, 0)
+        time.sleep(0.3)
+        self.assertEqual(self.browser.script(wrong), 0)
+        self.assertGreater(self.browser.script(named), 3)
 
     def test_every_width(self):
         for width in (2000, 900, 500):

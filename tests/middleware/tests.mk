@@ -18,6 +18,10 @@ test-wsgi: $(BUILD)/python ## the WSGI door: every response shape
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning \
 		-m unittest -v tests/middleware/test_wsgi.py
 
+.PHONY: test-code
+test-code: $(BUILD)/python ## profiles of code: Profiler, profile(), the decorator
+	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_code.py
+
 .PHONY: test-servers
 test-servers: $(BUILD)/python ## the middleware behind gunicorn and wsgiref
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -m unittest -v tests/middleware/test_servers.py

@@ -83,7 +83,7 @@ const struct flame_picture_options *example_options(void)
     return &options;
 }
 
-/* ---- golden files --------------------------------------------------------------- */
+/* ---- golden files ------------------------------------------------------------ */
 
 void append_without_assets(struct flame_writer *to, const struct flame_writer *from)
 {
@@ -158,8 +158,7 @@ void assert_golden(const char *name, const struct flame_writer *actual)
     flame_writer_free(&golden);
 }
 
-/* ---- looking at what was written ----------------------------------------------------
- */
+/* ---- looking at what was written --------------------------------------------- */
 
 size_t occurrences(const struct flame_writer *writer, const char *text)
 {

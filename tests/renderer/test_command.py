@@ -769,8 +769,16 @@ class Difference(unittest.TestCase):
         for clock in ("wall", "cpu"):
             profile = json.loads(run("render", "-f", "json", stdin=FOLDED).stdout)
             texts.append(json.dumps({**profile, "clock": clock, "quality": quality}))
-        self.assertEqual(self.compare(before=texts[0], after=texts[1]).returncode, 1)
+        result = self.compare(before=texts[0], after=texts[1])
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b"counts something else than the other", result.stderr)
         self.assertEqual(self.compare(before=texts[0], after=texts[0]).returncode, 0)
+
+    def test_units_that_differ(self):
+        samples = run("render", "-u", "samples", "-f", "json", stdin=b"a 1\n").stdout
+        result = self.compare(before=samples.decode(), after="a 1\n")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b"counts something else than the other", result.stderr)
 
     def test_two_inputs(self):
         for inputs in ((), ("-",), ("a", "b", "c")):

@@ -8,8 +8,7 @@
 
 #include "renderer/picture/svg.h"
 
-/* ---- folded ------------------------------------------------------------------------
- */
+/* ---- folded ------------------------------------------------------------------ */
 
 static void test_folded_golden(void **state)
 {
@@ -102,8 +101,7 @@ static void test_limit_is_kept(void **state)
     flame_tree_free(tree);
 }
 
-/* ---- SVG
- * ----------------------------------------------------------------------------- */
+/* ---- SVG --------------------------------------------------------------------- */
 
 /* Without the style and the script. */
 static void render_text(const char *text, enum flame_unit unit,
@@ -277,8 +275,7 @@ static void test_svg_of_huge_weights(void **state)
     flame_writer_free(&writer);
 }
 
-/* ---- text that is cut to fit
- * ------------------------------------------------------------ */
+/* ---- text that is cut to fit ------------------------------------------------- */
 
 static void test_cut_text_fits(void **state)
 {
@@ -306,8 +303,7 @@ static void test_cut_text_fits(void **state)
     flame_writer_free(&writer);
 }
 
-/* ---- names of formats
- * -------------------------------------------------------------------- */
+/* ---- names of formats -------------------------------------------------------- */
 
 static void test_formats(void **state)
 {

@@ -11,6 +11,8 @@ import unittest
 FLAMEPROF = os.environ["FLAMEPROF"]
 NO_MEMORY = os.environ["NO_MEMORY"]
 FOLDED = b"[thread a];f (x.py:1) 3\nf (x.py:1);g 4\nf (x.py:1);\\x3bh 5\nnonsense\n"
+# Its tables grow more than once, and in the middle of lines.
+LARGE = b"".join(b"f%d;g%d 1\n" % (i, i) for i in range(200))
 FORMATS = ("svg", "html", "folded", "json", "speedscope", "pprof", "gecko")
 # More than any of these runs makes: the test would not end without it.
 MOST = 1000
@@ -60,6 +62,11 @@ class NoMemory(unittest.TestCase):
             # jansson goes on without a byte that it had no memory for.
             self.check("render", self.file("x." + form, data), exact=form != "json")
         self.check("render", self.file("x.gz", gzip.compress(FOLDED)))
+
+    def test_tables_that_grow(self):
+        path = self.file("x.folded", LARGE)
+        self.check("render", "-f", "folded", path)
+        self.check("diff", "-f", "folded", path, path)
 
     def test_a_difference(self):
         before, after = self.file("a", b"a;b 5\n"), self.file("b", b"a;c 5\n")

@@ -224,8 +224,8 @@ static void test_two_columns_are_a_difference(void **state)
     assert_int_equal(tree->all_before, 20);
     assert_place(tree, 0, "[all]", 0, 0, 30);
     assert_place(tree, 2, "b", 2, 30, 30);
-    assert_int_equal(flame_place_before(tree, 2), 10);
-    assert_int_equal(flame_place_before(tree, 3), 10);
+    assert_int_equal(flame_place_total(tree, 2, FLAME_FACT_BEFORE), 10);
+    assert_int_equal(flame_place_total(tree, 3, FLAME_FACT_BEFORE), 10);
     flame_tree_free(tree);
     /* One line without: the others' first number belongs to a name. */
     tree = tree_from_text("a 1 2\nb 3\n", FLAME_UNIT_SAMPLES, &ignored);
@@ -323,6 +323,74 @@ static void test_a_million_deep(void **state)
     flame_writer_free(&again);
 }
 
+static void test_sum_of_trees(void **state)
+{
+    struct flame_tree *tree =
+        flame_tree_from_profile(example_profile(), FLAME_CLOCK_WALL);
+    struct flame_tree *const both[] = {tree, tree};
+    struct flame_tree *sum = flame_tree_sum(both, 2);
+    (void)state;
+
+    assert_non_null(sum);
+    assert_consistent(sum);
+    assert_int_equal(sum->place_count, tree->place_count);
+    for (uint32_t i = 0; i < tree->place_count; i++) {
+        assert_int_equal(sum->places[i].total, 2 * tree->places[i].total);
+        for (enum flame_fact fact = 0; fact <= FLAME_FACT_SAMPLES; fact++) {
+            assert_int_equal(flame_place_own(sum, i, fact),
+                             2 * flame_place_own(tree, i, fact));
+        }
+    }
+    assert_true(sum->has_times && sum->has_samples && sum->is_time);
+    flame_tree_free(sum);
+    flame_tree_free(tree);
+}
+
+static void test_what_counts_differently_has_no_sum(void **state)
+{
+    static const char folded[] = "a 1\n";
+    struct flame_ignored ignored;
+    struct flame_tree *trees[] = {
+        flame_tree_from_folded(folded, strlen(folded), FLAME_UNIT_SAMPLES, &ignored),
+        flame_tree_from_folded(folded, strlen(folded), FLAME_UNIT_MICROSECONDS,
+                               &ignored)};
+    (void)state;
+
+    assert_null(flame_tree_sum(trees, 2));
+    flame_tree_free(trees[0]);
+    flame_tree_free(trees[1]);
+}
+
+/* a calls b, which calls a again. */
+static void test_rows(void **state)
+{
+    static const char folded[] = "a;b;a 5\na;b 2\nc 4\n";
+    struct flame_ignored ignored;
+    struct flame_tree *tree =
+        flame_tree_from_folded(folded, strlen(folded), FLAME_UNIT_SAMPLES, &ignored);
+    uint32_t count = 0;
+    struct flame_row *rows = flame_tree_rows(tree, &count);
+    static const struct {
+        const char *name;
+        uint64_t self, total;
+        uint32_t places;
+    } expected[] = {
+        {"a", 5, 7, 2}, {"c", 4, 4, 1}, {"b", 2, 7, 1}, {"[all]", 0, 11, 1}};
+    (void)state;
+
+    assert_non_null(rows);
+    assert_int_equal(count, 4);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_true(flame_slice_is(rows[i].name, expected[i].name));
+        assert_int_equal(rows[i].self, expected[i].self);
+        assert_int_equal(rows[i].total, expected[i].total);
+        assert_int_equal(rows[i].samples, expected[i].total);
+        assert_int_equal(rows[i].places, expected[i].places);
+    }
+    free(rows);
+    flame_tree_free(tree);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +408,9 @@ int main(void)
         cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_random_text),
         cmocka_unit_test(test_a_million_deep),
+        cmocka_unit_test(test_sum_of_trees),
+        cmocka_unit_test(test_what_counts_differently_has_no_sum),
+        cmocka_unit_test(test_rows),
     };
 
     return cmocka_run_group_tests_name("tree", tests, NULL, NULL);

@@ -101,6 +101,26 @@ static void test_list(void **state)
     flame_writer_free(&expected);
 }
 
+/* A list errs where any bytes would: neither sooner nor later. */
+static void test_list_at_its_limit(void **state)
+{
+    (void)state;
+
+    for (size_t limit = 1; limit < 40; limit++) {
+        struct flame_writer writer = {.limit = limit};
+        struct flame_json_list list;
+        flame_json_list_start(&list, &writer, 4);
+        for (uint64_t i = 10; i < 20; i++) {
+            flame_json_list_add(&list, i);
+        }
+        flame_json_list_end(&list);
+        /* ten numbers, nine commas, two lines' ends */
+        assert_int_equal(writer.error, limit < 31 ? -E2BIG : 0);
+        assert_int_equal(writer.length, limit < 31 ? writer.length : 31);
+        flame_writer_free(&writer);
+    }
+}
+
 static void test_percent(void **state)
 {
     struct flame_writer writer = {0};
@@ -239,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_every_length),
         cmocka_unit_test(test_list),
+        cmocka_unit_test(test_list_at_its_limit),
         cmocka_unit_test(test_percent),
         cmocka_unit_test(test_duration),
         cmocka_unit_test(test_escapes),

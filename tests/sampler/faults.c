@@ -82,7 +82,7 @@ static char *boundary(const struct object *object)
     return object->room + ROOM / 2;
 }
 
-/* ---- the copied world ----------------------------------------------------------- */
+/* ---- the copied world -------------------------------------------------------- */
 
 static void add(const char *name, const void *original, size_t size, size_t step)
 {
@@ -241,7 +241,7 @@ static void make_world(const struct object *victim, size_t readable, enum fault 
     atomic_store(&session->thread_state, (const void *)objects[0].copy);
 }
 
-/* ---- what has to hold ----------------------------------------------------------- */
+/* ---- what has to hold -------------------------------------------------------- */
 
 struct sizes {
     uint32_t nodes, codes;
@@ -404,7 +404,7 @@ static void sweep(const char *what, read_something *read, const char *const *unr
     }
 }
 
-/* ---- in a session that runs ----------------------------------------------------- */
+/* ---- in a session that runs -------------------------------------------------- */
 
 static uint64_t now_ns(void)
 {

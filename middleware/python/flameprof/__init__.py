@@ -6,8 +6,17 @@
 Then add ``?flamegraph=1`` to any URL of the site, ``&interval=0.0005`` to sample
 every half millisecond (seconds, 0.00005 to 1), ``&flamegraph_format=folded`` or
 ``png`` for another form than the interactive SVG.
+
+And of any code:
+
+    with flameprof.profile() as profiler:
+        work()
+    profiler.save("work.svg")
 """
 
 from _flameprof import Middleware, Session, __version__
 
-__all__ = ["Middleware", "Session", "__version__"]
+from .decorator import flamegraph
+from .profiler import Profiler, Row, profile
+
+__all__ = ["Middleware", "Profiler", "Row", "Session", "__version__", "flamegraph", "profile"]

@@ -1,9 +1,13 @@
-from typing import Any, Callable, Dict, Iterable, Literal
+from typing import Any, Callable, Dict, Iterable, List, Literal, Tuple
+
+from .decorator import flamegraph as flamegraph
+from .profiler import Profiler as Profiler, Row as Row, profile as profile
 
 Clock = Literal["wall", "cpu", "offcpu", "gil"]
+Format = Literal["svg", "folded", "png", "pdf", "html", "json", "speedscope", "pprof", "gecko"]
 
 __version__: str
-__all__ = ["Middleware", "Session", "__version__"]
+__all__ = ["Middleware", "Profiler", "Row", "Session", "__version__", "flamegraph", "profile"]
 
 class Middleware:
     app: Callable[..., Iterable[bytes]]
@@ -31,6 +35,12 @@ class Session:
     ) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def merge(self, other: Session, /) -> None: ...
+    def functions(
+        self, *, clock: Clock = "wall"
+    ) -> List[Tuple[str, str, int, int, int, int, int]]: ...
     def folded(self, *, clock: Clock = "wall", **options: Any) -> str: ...
     def svg(
         self,
@@ -46,9 +56,7 @@ class Session:
     ) -> str: ...
     def render(
         self,
-        format: Literal[
-            "svg", "folded", "png", "pdf", "html", "json", "speedscope", "pprof", "gecko"
-        ],
+        format: Format,
         *,
         clock: Clock = "wall",
         title: str = ...,

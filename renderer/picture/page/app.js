@@ -45,7 +45,7 @@ const app = {
     root.querySelector('#flame-foot').remove();
     root.querySelector('#flame-paper').remove();
     this.stage = new Stage(graph);
-    this.stage.adopt();
+    this.stage.clear();
     this.canvas = element(SVG, 'svg', {class: 'canvas', role: 'tree', tabindex: '0',
       'font-size': data.size, fill: '#33261c'});
     this.search = html('input', {type: 'search', placeholder: 'Search  ( / )',
@@ -166,33 +166,47 @@ const app = {
     this.crumbs.append(html('b', {}, last[0]));
   },
 
+  /* As fine as the screen, or coarser where that is more than can be drawn within a
+   * click; but the order of time has no marks for what is left out. */
   makeLayout() {
+    const layout = this.layoutOf(LEAST);
+    if (layout.boxes.length <= MOST_BOXES || data.smallest || state.view === 'time') {
+      return layout;
+    }
+    const wide = layout.boxes.map((box) => box.width).sort((a, b) => b - a);
+    return this.layoutOf(Math.min(wide[MOST_BOXES], COARSEST * LEAST));
+  },
+
+  layoutOf(least) {
     if (state.view === 'callers') {
-      return layGroup(treeNow(), callersNow().find(treeNow(), state.path), this.width, 1);
+      return layGroup(treeNow(), callersNow().find(treeNow(), state.path), this.width, 1,
+        least);
     }
     if (state.view === 'sandwich') {
       const {callers, callees} = sandwichNow();
-      const layout = layGroup(treeNow(), callees, this.width, 1);
-      const above = layGroup(treeNow(), callers, this.width, -1);
+      const layout = layGroup(treeNow(), callees, this.width, 1, least);
+      const above = layGroup(treeNow(), callers, this.width, -1, least);
       for (const box of above.boxes) if (box.row < 0) addBox(layout, box);
       layout.narrow += above.narrow;
       layout.deep += above.deep;
       return layout;
     }
     if (state.view === 'time') {
-      return layTime(treeNow(), timeNow(), this.width);
+      return layTime(treeNow(), timeNow(), this.width, least);
     }
-    return layTree(treeNow(), state.clock, state.zoom, this.width);
+    return layTree(treeNow(), state.clock, state.zoom, this.width, least);
   },
 
-  dressed(matches, total) {
+  dressed(matches) {
     return (box) => ({
       colour: colourOf(box),
-      hit: matches instanceof Uint8Array && !box.narrow && matches[box.fn] === 1,
-      said: box.narrow ? frames(box.narrow) + ' too narrow to draw' :
-        functions.name(box.fn) + ', ' + weight(box.weight) + ', ' +
-        percent(box.weight, total),
+      hit: matches instanceof Uint8Array && isHit(box, matches),
     });
+  },
+
+  nameOf(total) {
+    return (box) => (box.narrow ? frames(box.narrow) + ' too narrow to draw' :
+      functions.name(box.fn) + ', ' + weight(box.weight) + ', ' + percent(box.weight, total));
   },
 
   drawGraph() {
@@ -206,8 +220,8 @@ const app = {
       this.layout.last = this.highest;
     }
     this.stage.graph.classList.toggle('searching', matches instanceof Uint8Array);
-    this.height = this.stage.draw(this.layout, rootBelow(),
-      this.dressed(matches, weightsNow().total[0]));
+    this.height = this.stage.draw(this.layout, rootBelow(), this.dressed(matches),
+      this.nameOf(weightsNow().total[0]));
     this.canvas.setAttribute('aria-label', VIEWS[state.view]);
     this.canvas.classList.toggle('timed', state.view === 'time');
     this.canvas.setAttribute('width', this.width);
@@ -306,7 +320,10 @@ const app = {
   },
 
   focus(box) {
-    if (this.focused) this.stage.graph.querySelector('.focus')?.classList.remove('focus');
+    if (this.focused) {
+      this.stage.graph.querySelector('.focus')?.classList.remove('focus');
+      this.stage.graph.querySelector('#flame-active')?.removeAttribute('id');
+    }
     this.focused = box;
     const item = box && this.stage.itemOfBox((other) => other === box);
     if (!item) {
@@ -314,12 +331,25 @@ const app = {
       return;
     }
     item.group.classList.add('focus');
+    this.stage.name(item);
+    item.rect.id = 'flame-active';
     this.canvas.setAttribute('aria-activedescendant', item.rect.id);
     item.rect.scrollIntoView({block: 'nearest'});
     const at = item.rect.getBoundingClientRect();
     tip.show(box, at.left, at.bottom - 10);
   },
 };
+
+/* A match, or a mark with one among its frames. */
+function isHit(box, matches) {
+  if (!box.narrow) return matches[box.fn] === 1;
+  if (box.group) return false;
+  const tree = treeNow();
+  for (let at = box.place; at < box.place + box.narrow; at++) {
+    if (matches[tree.fn[at]]) return true;
+  }
+  return false;
+}
 
 /* A leaf that was off the CPU for most of its time. */
 function waitsAt(box) {

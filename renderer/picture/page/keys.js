@@ -4,7 +4,7 @@
 function nextMatch(step) {
   const matches = matchesNow();
   if (!(matches instanceof Uint8Array) || state.view === 'table') return;
-  const hits = app.layout.boxes.filter((box) => !box.narrow && matches[box.fn]);
+  const hits = app.layout.boxes.filter((box) => isHit(box, matches));
   if (!hits.length) return;
   const at = hits.indexOf(app.focused);
   const next = at < 0 ? (step > 0 ? 0 : hits.length - 1) : at + step;
@@ -61,6 +61,7 @@ const FRAME_KEYS = {
 
 function menuOf(box) {
   const item = app.stage.itemOfBox((other) => other === box);
+  if (!item) return;
   const at = item.rect.getBoundingClientRect();
   menu.open(box, Math.max(0, at.left) + 8, at.bottom);
 }

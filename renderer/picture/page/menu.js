@@ -123,6 +123,7 @@ function foldedNow() {
 
 /* The graph as it stands, in colours that need no style sheet. */
 function pictureNow() {
+  app.stage.nameUpTo(app.stage.shown);
   const frozen = app.stage.graph.cloneNode(true);
   const {width, height} = app;
   for (const group of [...frozen.children]) {

@@ -1,6 +1,6 @@
 /*
- * The interactive half of the picture. It reads the data block, adopts the frames that
- * are drawn already, and from then on draws what is asked for.
+ * The interactive half of the picture. It reads the data block, takes the static
+ * view away, and draws what is asked for.
  *
  * Text from the data is only ever set as textContent or an attribute's value, or
  * compared; nothing is made of it. No recursion: stacks may be a million frames deep.
@@ -18,3 +18,5 @@ const graph = root.querySelector('#flame-graph');
 const data = JSON.parse(root.querySelector('#flame-data').textContent);
 // px: narrower frames are not drawn. Unless it was chosen, what the screen can show.
 const LEAST = data.smallest || Math.min(1, Math.max(0.5, 1 / devicePixelRatio));
+const MOST_BOXES = 2000;
+const COARSEST = 2; // times LEAST: a very wide window may have more

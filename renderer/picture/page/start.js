@@ -29,6 +29,7 @@ function listen() {
   });
   window.addEventListener('resize', () => {
     tip.hide();
+    app.focus(null); // its frame may be too narrow now
     app.draw();
   });
   window.addEventListener('beforeprint', () => paper.lay());
@@ -39,8 +40,8 @@ function begin() {
   root.setAttribute('width', '100%');
   root.setAttribute('height', '100%');
   root.removeAttribute('viewBox');
-  if (pen) pen.font = data.size + 'px ' + getComputedStyle(graph).fontFamily;
   app.build();
+  if (pen) pen.font = data.size + 'px ' + getComputedStyle(app.canvas).fontFamily;
   listen();
   change(stateFrom(location.hash.slice(1)), true);
   app.canvas.append(graph);

@@ -84,8 +84,8 @@ function pieces(range, width) {
 }
 
 /* Neighbours with the same frames below are one box there. */
-function layTime(tree, range, width) {
-  const layout = emptyLayout();
+function layTime(tree, range, width, least) {
+  const layout = emptyLayout(least);
   const scale = width / (range[1] - range[0]);
   const open = []; // boxes, by row
   const close = (row, end) => {
@@ -107,6 +107,6 @@ function layTime(tree, range, width) {
     }
   }
   close(0, range[1]);
-  layout.boxes = layout.boxes.filter((box) => box.width >= LEAST);
+  layout.boxes = layout.boxes.filter((box) => box.width >= least);
   return layout;
 }

@@ -74,7 +74,7 @@ class Tree {
 }
 
 /* The data block's: how many levels up from what would be a child, the function, and what
- * is the place's own, but for the parts of its time, which are with all below it. */
+ * is the place's own. */
 function readTree() {
   const step = 2 + (data.times ? 0 : 1) + (data.samples ? 1 : 0);
   const count = data.tree.length / step;
@@ -100,8 +100,7 @@ function readTree() {
     depth++;
   }
   while (open.length) tree.end[open.pop()] = count;
-  if (data.samples) addUp(tree, tree.samples);
-  if (!data.times) addUp(tree, tree.parts[0]);
+  for (const values of [tree.samples, ...tree.parts]) addUp(tree, values);
   return tree;
 }
 
