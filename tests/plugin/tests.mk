@@ -3,4 +3,4 @@
 .PHONY: test-plugin
 
 test-plugin: $(BUILD)/flameprof_plugin.so
-	BUILD=$(BUILD) UWSGI=$(UWSGI) $(PYTHON) -B tests/run.py tests/plugin
+	BUILD=$(BUILD) UWSGI=$(UWSGI) $(PYTHON) -B tests/run.py tests/plugin 3
