@@ -72,6 +72,12 @@ const char *flame_clock_name(enum flame_clock clock);
 struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
                                            enum flame_clock clock);
 
+/*
+ * Another clock's weights, where what each place's time was is known (of a profile, and
+ * of JSON that says so). False: it is not, or there is no memory; the tree is as it was.
+ */
+bool flame_tree_weigh(struct flame_tree *tree, enum flame_clock clock);
+
 /* What made no sense in the input. */
 #define FLAME_IGNORED_NAMED 5
 struct flame_ignored {

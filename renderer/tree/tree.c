@@ -330,3 +330,37 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
     free(places);
     return tree;
 }
+
+/* ---- another clock ----------------------------------------------------------- */
+
+static uint64_t own_by(const struct flame_tree *tree, uint32_t place,
+                       enum flame_clock clock)
+{
+    struct flame_node node = {.cpu_ns = flame_place_own(tree, place, FLAME_FACT_CPU)};
+
+    for (enum flame_fact fact = 0; fact < FLAME_FACT_CPU; fact++) {
+        node.wall_ns[fact] = flame_place_own(tree, place, fact);
+    }
+    return weigh(&node, clock);
+}
+
+bool flame_tree_weigh(struct flame_tree *tree, enum flame_clock clock)
+{
+    uint32_t *parents;
+
+    if (!tree->is_time || !tree->has_times || tree->all_before != 0) {
+        return false;
+    }
+    parents = flame_tree_parents(tree);
+    if (parents == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < tree->place_count; i++) {
+        tree->places[i].total = tree->places[i].self = own_by(tree, i, clock);
+    }
+    for (uint32_t i = tree->place_count - 1; i > 0; i--) {
+        tree->places[parents[i]].total += tree->places[i].total;
+    }
+    free(parents);
+    return true;
+}

@@ -75,6 +75,51 @@ static void test_json_loses_nothing(void **state)
     }
 }
 
+/* What was kept of one clock is drawn by another, as if it had been asked for. */
+static void test_another_clock(void **state)
+{
+    static const enum flame_clock clocks[] = {FLAME_CLOCK_CPU, FLAME_CLOCK_OFFCPU,
+                                              FLAME_CLOCK_GIL, FLAME_CLOCK_WALL};
+    struct flame_tree *wall =
+        flame_tree_from_profile(example_profile(), FLAME_CLOCK_WALL);
+    struct flame_writer text = {0};
+    struct flame_document document;
+    (void)state;
+
+    render_as(FLAME_FORMAT_JSON, wall, example_options(), &text);
+    assert_int_equal(read_bytes(text.data, text.length, 100, &document), 0);
+    for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++) {
+        struct flame_tree *tree = flame_tree_from_profile(example_profile(), clocks[i]);
+        struct flame_writer picture = {0}, again = {0};
+
+        document.options.clock = clocks[i];
+        struct flame_picture_options options = *example_options();
+        options.clock = clocks[i];
+        render_as(FLAME_FORMAT_SVG, tree, &options, &picture);
+        assert_true(flame_tree_weigh(document.tree, clocks[i]));
+        render_as(FLAME_FORMAT_SVG, document.tree, &document.options, &again);
+        assert_same_bytes(&picture, &again);
+        flame_tree_free(tree);
+        flame_writer_free(&picture);
+        flame_writer_free(&again);
+    }
+    flame_document_free(&document);
+    flame_tree_free(wall);
+    flame_writer_free(&text);
+}
+
+/* Where times are not known there is but one clock. */
+static void test_no_other_clock(void **state)
+{
+    struct flame_document document;
+    (void)state;
+
+    assert_int_equal(read_bytes("a;b 7\n", 6, 100, &document), 0);
+    assert_false(flame_tree_weigh(document.tree, FLAME_CLOCK_CPU));
+    assert_int_equal(document.tree->places[0].total, 7000);
+    flame_document_free(&document);
+}
+
 /* pprof has no root of its own and no order of time, and a name that hides something
  * is written as it is shown; all else comes back. */
 static void test_pprof_keeps_times_and_samples(void **state)
@@ -336,6 +381,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json_loses_nothing),
+        cmocka_unit_test(test_another_clock),
+        cmocka_unit_test(test_no_other_clock),
         cmocka_unit_test(test_pprof_keeps_times_and_samples),
         cmocka_unit_test(test_differences_come_back),
         cmocka_unit_test(test_pieces_make_no_difference),
