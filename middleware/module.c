@@ -45,6 +45,9 @@ static int execute(PyObject *module)
     if (state_of(module)->response_type == NULL) {
         return -1;
     }
+    if (PyModule_AddFunctions(module, flame_web_functions) != 0) {
+        return -1;
+    }
     return PyModule_AddStringConstant(module, "__version__", FLAME_VERSION);
 }
 

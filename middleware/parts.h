@@ -11,8 +11,4 @@ bool flame_params_asked(struct flame_slice query);
 int flame_params_read(struct flame_slice query, struct flame_params *params,
                       char sentence[FLAME_SENTENCE_SIZE]);
 
-/* allow.c: true if this caller may have a profile. */
-bool flame_allowed(const struct flame_config *config, flame_lookup *lookup,
-                   void *door_request);
-
 #endif

@@ -1,6 +1,6 @@
 /*
- * The extension module's own parts: what module.c, wsgi.c, response.c, reply.c
- * and session.c share.
+ * The extension module's own parts: what module.c, wsgi.c, response.c, reply.c,
+ * session.c and web.c share.
  * All of it: GIL held, Python's error conventions.
  */
 #ifndef FLAME_MIDDLEWARE_PYTHON_H
@@ -53,6 +53,14 @@ struct flame_said {
     PyObject *status;  /* str */
     PyObject *headers; /* list, the application's own */
 };
+
+/* A flame_lookup of a WSGI environ, a dict. */
+struct flame_slice flame_environ_lookup(void *env, const char *name);
+/* Adds networks, an iterable of str. 0, or -1 and an exception. */
+int flame_allow_from_python(struct flame_config *config, PyObject *allow);
+
+/* web.c: what a door that is written in Python calls; functions of the module. */
+extern PyMethodDef flame_web_functions[];
 
 /* Of the type of flame_response_spec; a new reference, or NULL. */
 PyObject *flame_response_new(PyTypeObject *type);

@@ -59,6 +59,13 @@ typedef struct flame_slice flame_lookup(void *door_request, const char *name);
  */
 #define FLAME_TAKEN "FLAMEPROF_TAKEN"
 
+/*
+ * True if this caller may have a profile: of the rules in docs/security.md those that
+ * do not depend on the method. flame_request_decide() asks it.
+ */
+bool flame_allowed(const struct flame_config *config, flame_lookup *lookup,
+                   void *door_request);
+
 enum flame_decision {
     FLAME_ORDINARY,  /* nothing asked, or asked by somebody who may not */
     FLAME_MALFORMED, /* may ask, but asked nonsense: answer 400 */

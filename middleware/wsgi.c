@@ -25,7 +25,7 @@ static struct middleware_object *middleware_of(PyObject *object)
 
 /* ---- the environ ------------------------------------------------------------- */
 
-static struct flame_slice lookup(void *env, const char *name)
+struct flame_slice flame_environ_lookup(void *env, const char *name)
 {
     return flame_bytes_of(PyDict_GetItemString(env, name));
 }
@@ -33,7 +33,7 @@ static struct flame_slice lookup(void *env, const char *name)
 /* A body can be read once only. */
 static bool has_content(PyObject *env)
 {
-    struct flame_slice length = lookup(env, "CONTENT_LENGTH");
+    struct flame_slice length = flame_environ_lookup(env, "CONTENT_LENGTH");
 
     return (length.length > 0 && !(length.length == 1 && *length.data == '0')) ||
            PyDict_GetItemString(env, "HTTP_TRANSFER_ENCODING") != NULL;
@@ -173,9 +173,9 @@ static int take_exception(char *name, size_t size)
 /* "/shop/?page=2", as the person typed it, bounded. */
 static void write_path(PyObject *env, char *out, size_t size)
 {
-    struct flame_slice script = lookup(env, "SCRIPT_NAME");
-    struct flame_slice path = lookup(env, "PATH_INFO");
-    struct flame_slice query = lookup(env, "QUERY_STRING");
+    struct flame_slice script = flame_environ_lookup(env, "SCRIPT_NAME");
+    struct flame_slice path = flame_environ_lookup(env, "PATH_INFO");
+    struct flame_slice query = flame_environ_lookup(env, "QUERY_STRING");
 
     PyOS_snprintf(
         out, size, "%.*s%.*s?%.*s", (int)(script.length < 200 ? script.length : 200),
@@ -186,7 +186,7 @@ static void write_path(PyObject *env, char *out, size_t size)
 
 static void write_server(PyObject *env, char *out, size_t size)
 {
-    struct flame_slice software = lookup(env, "SERVER_SOFTWARE");
+    struct flame_slice software = flame_environ_lookup(env, "SERVER_SOFTWARE");
     size_t length = software.length < 100 ? software.length : 100;
 
     PyOS_snprintf(out, size, "%.*s%sPython %d.%d.%d", (int)length,
@@ -280,8 +280,8 @@ static PyObject *middleware_vectorcall(PyObject *object, PyObject *const *args,
         !mentioned(self, args[0])) {
         return PyObject_Vectorcall(self->app, args, count, names);
     }
-    switch (flame_request_decide(&self->config, lookup, args[0], log_to_stderr, &params,
-                                 sentence)) {
+    switch (flame_request_decide(&self->config, flame_environ_lookup, args[0],
+                                 log_to_stderr, &params, sentence)) {
     case FLAME_PROFILE:
         return profile_call(self, args[0], args[1], &params);
     case FLAME_MALFORMED:
@@ -292,7 +292,7 @@ static PyObject *middleware_vectorcall(PyObject *object, PyObject *const *args,
     return PyObject_Vectorcall(self->app, args, count, names);
 }
 
-static int allow_all(struct flame_config *config, PyObject *allow)
+int flame_allow_from_python(struct flame_config *config, PyObject *allow)
 {
     PyObject *item;
 
@@ -332,7 +332,7 @@ static int configure(struct middleware_object *self, double interval,
                                   &self->config.max_ns) != 0) {
         return -1;
     }
-    return allow == NULL ? 0 : allow_all(&self->config, allow);
+    return allow == NULL ? 0 : flame_allow_from_python(&self->config, allow);
 }
 
 static int middleware_init(PyObject *object, PyObject *args, PyObject *kwargs)

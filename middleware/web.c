@@ -1,0 +1,71 @@
+/*
+ * What the doors share, for a door that is written in Python: whether this caller
+ * may, and the headers that go with each format.
+ */
+#include "middleware/python.h"
+
+static PyObject *allowed(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"environ", "allow", NULL};
+    struct flame_config config;
+    PyObject *environ;
+    PyObject *allow = NULL;
+
+    (void)module;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$O:allowed", names, &PyDict_Type,
+                                     &environ, &allow)) {
+        return NULL;
+    }
+    flame_config_init(&config);
+    int error = allow == NULL ? 0 : flame_allow_from_python(&config, allow);
+    bool may = error == 0 && flame_allowed(&config, flame_environ_lookup, environ);
+    flame_config_free(&config);
+    return error == 0 ? PyBool_FromLong(may) : NULL;
+}
+
+static int add(PyObject *headers, const char *name, const char *value)
+{
+    PyObject *text = PyUnicode_FromString(value);
+    int result = text == NULL ? -1 : PyDict_SetItemString(headers, name, text);
+
+    Py_XDECREF(text);
+    return result;
+}
+
+static PyObject *headers_of(PyObject *module, PyObject *argument)
+{
+    const char *name = PyUnicode_AsUTF8(argument);
+    enum flame_format format;
+
+    (void)module;
+    if (name == NULL) {
+        return NULL;
+    }
+    if (flame_format_from_name(flame_slice_of(name), &format) != 0) {
+        PyErr_Format(PyExc_ValueError, "format='%.20s': it is one of %s", name,
+                     FLAME_FORMAT_NAMES);
+        return NULL;
+    }
+    PyObject *headers = PyDict_New();
+    if (headers != NULL &&
+        (add(headers, "Content-Type", flame_format_content_type(format)) != 0 ||
+         add(headers, "Cache-Control", "no-store") != 0 ||
+         add(headers, "X-Content-Type-Options", "nosniff") != 0 ||
+         (flame_format_has_script(format) &&
+          add(headers, "Content-Security-Policy",
+              flame_svg_content_security_policy()) != 0))) {
+        Py_CLEAR(headers);
+    }
+    return headers;
+}
+
+PyMethodDef flame_web_functions[] = {
+    {"allowed", (PyCFunction)(void (*)(void))allowed, METH_VARARGS | METH_KEYWORDS,
+     "allowed(environ, *, allow=())\n--\n\n"
+     "Whether the caller of a WSGI environ may have a profile: it asks straight from\n"
+     "this machine, or from one of the networks. ValueError: that is no network."},
+    {"headers_of", headers_of, METH_O,
+     "headers_of(format)\n--\n\n"
+     "A dict of the headers that go with a rendered format. ValueError: it is none."},
+    {NULL, NULL, 0, NULL},
+};
