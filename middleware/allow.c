@@ -183,8 +183,13 @@ bool flame_allowed(const struct flame_config *config, flame_lookup *lookup,
     bool v4;
 
     /* Another site's page made the browser ask. */
-    if (slice_is(lookup(door_request, "HTTP_SEC_FETCH_SITE"), "cross-site") ||
-        remote.data == NULL || !read_address(remote, address, &v4)) {
+    if (slice_is(lookup(door_request, "HTTP_SEC_FETCH_SITE"), "cross-site")) {
+        return false;
+    }
+    if (config->authorize != NULL) {
+        return config->authorize(config->authority, door_request);
+    }
+    if (remote.data == NULL || !read_address(remote, address, &v4)) {
         return false;
     }
     for (size_t i = 0; i < config->allow_count; i++) {

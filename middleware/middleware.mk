@@ -1,9 +1,9 @@
 # What both doors share (no Python in it), the extension module and the package.
 
 MIDDLEWARE_OBJ := $(BUILD)/obj/middleware
-MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params allow answer)
+MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params allow answer shelf)
 # The module's objects: the plugin links them too, so that a process has one sampler.
-MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi response reply session picture web)
+MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi response reply session picture kept web)
 EXT_SUFFIX := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 EXTENSION := $(BUILD)/python/_flameprof$(EXT_SUFFIX)
 PACKAGE := $(patsubst middleware/python/%,$(BUILD)/python/%,$(shell find middleware/python \
@@ -15,9 +15,9 @@ $(MIDDLEWARE_OBJ)/%.o: middleware/%.c $(wildcard middleware/*.h) renderer/render
 	$(CC) $(CFLAGS) -fPIC -D_GNU_SOURCE -DFLAME_VERSION='"$(VERSION)"' -I. $(PY_CFLAGS) -c -o $@ $<
 
 # Unresolved on purpose: CPython's own symbols come from the interpreter.
-$(EXTENSION): $(MODULE_OBJS) $(MIDDLEWARE_OBJS) $(SAMPLER_OBJS) $(RENDERER_OBJS)
+$(EXTENSION): $(MODULE_OBJS) $(MIDDLEWARE_OBJS) $(SAMPLER_OBJS) $(RENDERER_OBJS) $(READER_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $^ -lpthread $(RENDERER_LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $^ -lpthread $(RENDERER_LIBS) $(READER_LIBS)
 
 $(BUILD)/python/flameprof/%: middleware/python/flameprof/%
 	@mkdir -p $(@D)

@@ -30,7 +30,8 @@ static struct flame_module_state *state_of(PyObject *module)
 
 static int execute(PyObject *module)
 {
-    PyType_Spec *const offered[] = {&flame_middleware_spec, &flame_session_spec};
+    PyType_Spec *const offered[] = {&flame_middleware_spec, &flame_session_spec,
+                                    &flame_shelf_spec};
 
     for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {
         PyObject *type = PyType_FromModuleAndSpec(module, offered[i], NULL);

@@ -4,13 +4,6 @@
 #include <errno.h>
 #include <math.h>
 
-/* What a picture is to be, from keywords. Texts live in `texts`, a list. */
-struct asked_picture {
-    enum flame_clock clock;
-    struct flame_picture_options options;
-    PyObject *texts;
-};
-
 /* The text of a str, a number or a bool, which is "1" or "0"; kept in `texts`. */
 static int text_of(PyObject *value, PyObject *texts, struct flame_slice *text)
 {
@@ -32,7 +25,8 @@ static int text_of(PyObject *value, PyObject *texts, struct flame_slice *text)
     return 0;
 }
 
-static int read_keyword(PyObject *key, PyObject *value, struct asked_picture *asked)
+static int read_keyword(PyObject *key, PyObject *value,
+                        struct flame_asked_picture *asked)
 {
     struct flame_slice name;
     struct flame_slice text;
@@ -57,13 +51,13 @@ static int read_keyword(PyObject *key, PyObject *value, struct asked_picture *as
     return 0;
 }
 
-static int read_keywords(PyObject *kwargs, struct asked_picture *asked)
+int flame_picture_keywords(PyObject *kwargs, struct flame_asked_picture *asked)
 {
     Py_ssize_t at = 0;
     PyObject *key;
     PyObject *value;
 
-    *asked = (struct asked_picture){.texts = PyList_New(0)};
+    *asked = (struct flame_asked_picture){.texts = PyList_New(0)};
     if (asked->texts == NULL) {
         return -1;
     }
@@ -176,7 +170,7 @@ static struct flame_quality quality_of(const struct flame_session_object *self)
 
 /* Draws without the GIL. False: an exception is set. */
 static bool draw(struct flame_session_object *self, enum flame_format format,
-                 struct asked_picture *asked, struct flame_writer *writer)
+                 struct flame_asked_picture *asked, struct flame_writer *writer)
 {
     struct flame_quality quality = quality_of(self);
     int error;
@@ -201,11 +195,11 @@ static bool draw(struct flame_session_object *self, enum flame_format format,
 static PyObject *rendered(struct flame_session_object *self, enum flame_format format,
                           PyObject *kwargs, bool as_text)
 {
-    struct asked_picture asked = {.texts = NULL};
+    struct flame_asked_picture asked = {.texts = NULL};
     struct flame_writer writer = {0};
     PyObject *result = NULL;
 
-    if (is_finished(self) && read_keywords(kwargs, &asked) == 0 &&
+    if (is_finished(self) && flame_picture_keywords(kwargs, &asked) == 0 &&
         draw(self, format, &asked, &writer)) {
         const char *data = writer.data != NULL ? writer.data : "";
         Py_ssize_t length = (Py_ssize_t)writer.length;

@@ -1,6 +1,6 @@
 /*
  * The extension module's own parts: what module.c, wsgi.c, response.c, reply.c,
- * session.c and web.c share.
+ * session.c, picture.c, kept.c and web.c share.
  * All of it: GIL held, Python's error conventions.
  */
 #ifndef FLAME_MIDDLEWARE_PYTHON_H
@@ -16,6 +16,7 @@
 extern PyType_Spec flame_middleware_spec; /* wsgi.c: Middleware */
 extern PyType_Spec flame_response_spec;   /* response.c: what the app is handed */
 extern PyType_Spec flame_session_spec;    /* session.c: Session */
+extern PyType_Spec flame_shelf_spec;      /* kept.c: Shelf */
 
 /* What was watched from a start to its stop; several Sessions may have it. */
 struct flame_run {
@@ -39,6 +40,17 @@ PyObject *flame_session_svg(PyObject *object, PyObject *args, PyObject *kwargs);
 PyObject *flame_session_render(PyObject *object, PyObject *args, PyObject *kwargs);
 PyObject *flame_session_functions(PyObject *object, PyObject *args, PyObject *kwargs);
 PyObject *flame_session_quality(PyObject *object, PyObject *unused);
+
+/* What a picture is to be, from keywords. Its texts live as long as `texts`, a list. */
+struct flame_asked_picture {
+    enum flame_clock clock;
+    struct flame_picture_options options;
+    PyObject *texts;
+};
+
+/* 0, or -1 and an exception; the caller lets go of `texts` in either case. NULL: no
+ * keywords. */
+int flame_picture_keywords(PyObject *kwargs, struct flame_asked_picture *asked);
 
 struct flame_module_state {
     PyTypeObject *response_type;

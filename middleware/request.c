@@ -70,6 +70,10 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
         count_refusal(lookup(door_request, "REMOTE_ADDR"), log);
         return FLAME_ORDINARY;
     }
+    query = lookup(door_request, "QUERY_STRING"); /* authorize() may be anything */
+    if (query.data == NULL) {
+        return FLAME_ORDINARY;
+    }
     *params = (struct flame_params){.interval_ns = config->interval_ns,
                                     .format = FLAME_FORMAT_SVG,
                                     .repeat = 1,

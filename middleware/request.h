@@ -26,6 +26,10 @@ struct flame_config {
     uint64_t max_ns;             /* longest profile; 60 s */
     struct flame_network *allow; /* NULL: loopback only, the strict rules */
     size_t allow_count;
+    /* NULL, or what decides in place of those who may; owned by the door. Not asked
+     * about what another site's page asked for. */
+    bool (*authorize)(void *authority, void *door_request);
+    void *authority;
 };
 
 void flame_config_init(struct flame_config *config);

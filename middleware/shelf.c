@@ -38,6 +38,8 @@ const char *flame_shelf_error(int error)
                "others may look into it.";
     case -E2BIG:
         return "This profile is too large to be kept.";
+    case -EINVAL:
+        return "What is kept under this name is no profile.";
     case -ENOSPC:
         return "No profile can be kept: there is no room in the folder for them.";
     default:
@@ -74,7 +76,7 @@ static int make_folder(const struct flame_shelf *shelf)
 
     if (folder == -ENOENT) {
         if (mkdir(shelf->folder, S_IRWXU) != 0 && errno != EEXIST) {
-            return -errno;
+            return errno == ENOENT ? -ENOTDIR : -errno; /* not a profile's absence */
         }
         folder = open_folder(shelf);
     }
@@ -115,7 +117,8 @@ static void add_entry(struct entries *entries, int folder, const char *name)
     if (!is_ours(name) || fstatat(folder, name, &found, AT_SYMLINK_NOFOLLOW) != 0) {
         return;
     }
-    snprintf(entry->name, sizeof entry->name, "%s", name);
+    snprintf(entry->name, sizeof entry->name, "%.*s", (int)sizeof entry->name - 1,
+             name);
     entry->changed = found.st_mtime;
     entry->size = (uint64_t)found.st_size;
     entries->size += entry->size;
@@ -304,6 +307,61 @@ int flame_shelf_get(const struct flame_shelf *shelf, struct flame_slice name,
     if (error != 0) {
         flame_writer_free(profile);
         *profile = (struct flame_writer){0};
+    }
+    return error;
+}
+
+/* ---- drawing ----------------------------------------------------------------- */
+
+static int read_document(struct flame_slice profile, struct flame_document *document)
+{
+    struct flame_reader *reader = flame_reader_new(FLAME_UNIT_MICROSECONDS);
+
+    if (reader == NULL) {
+        return -ENOMEM;
+    }
+    (void)flame_reader_feed(reader, profile.data, profile.length);
+    return flame_reader_finish(reader, document);
+}
+
+static int draw(struct flame_document *document, enum flame_format format,
+                enum flame_clock clock, struct flame_picture_options options,
+                struct flame_writer *out)
+{
+    const struct flame_picture_options *found = &document->options;
+
+    if (clock != found->clock && !flame_tree_weigh(document->tree, clock)) {
+        return -ENOMEM;
+    }
+    options.title = options.title.length != 0 ? options.title : found->title;
+    options.subtitle =
+        options.subtitle.length != 0 ? options.subtitle : found->subtitle;
+    options.warning = found->warning;
+    options.quality = found->quality;
+    options.clock = clock;
+    return flame_render(format, document->tree, &options, out);
+}
+
+int flame_shelf_render(const struct flame_shelf *shelf, struct flame_slice name,
+                       enum flame_format format, enum flame_clock clock,
+                       const struct flame_picture_options *options,
+                       struct flame_writer *out, bool *drawing)
+{
+    struct flame_document document;
+    struct flame_writer profile;
+
+    *drawing = false;
+    int error = flame_shelf_get(shelf, name, &profile);
+    if (error != 0) {
+        return error;
+    }
+    error =
+        read_document((struct flame_slice){profile.data, profile.length}, &document);
+    flame_writer_free(&profile);
+    if (error == 0) {
+        *drawing = true;
+        error = draw(&document, format, clock, *options, out);
+        flame_document_free(&document);
     }
     return error;
 }

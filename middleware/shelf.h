@@ -40,7 +40,17 @@ int flame_shelf_put(const struct flame_shelf *shelf, struct flame_slice profile,
 int flame_shelf_get(const struct flame_shelf *shelf, struct flame_slice name,
                     struct flame_writer *profile);
 
-/* A sentence for the person who asked, for an error of _put() or _get(). */
+/*
+ * Draws one of them, which is JSON of ours, as `format`, by `clock`. What `options` do
+ * not say (title, subtitle) it says itself. 0; an error of flame_shelf_get(), or
+ * -EINVAL: that is no profile; or, with *drawing, one of flame_render().
+ */
+int flame_shelf_render(const struct flame_shelf *shelf, struct flame_slice name,
+                       enum flame_format format, enum flame_clock clock,
+                       const struct flame_picture_options *options,
+                       struct flame_writer *out, bool *drawing);
+
+/* A sentence for the person who asked, for an error of one of these. */
 const char *flame_shelf_error(int error);
 
 #endif

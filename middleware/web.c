@@ -2,6 +2,7 @@
  * What the doors share, for a door that is written in Python: whether this caller
  * may, and the headers that go with each format.
  */
+#include "middleware/parts.h"
 #include "middleware/python.h"
 
 static PyObject *allowed(PyObject *module, PyObject *args, PyObject *kwargs)
@@ -21,6 +22,27 @@ static PyObject *allowed(PyObject *module, PyObject *args, PyObject *kwargs)
     bool may = error == 0 && flame_allowed(&config, flame_environ_lookup, environ);
     flame_config_free(&config);
     return error == 0 ? PyBool_FromLong(may) : NULL;
+}
+
+static PyObject *asked(PyObject *module, PyObject *query)
+{
+    (void)module;
+    return PyBool_FromLong(flame_params_asked(flame_bytes_of(query)));
+}
+
+static PyObject *check_picture(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    struct flame_asked_picture picture = {.texts = NULL};
+
+    (void)module;
+    int error = PyArg_ParseTuple(args, ":check_picture")
+                    ? flame_picture_keywords(kwargs, &picture)
+                    : -1;
+    Py_XDECREF(picture.texts);
+    if (error != 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 static int add(PyObject *headers, const char *name, const char *value)
@@ -64,6 +86,13 @@ PyMethodDef flame_web_functions[] = {
      "allowed(environ, *, allow=())\n--\n\n"
      "Whether the caller of a WSGI environ may have a profile: it asks straight from\n"
      "this machine, or from one of the networks. ValueError: that is no network."},
+    {"asked", asked, METH_O,
+     "asked(query)\n--\n\n"
+     "Whether a query string, as of WSGI, asks for a profile: flamegraph=1."},
+    {"check_picture", (PyCFunction)(void (*)(void))check_picture,
+     METH_VARARGS | METH_KEYWORDS,
+     "check_picture(*, clock='wall', **options)\n--\n\n"
+     "ValueError, with a sentence: Session.render() does not take these."},
     {"headers_of", headers_of, METH_O,
      "headers_of(format)\n--\n\n"
      "A dict of the headers that go with a rendered format. ValueError: it is none."},

@@ -15,6 +15,7 @@ struct middleware_object {
     PyObject *app;
     PyObject *query_key; /* "QUERY_STRING", interned */
     PyTypeObject *response_type;
+    PyObject *authorize; /* NULL: the rules of the configuration decide */
     struct flame_config config;
 };
 
@@ -319,6 +320,40 @@ int flame_allow_from_python(struct flame_config *config, PyObject *allow)
     return PyErr_Occurred() != NULL ? -1 : 0;
 }
 
+/* Whoever cannot be asked about may not. */
+static bool ask(void *authority, void *env)
+{
+    PyObject *said = PyObject_CallFunctionObjArgs(authority, env, NULL);
+    int may = said == NULL ? -1 : PyObject_IsTrue(said);
+
+    if (may < 0) {
+        PyErr_WriteUnraisable(authority);
+    }
+    Py_XDECREF(said);
+    return may > 0;
+}
+
+static int configure_authorize(struct middleware_object *self, PyObject *authorize)
+{
+    if (authorize == Py_None) {
+        return 0;
+    }
+    if (!PyCallable_Check(authorize)) {
+        PyErr_SetString(PyExc_TypeError, "authorize takes a callable");
+        return -1;
+    }
+    if (self->config.allow_count > 0) {
+        PyErr_SetString(PyExc_ValueError,
+                        "allow and authorize exclude each other: either decides alone");
+        return -1;
+    }
+    Py_INCREF(authorize);
+    Py_XSETREF(self->authorize, authorize);
+    self->config.authorize = ask;
+    self->config.authority = authorize;
+    return 0;
+}
+
 static int configure(struct middleware_object *self, double interval,
                      double max_seconds, PyObject *allow)
 {
@@ -337,15 +372,17 @@ static int configure(struct middleware_object *self, double interval,
 
 static int middleware_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"app", "interval", "allow", "max_seconds", NULL};
+    static char *names[] = {"app",         "interval",  "allow",
+                            "max_seconds", "authorize", NULL};
     struct middleware_object *self = middleware_of(object);
     PyObject *app;
     PyObject *allow = NULL;
+    PyObject *authorize = Py_None;
     double interval = 0.001;
     double max_seconds = 60;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$dOd:Middleware", names, &app,
-                                     &interval, &allow, &max_seconds)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$dOdO:Middleware", names, &app,
+                                     &interval, &allow, &max_seconds, &authorize)) {
         return -1;
     }
     if (self->app != NULL) {
@@ -360,7 +397,8 @@ static int middleware_init(PyObject *object, PyObject *args, PyObject *kwargs)
     struct flame_module_state *state = PyType_GetModuleState(Py_TYPE(object));
     PyObject *key = PyUnicode_InternFromString("QUERY_STRING");
     if (state == NULL || key == NULL ||
-        configure(self, interval, max_seconds, allow) != 0) {
+        configure(self, interval, max_seconds, allow) != 0 ||
+        configure_authorize(self, authorize) != 0) {
         Py_XDECREF(key);
         return -1;
     }
@@ -378,6 +416,7 @@ static int middleware_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(middleware_of(object)->app);
     Py_VISIT(middleware_of(object)->response_type);
+    Py_VISIT(middleware_of(object)->authorize);
     return 0;
 }
 
@@ -385,6 +424,8 @@ static int middleware_clear(PyObject *object)
 {
     middleware_of(object)->vectorcall = NULL; /* others in the cycle may still call */
     Py_CLEAR(middleware_of(object)->app);
+    middleware_of(object)->config.authorize = NULL;
+    Py_CLEAR(middleware_of(object)->authorize);
     return 0;
 }
 
@@ -412,11 +453,15 @@ static PyMemberDef middleware_members[] = {
 
 static PyType_Slot middleware_slots[] = {
     {Py_tp_doc,
-     "Middleware(app, *, interval=0.001, allow=(), max_seconds=60)\n--\n\n"
+     "Middleware(app, *, interval=0.001, allow=(), max_seconds=60, authorize=None)\n"
+     "--\n\n"
      "A WSGI application that answers a request with ?flamegraph=1 by a flame graph\n"
      "of what app does for it, and passes every other request on untouched.\n\n"
      "interval: seconds between samples unless the request says (0.00005 to 1).\n"
      "allow: networks (\"10.0.0.0/8\") that may ask besides this host itself.\n"
+     "authorize: instead of that, a callable that is given the environ and says "
+     "whether\n"
+     "its request may have a profile; if it raises, it may not.\n"
      "max_seconds: the longest profile; the request runs on, but a body that still\n"
      "comes then is closed.\n"
      "Raises TypeError if app is no callable, ValueError for a bad option."},

@@ -22,7 +22,7 @@ PLUGIN_CFLAGS = -D_GNU_SOURCE $(UWSGI_DEFINES) -isystem $(PLUGIN_OBJ) $(PY_CFLAG
 # own; one built into the binary is there anyway, and asking for it does nothing.
 PLUGIN_REQUIRES ?= $(if $(wildcard $(UWSGI_PLUGIN_DIR)/python3_plugin.so),python3,python)
 
-PLUGIN_LIBS := -lpthread $(RENDERER_LIBS)
+PLUGIN_LIBS := -lpthread $(RENDERER_LIBS) $(READER_LIBS)
 
 shell-quote = '$(subst ','\'',$(1))'
 
@@ -51,7 +51,7 @@ $(PLUGIN_OBJ)/%.o: plugin/%.c $(PLUGIN_OBJ)/uwsgi.h $(PLUGIN_OBJ)/host_cflags.h
 # What CPython and uWSGI lack becomes NULL instead of a failed load: then
 # host.c refuses with a sentence.
 $(PLUGIN_OBJ)/flameprof_plugin.all.o: $(PLUGIN_OBJS) $(MODULE_OBJS) $(MIDDLEWARE_OBJS) $(SAMPLER_OBJS) \
-		$(RENDERER_OBJS)
+		$(RENDERER_OBJS) $(READER_OBJS)
 	$(LD) -r -o $@.new $(sort $^)
 	objcopy --wildcard --keep-global-symbol=flameprof_plugin --weaken-symbol='Py*' \
 		--weaken-symbol='_Py*' --weaken-symbol='uwsgi_*' $@.new $@

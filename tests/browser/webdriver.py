@@ -1,6 +1,7 @@
 """Browsers, driven through plain WebDriver: Debian's chromium with its chromedriver, and
 for the benchmarks Firefox with a geckodriver."""
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -107,6 +108,15 @@ class Browser:
         """Runs statements in the page."""
         body = {"script": text, "args": []}
         self._send("POST", self.session + "/execute/sync", body)
+
+    @contextlib.contextmanager
+    def inside(self, frame):
+        """Within, the page is that of a frame: an expression for its element."""
+        self._send("POST", self.session + "/frame", {"id": self.script(frame)})
+        try:
+            yield
+        finally:
+            self._send("POST", self.session + "/frame", {"id": None})
 
     def promise(self, text):
         """What the promise of an expression in the page comes to."""
