@@ -1,5 +1,5 @@
 /* _flameprof.Shelf: profiles kept for those who come back for them, from Python. */
-#include "middleware/python.h"
+#include "middleware/asked.h"
 #include "middleware/shelf.h"
 
 #include <errno.h>
@@ -58,7 +58,7 @@ static PyObject *shelf_keep(PyObject *object, PyObject *profile)
 }
 
 static PyObject *draw(const struct flame_shelf *shelf, struct flame_slice name,
-                      enum flame_format format, const struct flame_asked_picture *asked)
+                      enum flame_format format, const struct flame_asked *asked)
 {
     struct flame_writer out = {0};
     PyObject *result = NULL;
@@ -82,7 +82,7 @@ static PyObject *draw(const struct flame_shelf *shelf, struct flame_slice name,
 
 static PyObject *shelf_render(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    struct flame_asked_picture asked = {.texts = NULL};
+    struct flame_asked asked = {.texts = NULL};
     const char *name;
     const char *format_name = "svg";
     enum flame_format format;
@@ -95,10 +95,14 @@ static PyObject *shelf_render(PyObject *object, PyObject *args, PyObject *kwargs
         return PyErr_Format(PyExc_ValueError, "format='%.20s': it is one of %s",
                             format_name, FLAME_FORMAT_NAMES);
     }
-    if (flame_picture_keywords(kwargs, &asked) == 0) {
+    if (flame_asked_read(&asked, NULL, kwargs) != 0) {
+        result = NULL;
+    } else if (asked.idle != NULL) {
+        PyErr_SetString(PyExc_ValueError, "idle: that was decided when it was kept");
+    } else {
         result = draw(shelf_of(object), flame_slice_of(name), format, &asked);
     }
-    Py_XDECREF(asked.texts);
+    flame_asked_end(&asked);
     return result;
 }
 

@@ -2,8 +2,8 @@
  * What the doors share, for a door that is written in Python: whether this caller
  * may, and the headers that go with each format.
  */
+#include "middleware/asked.h"
 #include "middleware/parts.h"
-#include "middleware/python.h"
 
 static PyObject *allowed(PyObject *module, PyObject *args, PyObject *kwargs)
 {
@@ -32,13 +32,13 @@ static PyObject *asked(PyObject *module, PyObject *query)
 
 static PyObject *check_picture(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    struct flame_asked_picture picture = {.texts = NULL};
+    struct flame_asked picture = {.texts = NULL};
 
     (void)module;
     int error = PyArg_ParseTuple(args, ":check_picture")
-                    ? flame_picture_keywords(kwargs, &picture)
+                    ? flame_asked_read(&picture, NULL, kwargs)
                     : -1;
-    Py_XDECREF(picture.texts);
+    flame_asked_end(&picture);
     if (error != 0) {
         return NULL;
     }
