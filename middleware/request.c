@@ -9,7 +9,8 @@
 #define REFUSALS_EVERY_S 60
 
 /* A line a minute at most, whatever knocks. */
-static void count_refusal(struct flame_slice remote, void (*log)(const char *line))
+static void count_refusal(struct flame_slice remote, const char *why,
+                          void (*log)(const char *line))
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static unsigned long refused;
@@ -39,10 +40,8 @@ static void count_refusal(struct flame_slice remote, void (*log)(const char *lin
     from[length] = '\0';
     snprintf(
         line, sizeof line,
-        "[flameprof] %lu request%s for a flame graph refused, the last from %s: only "
-        "direct requests from this host may ask; --flameprof-allow NETWORK (uWSGI) or "
-        "allow=[NETWORK] (Middleware) widens that",
-        count, count == 1 ? "" : "s", length == 0 ? "(no address)" : from);
+        "[flameprof] %lu request%s for a flame graph refused, the last from %s: %s",
+        count, count == 1 ? "" : "s", length == 0 ? "(no address)" : from, why);
     log(line);
 }
 
@@ -67,7 +66,13 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
         return FLAME_ORDINARY;
     }
     if (!flame_allowed(config, lookup, door_request)) {
-        count_refusal(lookup(door_request, "REMOTE_ADDR"), log);
+        count_refusal(
+            lookup(door_request, "REMOTE_ADDR"),
+            config->authorize != NULL
+                ? "authorize did not let it, or it came from another site"
+                : "only direct requests from this host may ask; --flameprof-allow "
+                  "NETWORK (uWSGI) or allow=[NETWORK] (Middleware) widens that",
+            log);
         return FLAME_ORDINARY;
     }
     query = lookup(door_request, "QUERY_STRING"); /* authorize() may be anything */

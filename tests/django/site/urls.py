@@ -44,6 +44,24 @@ def stream(request):
     return StreamingHttpResponse(parts(), content_type="text/plain")
 
 
+closed = []
+
+
+class Parts:
+    """A body that is to be closed once."""
+
+    def __iter__(self):
+        compute(0.03)
+        yield b"part"
+
+    def close(self):
+        closed.append(self)
+
+
+def closing(request):
+    return StreamingHttpResponse(Parts(), content_type="text/plain")
+
+
 def broken(request):
     compute(0.03)
     raise ValueError("no")
@@ -54,6 +72,7 @@ urlpatterns = [
     path("data/", data),
     path("cookie/", cookie),
     path("stream/", stream),
+    path("closing/", closing),
     path("broken/", broken),
 ]
 if "debug_toolbar" in settings.INSTALLED_APPS:
