@@ -1,5 +1,6 @@
 /* What goes back to the person who asked. */
 #include "middleware/request.h"
+#include "middleware/shelf.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -168,6 +169,18 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
     return error;
 }
 
+static struct flame_answer answer_of(enum flame_format format, struct flame_writer body)
+{
+    return (struct flame_answer){.status = 200,
+                                 .reason = "OK",
+                                 .content_type = flame_format_content_type(format),
+                                 .security_policy =
+                                     flame_format_has_script(format)
+                                         ? flame_svg_content_security_policy()
+                                         : NULL,
+                                 .body = body};
+}
+
 void flame_answer_make(const struct flame_profile *profile,
                        const struct flame_params *params,
                        const struct flame_outcome *outcome, struct flame_answer *answer)
@@ -177,14 +190,7 @@ void flame_answer_make(const struct flame_profile *profile,
     int error = draw(profile, params, outcome, &body);
 
     if (error == 0) {
-        *answer = (struct flame_answer){
-            .status = 200,
-            .reason = "OK",
-            .content_type = flame_format_content_type(params->format),
-            .security_policy = flame_format_has_script(params->format)
-                                   ? flame_svg_content_security_policy()
-                                   : NULL,
-            .body = body};
+        *answer = answer_of(params->format, body);
     } else {
         flame_writer_free(&body);
         flame_answer_text(500, "Internal Server Error", flame_render_error(error),
@@ -192,6 +198,32 @@ void flame_answer_make(const struct flame_profile *profile,
     }
     answer->runs = params->repeat > 1 ? outcome->runs : 0;
     answer->drawing_ns = flame_now_ns() - begun;
+}
+
+void flame_answer_kept(const struct flame_shelf *shelf,
+                       const struct flame_params *params, struct flame_answer *answer)
+{
+    struct flame_picture_options options = params->picture;
+    struct flame_writer body = {.limit = BODY_MAX};
+    bool drawing;
+
+    options.title = (struct flame_slice){params->title.data, params->title.length};
+    options.subtitle =
+        (struct flame_slice){params->subtitle.data, params->subtitle.length};
+    int error = flame_shelf_render(
+        shelf, (struct flame_slice){params->kept.data, params->kept.length},
+        params->format, params->clock, &options, &body, &drawing);
+    if (error == 0) {
+        *answer = answer_of(params->format, body);
+        return;
+    }
+    flame_writer_free(&body);
+    if (drawing) {
+        flame_answer_text(500, "Internal Server Error", flame_render_error(error),
+                          answer);
+    } else {
+        flame_answer_text(404, "Not Found", flame_shelf_error(error), answer);
+    }
 }
 
 void flame_answer_free(struct flame_answer *answer)

@@ -1,5 +1,5 @@
 /* The extension module _flameprof: multi-phase, one sampler per process. */
-#include "middleware/python.h"
+#include "middleware/wsgi.h"
 
 #include <errno.h>
 #include <math.h>
@@ -48,6 +48,13 @@ static int add_idle(PyObject *module)
     return result;
 }
 
+/* One that the module does not show. */
+static int make_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
+{
+    *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    return *type != NULL ? 0 : -1;
+}
+
 static int execute(PyObject *module)
 {
     PyType_Spec *const offered[] = {&flame_middleware_spec, &flame_session_spec,
@@ -61,9 +68,10 @@ static int execute(PyObject *module)
         }
         Py_DECREF(type);
     }
-    state_of(module)->response_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &flame_response_spec, NULL);
-    if (state_of(module)->response_type == NULL) {
+    if (make_type(module, &flame_response_spec, &state_of(module)->response_type) !=
+            0 ||
+        make_type(module, &flame_passing_spec, &state_of(module)->passing_type) != 0 ||
+        make_type(module, &flame_body_spec, &state_of(module)->body_type) != 0) {
         return -1;
     }
     if (PyModule_AddFunctions(module, flame_web_functions) != 0 ||
@@ -76,12 +84,16 @@ static int execute(PyObject *module)
 static int traverse(PyObject *module, visitproc visit, void *arg)
 {
     Py_VISIT(state_of(module)->response_type);
+    Py_VISIT(state_of(module)->passing_type);
+    Py_VISIT(state_of(module)->body_type);
     return 0;
 }
 
 static int clear(PyObject *module)
 {
     Py_CLEAR(state_of(module)->response_type);
+    Py_CLEAR(state_of(module)->passing_type);
+    Py_CLEAR(state_of(module)->body_type);
     return 0;
 }
 

@@ -72,11 +72,14 @@ enum parameter {
     COLOURS,
     INVERTED,
     CALLERS,
+    PROFILE,
+    PANEL,
     PARAMETERS
 };
 
 static const char *const names[PARAMETERS] = {
     [FLAMEGRAPH] = "flamegraph",        [BARE_INTERVAL] = "interval",
+    [PROFILE] = "flamegraph_profile",   [PANEL] = "flamegraph_panel",
     [INTERVAL] = "flamegraph_interval", [FORMAT] = "flamegraph_format",
     [CLOCK] = "flamegraph_clock",       [LINES] = "flamegraph_lines",
     [REPEAT] = "flamegraph_repeat",     [THREADS] = "flamegraph_threads",
@@ -179,6 +182,28 @@ bool flame_params_asked(struct flame_slice query)
     }
     read_query(query, &asked);
     return text_is(&asked.values[FLAMEGRAPH], "1");
+}
+
+bool flame_params_kept(struct flame_slice query)
+{
+    struct asked asked;
+
+    if (!flame_query_mentions_us(query)) {
+        return false;
+    }
+    read_query(query, &asked);
+    return asked.values[PROFILE].present;
+}
+
+bool flame_params_panel(struct flame_slice query)
+{
+    struct asked asked;
+
+    if (!flame_query_mentions_us(query)) {
+        return false;
+    }
+    read_query(query, &asked);
+    return text_is(&asked.values[PANEL], "1");
 }
 
 /* mantissa * 10^exponent, as far as it was read. */
@@ -378,6 +403,19 @@ static bool read_subtitle(struct flame_slice text, struct flame_params *params)
     return keep_text(text, &params->subtitle);
 }
 
+static bool read_profile(struct flame_slice text, struct flame_params *params)
+{
+    return keep_text(text, &params->kept);
+}
+
+static bool read_panel(struct flame_slice text, struct flame_params *params)
+{
+    bool on;
+
+    (void)params; /* it is the badge's, not the picture's */
+    return read_switch(text, &on);
+}
+
 /* flamegraph itself has been read; of the two intervals the prefixed one wins. What has
  * no reader is an option of the picture, which knows it by its name. */
 static const struct {
@@ -400,6 +438,8 @@ static const struct {
     [COLOURS] = {NULL, FLAME_COLOURS_NAMES},
     [INVERTED] = {NULL, "1 or 0"},
     [CALLERS] = {NULL, "1 or 0"},
+    [PROFILE] = {read_profile, "the name of a profile that was kept"},
+    [PANEL] = {read_panel, "1 or 0"},
 };
 
 static bool read_parameter(int parameter, struct flame_slice text,

@@ -38,6 +38,8 @@ PyObject *flame_session_quality(PyObject *object, PyObject *unused);
 
 struct flame_module_state {
     PyTypeObject *response_type;
+    PyTypeObject *passing_type;
+    PyTypeObject *body_type;
 };
 
 /* WSGI's strings hold bytes as Latin-1. data == NULL: this is none such. The slice

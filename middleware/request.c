@@ -62,7 +62,11 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
     bool head = is(method, "HEAD");
 
     if (query.data == NULL || (!head && !is(method, "GET")) ||
-        !flame_params_asked(query) || lookup(door_request, FLAME_TAKEN).data != NULL) {
+        lookup(door_request, FLAME_TAKEN).data != NULL) {
+        return FLAME_ORDINARY;
+    }
+    bool kept = config->shelf != NULL && flame_params_kept(query);
+    if (!kept && !flame_params_asked(query)) {
         return FLAME_ORDINARY;
     }
     if (!flame_allowed(config, lookup, door_request)) {
@@ -83,8 +87,10 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
                                     .format = FLAME_FORMAT_SVG,
                                     .repeat = 1,
                                     .head = head};
-    return flame_params_read(query, params, sentence) == 0 ? FLAME_PROFILE
-                                                           : FLAME_MALFORMED;
+    if (flame_params_read(query, params, sentence) != 0) {
+        return FLAME_MALFORMED;
+    }
+    return kept ? FLAME_KEPT : FLAME_PROFILE;
 }
 
 struct flame_session_options flame_session_options_of(const struct flame_params *params,

@@ -14,6 +14,7 @@
 /* ---- configuration: one per door, read-only once requests run ---------------- */
 
 struct flame_network; /* one CIDR */
+struct flame_shelf;
 
 /* What each door accepts, and how it says so. */
 #define FLAME_INTERVAL_MOST_NS UINT64_C(1000000000)
@@ -33,6 +34,7 @@ struct flame_config {
      * about what another site's page asked for. */
     bool (*authorize)(void *authority, void *door_request);
     void *authority;
+    const struct flame_shelf *shelf; /* of the panel's profiles; NULL: no panel */
 };
 
 void flame_config_init(struct flame_config *config);
@@ -77,6 +79,7 @@ enum flame_decision {
     FLAME_ORDINARY,  /* nothing asked, or asked by somebody who may not */
     FLAME_MALFORMED, /* may ask, but asked nonsense: answer 400 */
     FLAME_PROFILE,
+    FLAME_KEPT, /* wants one that was kept, and may */
 };
 
 #define FLAME_REPEAT_MAX 1000u
@@ -99,6 +102,7 @@ struct flame_params {
     unsigned repeat;        /* how often the application is called; 1 if not asked */
     bool head;              /* HEAD: headers only */
     struct flame_params_text title, subtitle;
+    struct flame_params_text kept;        /* the name of a profile that was */
     struct flame_picture_options picture; /* how it is drawn; no text */
 };
 
@@ -172,6 +176,9 @@ void flame_answer_make(const struct flame_profile *profile,
                        const struct flame_params *params,
                        const struct flame_outcome *outcome,
                        struct flame_answer *answer);
+/* Draws one that was kept, or says that there is none. */
+void flame_answer_kept(const struct flame_shelf *shelf,
+                       const struct flame_params *params, struct flame_answer *answer);
 /* A text/plain answer of one sentence (400, 503). */
 void flame_answer_text(int status, const char *reason, const char *sentence,
                        struct flame_answer *answer);

@@ -5,23 +5,14 @@
  * string. A profiled one is called, iterated and closed inside its profile, its
  * body thrown away as it comes.
  */
-#include "middleware/python.h"
+#include "middleware/wsgi.h"
 
 #include <string.h>
 #include <structmember.h>
 
-struct middleware_object {
-    PyObject_HEAD vectorcallfunc vectorcall;
-    PyObject *app;
-    PyObject *query_key; /* "QUERY_STRING", interned */
-    PyTypeObject *response_type;
-    PyObject *authorize; /* NULL: the rules of the configuration decide */
-    struct flame_config config;
-};
-
-static struct middleware_object *middleware_of(PyObject *object)
+static struct flame_middleware *middleware_of(PyObject *object)
 {
-    return (struct middleware_object *)object;
+    return (struct flame_middleware *)object;
 }
 
 /* ---- the environ ------------------------------------------------------------- */
@@ -45,7 +36,7 @@ static void log_to_stderr(const char *line)
     PySys_WriteStderr("%s\n", line);
 }
 
-static void log_to_server(PyObject *env, const char *line)
+void flame_log_to_server(PyObject *env, const char *line)
 {
     PyObject *stream = PyDict_GetItemString(env, "wsgi.errors");
     PyObject *result = stream == NULL
@@ -62,8 +53,7 @@ static void log_to_server(PyObject *env, const char *line)
 
 /* ---- the profiled application ------------------------------------------------ */
 
-/* Calls close() even after an error, which it then keeps. */
-static void close_body(PyObject *body)
+void flame_close_body(PyObject *body)
 {
     PyObject *type;
     PyObject *value;
@@ -108,7 +98,7 @@ static void run_application(struct flame_session *session, PyObject *app, PyObje
         Py_DECREF(iterator);
     }
     flame_session_phase(session, FLAME_PHASE_CLOSE, NULL);
-    close_body(body);
+    flame_close_body(body);
     Py_DECREF(body);
 }
 
@@ -116,7 +106,7 @@ static void run_application(struct flame_session *session, PyObject *app, PyObje
  * The application is called once, or as often as was asked and there is time: each
  * time with the environ as it came. Returns how often.
  */
-static unsigned run_repeatedly(struct middleware_object *self,
+static unsigned run_repeatedly(struct flame_middleware *self,
                                struct flame_session *session,
                                const struct flame_params *params, PyObject *env,
                                PyObject **response)
@@ -179,10 +169,10 @@ static void write_path(PyObject *env, char *out, size_t size)
     struct flame_slice query = flame_environ_lookup(env, "QUERY_STRING");
 
     PyOS_snprintf(
-        out, size, "%.*s%.*s?%.*s", (int)(script.length < 200 ? script.length : 200),
+        out, size, "%.*s%.*s%s%.*s", (int)(script.length < 200 ? script.length : 200),
         script.data ? script.data : "", (int)(path.length < 400 ? path.length : 400),
-        path.data ? path.data : "", (int)(query.length < 300 ? query.length : 300),
-        query.data ? query.data : "");
+        path.data ? path.data : "", query.length > 0 ? "?" : "",
+        (int)(query.length < 300 ? query.length : 300), query.data ? query.data : "");
 }
 
 static void write_server(PyObject *env, char *out, size_t size)
@@ -200,34 +190,39 @@ static struct flame_slice slice(const char *text)
     return (struct flame_slice){text, strlen(text)};
 }
 
+void flame_told_read(PyObject *env, struct flame_told *told)
+{
+    write_path(env, told->path, sizeof told->path);
+    write_server(env, told->server, sizeof told->server);
+    told->outcome =
+        (struct flame_outcome){.method = flame_environ_lookup(env, "REQUEST_METHOD"),
+                               .path = slice(told->path),
+                               .server = slice(told->server)};
+}
+
 static PyObject *answer_profile(PyObject *env, PyObject *start_response,
                                 const struct flame_profile *profile,
                                 const struct flame_params *params,
                                 const struct flame_said *said, const char *raised,
                                 unsigned runs)
 {
-    char path[1000];
-    char server[200];
     char line[600];
     struct flame_answer answer;
+    struct flame_told told;
 
-    write_path(env, path, sizeof path);
-    write_server(env, server, sizeof server);
-    struct flame_outcome outcome = {.method = slice(params->head ? "HEAD" : "GET"),
-                                    .path = slice(path),
-                                    .status = flame_bytes_of(said->status),
-                                    .raised = slice(raised),
-                                    .server = slice(server),
-                                    .runs = runs};
+    flame_told_read(env, &told);
+    told.outcome.status = flame_bytes_of(said->status);
+    told.outcome.raised = slice(raised);
+    told.outcome.runs = runs;
     Py_BEGIN_ALLOW_THREADS
-    flame_answer_make(profile, params, &outcome, &answer);
+    flame_answer_make(profile, params, &told.outcome, &answer);
     Py_END_ALLOW_THREADS
-    flame_answer_log(profile, &outcome, &answer, line, sizeof line);
-    log_to_server(env, line);
+    flame_answer_log(profile, &told.outcome, &answer, line, sizeof line);
+    flame_log_to_server(env, line);
     return flame_reply(start_response, &answer, params->head, said);
 }
 
-static PyObject *profile_call(struct middleware_object *self, PyObject *env,
+static PyObject *profile_call(struct flame_middleware *self, PyObject *env,
                               PyObject *start_response,
                               const struct flame_params *params)
 {
@@ -262,8 +257,33 @@ static PyObject *profile_call(struct middleware_object *self, PyObject *env,
 
 /* ---- Middleware -------------------------------------------------------------- */
 
+static PyObject *answer_kept(struct flame_middleware *self, PyObject *start_response,
+                             const struct flame_params *params)
+{
+    static const struct flame_said nothing = {NULL, NULL};
+    struct flame_answer answer;
+
+    Py_BEGIN_ALLOW_THREADS
+    flame_answer_kept(&self->shelf, params, &answer);
+    Py_END_ALLOW_THREADS
+    return flame_reply(start_response, &answer, params->head, &nothing);
+}
+
+/* As it is, or with a badge for those who may. */
+static PyObject *pass_on(struct flame_middleware *self, PyObject *const *args,
+                         size_t count)
+{
+    enum flame_purpose purpose =
+        self->config.shelf == NULL
+            ? FLAME_NEITHER
+            : flame_badge_purpose(&self->config, flame_environ_lookup, args[0]);
+
+    return purpose == FLAME_NEITHER ? PyObject_Vectorcall(self->app, args, count, NULL)
+                                    : flame_panel_call(self, args[0], args[1], purpose);
+}
+
 /* True if the query string is worth a closer look. */
-static bool mentioned(struct middleware_object *self, PyObject *env)
+static bool mentioned(struct flame_middleware *self, PyObject *env)
 {
     PyObject *query = PyDict_GetItemWithError(env, self->query_key);
 
@@ -273,13 +293,15 @@ static bool mentioned(struct middleware_object *self, PyObject *env)
 static PyObject *middleware_vectorcall(PyObject *object, PyObject *const *args,
                                        size_t count, PyObject *names)
 {
-    struct middleware_object *self = middleware_of(object);
+    struct flame_middleware *self = middleware_of(object);
     struct flame_params params;
     char sentence[FLAME_SENTENCE_SIZE];
 
-    if (PyVectorcall_NARGS(count) != 2 || names != NULL || !PyDict_Check(args[0]) ||
-        !mentioned(self, args[0])) {
+    if (PyVectorcall_NARGS(count) != 2 || names != NULL || !PyDict_Check(args[0])) {
         return PyObject_Vectorcall(self->app, args, count, names);
+    }
+    if (!mentioned(self, args[0])) {
+        return pass_on(self, args, count);
     }
     switch (flame_request_decide(&self->config, flame_environ_lookup, args[0],
                                  log_to_stderr, &params, sentence)) {
@@ -287,10 +309,12 @@ static PyObject *middleware_vectorcall(PyObject *object, PyObject *const *args,
         return profile_call(self, args[0], args[1], &params);
     case FLAME_MALFORMED:
         return flame_reply_sentence(args[1], 400, "Bad Request", sentence, params.head);
+    case FLAME_KEPT:
+        return answer_kept(self, args[1], &params);
     case FLAME_ORDINARY:
         break;
     }
-    return PyObject_Vectorcall(self->app, args, count, names);
+    return pass_on(self, args, count);
 }
 
 int flame_allow_from_python(struct flame_config *config, PyObject *allow)
@@ -333,7 +357,7 @@ static bool ask(void *authority, void *env)
     return may > 0;
 }
 
-static int configure_authorize(struct middleware_object *self, PyObject *authorize)
+static int configure_authorize(struct flame_middleware *self, PyObject *authorize)
 {
     if (authorize == Py_None) {
         return 0;
@@ -354,8 +378,19 @@ static int configure_authorize(struct middleware_object *self, PyObject *authori
     return 0;
 }
 
-static int configure(struct middleware_object *self, double interval,
-                     double max_seconds, PyObject *allow)
+static int configure_panel(struct flame_middleware *self, bool panel,
+                           const char *folder)
+{
+    if (flame_shelf_init(&self->shelf, flame_slice_of(folder)) != 0) {
+        PyErr_SetString(PyExc_ValueError, "panel_folder is too long a path");
+        return -1;
+    }
+    self->config.shelf = panel ? &self->shelf : NULL;
+    return 0;
+}
+
+static int configure(struct flame_middleware *self, double interval, double max_seconds,
+                     PyObject *allow)
 {
     flame_config_free(&self->config);
     flame_config_init(&self->config);
@@ -372,17 +407,20 @@ static int configure(struct middleware_object *self, double interval,
 
 static int middleware_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"app",         "interval",  "allow",
-                            "max_seconds", "authorize", NULL};
-    struct middleware_object *self = middleware_of(object);
+    static char *names[] = {"app",       "interval", "allow",        "max_seconds",
+                            "authorize", "panel",    "panel_folder", NULL};
+    struct flame_middleware *self = middleware_of(object);
     PyObject *app;
     PyObject *allow = NULL;
     PyObject *authorize = Py_None;
     double interval = 0.001;
     double max_seconds = 60;
+    const char *folder = "";
+    int panel = 0;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$dOdO:Middleware", names, &app,
-                                     &interval, &allow, &max_seconds, &authorize)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$dOdOps:Middleware", names, &app,
+                                     &interval, &allow, &max_seconds, &authorize,
+                                     &panel, &folder)) {
         return -1;
     }
     if (self->app != NULL) {
@@ -398,7 +436,8 @@ static int middleware_init(PyObject *object, PyObject *args, PyObject *kwargs)
     PyObject *key = PyUnicode_InternFromString("QUERY_STRING");
     if (state == NULL || key == NULL ||
         configure(self, interval, max_seconds, allow) != 0 ||
-        configure_authorize(self, authorize) != 0) {
+        configure_authorize(self, authorize) != 0 ||
+        configure_panel(self, panel != 0, folder) != 0) {
         Py_XDECREF(key);
         return -1;
     }
@@ -408,6 +447,10 @@ static int middleware_init(PyObject *object, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->query_key, key);
     Py_INCREF(state->response_type);
     Py_XSETREF(self->response_type, state->response_type);
+    Py_INCREF(state->passing_type);
+    Py_XSETREF(self->passing_type, state->passing_type);
+    Py_INCREF(state->body_type);
+    Py_XSETREF(self->body_type, state->body_type);
     return 0;
 }
 
@@ -416,6 +459,8 @@ static int middleware_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(middleware_of(object)->app);
     Py_VISIT(middleware_of(object)->response_type);
+    Py_VISIT(middleware_of(object)->passing_type);
+    Py_VISIT(middleware_of(object)->body_type);
     Py_VISIT(middleware_of(object)->authorize);
     return 0;
 }
@@ -431,29 +476,32 @@ static int middleware_clear(PyObject *object)
 
 static void middleware_dealloc(PyObject *object)
 {
-    struct middleware_object *self = middleware_of(object);
+    struct flame_middleware *self = middleware_of(object);
     PyTypeObject *type = Py_TYPE(object);
 
     PyObject_GC_UnTrack(object);
     middleware_clear(object);
     Py_CLEAR(self->query_key);
     Py_CLEAR(self->response_type);
+    Py_CLEAR(self->passing_type);
+    Py_CLEAR(self->body_type);
     flame_config_free(&self->config);
     type->tp_free(object);
     Py_DECREF(type);
 }
 
 static PyMemberDef middleware_members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(struct middleware_object, vectorcall),
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(struct flame_middleware, vectorcall),
      READONLY, NULL},
-    {"app", T_OBJECT_EX, offsetof(struct middleware_object, app), READONLY,
+    {"app", T_OBJECT_EX, offsetof(struct flame_middleware, app), READONLY,
      "The application behind."},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyType_Slot middleware_slots[] = {
     {Py_tp_doc,
-     "Middleware(app, *, interval=0.001, allow=(), max_seconds=60, authorize=None)\n"
+     "Middleware(app, *, interval=0.001, allow=(), max_seconds=60, authorize=None,\n"
+     "           panel=False, panel_folder='')\n"
      "--\n\n"
      "A WSGI application that answers a request with ?flamegraph=1 by a flame graph\n"
      "of what app does for it, and passes every other request on untouched.\n\n"
@@ -462,6 +510,8 @@ static PyType_Slot middleware_slots[] = {
      "authorize: instead of that, a callable that is given the environ and says "
      "whether\n"
      "its request may have a profile; if it raises, it may not.\n"
+     "panel: puts a badge into their pages, with the flame graph behind it; its\n"
+     "profiles wait in panel_folder, \"flameprof-UID\" in TMPDIR or /tmp.\n"
      "max_seconds: the longest profile; the request runs on, but a body that still\n"
      "comes then is closed.\n"
      "Raises TypeError if app is no callable, ValueError for a bad option."},
@@ -476,7 +526,7 @@ static PyType_Slot middleware_slots[] = {
 };
 
 PyType_Spec flame_middleware_spec = {.name = "_flameprof.Middleware",
-                                     .basicsize = sizeof(struct middleware_object),
+                                     .basicsize = sizeof(struct flame_middleware),
                                      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
                                               Py_TPFLAGS_HAVE_VECTORCALL,
                                      .slots = middleware_slots};

@@ -5,10 +5,11 @@ SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
 $(REQUEST_TEST): tests/middleware/test_request.c \
 		$(MIDDLEWARE_OBJS:$(MIDDLEWARE_OBJ)/%.o=middleware/%.c) \
-		$(RENDERER_SOURCES:%=renderer/%.c) $(READER_SOURCES:%=renderer/%.c) $(RENDERER_OBJ)/pprof.pb-c.o | $(RENDERER_OBJ)/assets.h
+		$(RENDERER_SOURCES:%=renderer/%.c) $(READER_SOURCES:%=renderer/%.c) $(RENDERER_OBJ)/pprof.pb-c.o | $(RENDERER_OBJ)/assets.h \
+		$(MIDDLEWARE_OBJ)/badge_assets.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -DFLAME_VERSION='"$(VERSION)"' -I. \
-		-I$(RENDERER_OBJ) -o $@ $^ -lcmocka $(RENDERER_LIBS) $(READER_LIBS)
+		-I$(RENDERER_OBJ) -I$(MIDDLEWARE_OBJ) -o $@ $^ -lcmocka $(RENDERER_LIBS) $(READER_LIBS)
 
 .PHONY: test-request test-wsgi
 test-request: $(REQUEST_TEST) ## what is asked, by whom: tables under sanitizers

@@ -1,0 +1,66 @@
+/*
+ * The WSGI door's own parts: what wsgi.c, panel.c and passing.c share.
+ * All of it: GIL held, Python's error conventions.
+ */
+#ifndef FLAME_MIDDLEWARE_WSGI_H
+#define FLAME_MIDDLEWARE_WSGI_H
+
+#include "middleware/badge.h"
+#include "middleware/python.h"
+
+struct flame_middleware {
+    PyObject_HEAD vectorcallfunc vectorcall;
+    PyObject *app;
+    PyObject *query_key; /* "QUERY_STRING", interned */
+    PyTypeObject *response_type;
+    PyTypeObject *passing_type;
+    PyTypeObject *body_type;
+    PyObject *authorize; /* NULL: the rules of the configuration decide */
+    struct flame_config config;
+    struct flame_shelf shelf; /* of the panel */
+};
+
+/* What an outcome's slices point into. */
+struct flame_told {
+    struct flame_outcome outcome;
+    char path[1000];
+    char server[200];
+};
+
+/* What is to be told of a request; the status is empty. */
+void flame_told_read(PyObject *env, struct flame_told *told);
+void flame_log_to_server(PyObject *env, const char *line);
+/* Calls close() even after an error, which it then keeps. */
+void flame_close_body(PyObject *body);
+
+/* panel.c: calls the application, and answers what it does with the badge in it, or
+ * just as it does. `purpose` is not FLAME_NEITHER. */
+PyObject *flame_panel_call(struct flame_middleware *self, PyObject *env,
+                           PyObject *start_response, enum flame_purpose purpose);
+
+/* ---- passing.c: an answer that is held back until it is known what goes on ---------
+ */
+
+extern PyType_Spec flame_passing_spec; /* a start_response */
+extern PyType_Spec flame_body_spec;    /* a body */
+
+/*
+ * A start_response that holds what it is told, until it is let go: from then on it is
+ * the server's own. The first write() lets it go.
+ */
+PyObject *flame_passing_new(PyTypeObject *type, PyObject *start_response);
+/* What is held; NULL: nothing was said yet, or it has been let go. Borrowed. */
+const struct flame_said *flame_passing_held(PyObject *passing);
+/* With these headers in place of what was said; NULL: as it was said. 0, or -1. If
+ * nothing was said yet, it will go on as it is said. */
+int flame_passing_let_go(PyObject *passing, PyObject *headers);
+
+/*
+ * What is left of a body: parts (a list) taken off it already, then what still comes
+ * from `rest` (NULL: nothing), or the exception that ended it (the current one, which
+ * this takes). close() is `body`'s.
+ */
+PyObject *flame_body_new(PyTypeObject *type, PyObject *taken, PyObject *rest,
+                         PyObject *body);
+
+#endif
