@@ -60,7 +60,7 @@ PRODUCTS := $(call with,renderer,$(BUILD)/flameprof $(BUILD)/libflameprof.a) \
 TESTS := test-house \
 	$(if $(wildcard tests/renderer/tests.mk),$(call with,renderer,test-renderer)) \
 	$(if $(wildcard tests/sampler/tests.mk),$(call with,middleware,test-sampler)) \
-	$(if $(wildcard tests/middleware/tests.mk),$(call with,middleware,test-request test-wsgi test-code test-servers)) \
+	$(if $(wildcard tests/middleware/tests.mk),$(call with,middleware,test-request test-wsgi test-panel test-code test-servers)) \
 	$(if $(wildcard tests/django/tests.mk),$(call with,middleware,test-django)) \
 	$(if $(wildcard tests/plugin/tests.mk),$(call with,middleware plugin,test-plugin))
 

@@ -94,11 +94,17 @@ a { color: #8f4114; }`;
     room, links);
   const frame = make('iframe', {title: 'Flame graph'});
 
-  function show(request) {
-    shown = request;
+  function listUp() {
     list.replaceChildren(...requests.map((one) =>
       act('button', {'aria-pressed': one === shown, title: one.name}, () => show(one),
         `${one.name} `, make('span', {class: 'aside'}, time(one.took)))));
+    count.textContent = `${said.samples} samples`
+      + (requests.length > 1 ? `, +${requests.length - 1}` : '');
+  }
+
+  function show(request) {
+    shown = request;
+    listUp();
     links.hidden = !request.profile;
     if (!request.profile) {
       room.textContent = request.problem;
@@ -110,7 +116,7 @@ a { color: #8f4114; }`;
     links.replaceChildren(open('svg', 'Open alone'), ...FORMATS.map((name) => open(name, name)));
     if (said.frames === '1') {
       room.isConnected && room.replaceWith(frame);
-      frame.src = address(request, 'svg');
+      frame.setAttribute('src', address(request, 'svg'));
     } else {
       room.textContent = 'The Content-Security-Policy of this page lets no frame in.';
     }
@@ -118,6 +124,7 @@ a { color: #8f4114; }`;
 
   function learn(entries) {
     for (const entry of entries) {
+      if (entry.initiatorType === 'iframe') continue; // the graph's own, for one
       const timing = (entry.serverTiming || []).find((one) => one.name === 'flameprof');
       if (!timing || !timing.description) continue;
       const url = new URL(entry.name);
@@ -125,9 +132,7 @@ a { color: #8f4114; }`;
         profile: timing.description});
       requests.length = Math.min(requests.length, 1 + MOST);
     }
-    count.textContent = `${said.samples} samples`
-      + (requests.length > 1 ? `, +${requests.length - 1}` : '');
-    if (dialog.open) show(shown);
+    listUp();
   }
 
   function hide() {

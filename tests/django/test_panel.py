@@ -56,9 +56,15 @@ class Panel(unittest.TestCase):
         """The text of the graph in the panel."""
         self.browser.run(BUTTON + ".querySelector('a').click()")
         self.wait_for(f"{FRAME}?.clientWidth")
-        with self.browser.inside(FRAME):
-            self.wait_for("document.querySelectorAll('rect').length > 5")
-            return self.browser.script("document.documentElement.textContent")
+        for _ in range(100):
+            # Entered anew each time: a frame that is loaded becomes another one.
+            with self.browser.inside(FRAME):
+                text = self.browser.script("document.querySelectorAll('rect').length > 5"
+                                           " && document.documentElement.textContent")
+            if text:
+                return text
+            time.sleep(0.1)
+        self.fail(f"no graph: {self.browser.log()}")
 
     def complaints(self):
         return [line["message"] for line in self.browser.log()

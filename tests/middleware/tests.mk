@@ -26,3 +26,8 @@ test-code: $(BUILD)/python ## profiles of code: Profiler, profile(), the decorat
 .PHONY: test-servers
 test-servers: $(BUILD)/python ## the middleware behind gunicorn and wsgiref
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -m unittest -v tests/middleware/test_servers.py
+
+.PHONY: test-panel
+test-panel: $(BUILD)/python ## the badge: every response shape, and in a browser
+	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_panel.py
+	PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) -B tests/middleware/test_badge.py
