@@ -28,6 +28,26 @@ static struct flame_module_state *state_of(PyObject *module)
     return PyModule_GetState(module);
 }
 
+/* IDLE: what idle=True leaves out, for who wants to add to it. */
+static int add_idle(PyObject *module)
+{
+    PyObject *list = PyList_New(0);
+    int result = list == NULL ? -1 : 0;
+
+    for (size_t i = 0; result == 0 && flame_idle_usual[i] != NULL; i++) {
+        PyObject *text = PyUnicode_FromString(flame_idle_usual[i]);
+        result = text == NULL ? -1 : PyList_Append(list, text);
+        Py_XDECREF(text);
+    }
+    PyObject *patterns = result == 0 ? PyList_AsTuple(list) : NULL;
+    result = patterns == NULL ? -1 : PyModule_AddObject(module, "IDLE", patterns);
+    if (result != 0) {
+        Py_XDECREF(patterns);
+    }
+    Py_XDECREF(list);
+    return result;
+}
+
 static int execute(PyObject *module)
 {
     PyType_Spec *const offered[] = {&flame_middleware_spec, &flame_session_spec};
@@ -45,10 +65,10 @@ static int execute(PyObject *module)
     if (state_of(module)->response_type == NULL) {
         return -1;
     }
-    if (PyModule_AddFunctions(module, flame_web_functions) != 0) {
-        return -1;
-    }
-    return PyModule_AddStringConstant(module, "__version__", FLAME_VERSION);
+    return add_idle(module) != 0 ||
+                   PyModule_AddFunctions(module, flame_web_functions) != 0
+               ? -1
+               : PyModule_AddStringConstant(module, "__version__", FLAME_VERSION);
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg)
@@ -82,7 +102,19 @@ static PyObject *format_of(PyObject *module, PyObject *path)
     return PyUnicode_FromString(flame_format_name(format));
 }
 
+static PyObject *admit(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    flame_session_admit();
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"admit", admit, METH_NOARGS,
+     "admit()\n--\n\n"
+     "Let a Session(everybody=True) see what the calling thread computes, even if it\n"
+     "blocks signals, as uWSGI's do; for a server's hook, at each request."},
     {"format_of", format_of, METH_O,
      "format_of(path)\n--\n\n"
      "The format that a file's ending stands for. ValueError: it is none."},

@@ -313,7 +313,7 @@ static bool read_interval(struct flame_slice text, struct flame_params *params)
 {
     return flame_parse_seconds(text, &params->interval_ns) == 0 &&
            params->interval_ns >= FLAME_INTERVAL_MIN_NS &&
-           params->interval_ns <= FLAME_INTERVAL_MAX_NS;
+           params->interval_ns <= FLAME_INTERVAL_MOST_NS;
 }
 
 static bool read_format(struct flame_slice text, struct flame_params *params)

@@ -17,27 +17,22 @@ extern PyType_Spec flame_middleware_spec; /* wsgi.c: Middleware */
 extern PyType_Spec flame_response_spec;   /* response.c: what the app is handed */
 extern PyType_Spec flame_session_spec;    /* session.c: Session */
 
-/* What was watched from a start to its stop; several Sessions may have it. */
-struct flame_run {
-    struct flame_session *session;
-    size_t users;
-};
-
 struct flame_session_object {
-    PyObject_HEAD struct flame_run **runs; /* the last one perhaps running */
-    size_t run_count;
-    size_t readers; /* threads that draw it without the GIL */
+    PyObject_HEAD struct flame_session *seen; /* all that was; NULL: nothing yet */
+    struct flame_session *running;            /* NULL: none */
+    size_t readers;                           /* threads that draw it without the GIL */
+    bool busy; /* a thread changes it, perhaps without the GIL */
     pthread_t thread;
-    bool running;
     bool paused; /* and running */
     struct flame_session_options options;
 };
 
-/* picture.c: methods of a Session that has ended. */
+/* picture.c and rows.c: methods of a Session that has ended. */
 PyObject *flame_session_folded(PyObject *object, PyObject *args, PyObject *kwargs);
 PyObject *flame_session_svg(PyObject *object, PyObject *args, PyObject *kwargs);
 PyObject *flame_session_render(PyObject *object, PyObject *args, PyObject *kwargs);
 PyObject *flame_session_functions(PyObject *object, PyObject *args, PyObject *kwargs);
+PyObject *flame_session_tally(PyObject *object, PyObject *args, PyObject *kwargs);
 PyObject *flame_session_quality(PyObject *object, PyObject *unused);
 
 struct flame_module_state {

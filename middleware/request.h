@@ -16,7 +16,10 @@
 struct flame_network; /* one CIDR */
 
 /* What each door accepts, and how it says so. */
+#define FLAME_INTERVAL_MOST_NS UINT64_C(1000000000)
 #define FLAME_INTERVAL_ACCEPTED "seconds from 0.00005 to 1"
+/* Of everybody, which may be watched for days. */
+#define FLAME_INTERVAL_ACCEPTED_OF_ALL "seconds from 0.00005 to 10"
 #define FLAME_MAX_NS_LEAST UINT64_C(1000000)
 #define FLAME_MAX_NS_MOST UINT64_C(86400000000000)
 #define FLAME_MAX_NS_ACCEPTED "seconds from 0.001 to 86400"

@@ -1,4 +1,4 @@
-/* _flameprof.Session: one profile of the calling thread, from Python. */
+/* _flameprof.Session: one profile, of the calling thread or of all, from Python. */
 #include "middleware/python.h"
 
 static struct flame_session_object *cast(PyObject *object)
@@ -8,90 +8,75 @@ static struct flame_session_object *cast(PyObject *object)
 
 static int session_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"interval", "max_seconds", "lines",
-                            "threads",  "children",    NULL};
+    static char *names[] = {"interval", "max_seconds", "lines", "threads",
+                            "children", "everybody",   NULL};
     struct flame_session_options options = {0};
     double interval = 0.001;
     double max_seconds = 0;
     int lines = 0;
     int threads = 0;
     int children = 0;
+    int everybody = 0;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$ddppp:Session", names, &interval,
-                                     &max_seconds, &lines, &threads, &children) ||
-        flame_seconds_from_python(interval, "interval", FLAME_INTERVAL_MIN_NS,
-                                  FLAME_INTERVAL_MAX_NS, FLAME_INTERVAL_ACCEPTED,
-                                  &options.interval_ns) != 0 ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$ddpppp:Session", names, &interval,
+                                     &max_seconds, &lines, &threads, &children,
+                                     &everybody) ||
+        flame_seconds_from_python(
+            interval, "interval", FLAME_INTERVAL_MIN_NS,
+            everybody ? FLAME_INTERVAL_MAX_NS : FLAME_INTERVAL_MOST_NS,
+            everybody ? FLAME_INTERVAL_ACCEPTED_OF_ALL : FLAME_INTERVAL_ACCEPTED,
+            &options.interval_ns) != 0 ||
         flame_seconds_from_python(max_seconds, "max_seconds", 0, FLAME_MAX_NS_MOST,
                                   "seconds from 0 (no limit) to 86400",
                                   &options.max_ns) != 0) {
         return -1;
     }
+    if (everybody && (threads || children)) {
+        PyErr_SetString(
+            PyExc_ValueError,
+            "everybody has all threads: threads and children go without it");
+        return -1;
+    }
     options.lines = lines != 0;
     options.threads = threads != 0;
     options.greenlets = children != 0;
+    options.everybody = everybody != 0;
     cast(object)->options = options;
     return 0;
 }
 
-/* Room for so many runs more. */
-static bool make_room(struct flame_session_object *self, size_t more)
+static bool is_free(const struct flame_session_object *self)
 {
-    size_t size = (self->run_count + more) * sizeof *self->runs;
-    struct flame_run **runs = PyMem_Realloc(self->runs, size);
-
-    if (runs == NULL) {
-        PyErr_NoMemory();
-        return false;
+    if (self->busy) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "another thread starts or stops the Session at this moment");
     }
-    self->runs = runs;
-    return true;
+    return !self->busy;
 }
 
-/* While pictures are drawn without the GIL, the runs stay as they are. */
+/* While pictures are drawn without the GIL, what was seen stays as it is. */
 static bool may_change(const struct flame_session_object *self)
 {
-    if (self->running || self->readers != 0) {
-        PyErr_SetString(PyExc_RuntimeError, self->running
+    if (self->running != NULL || self->readers != 0) {
+        PyErr_SetString(PyExc_RuntimeError, self->running != NULL
                                                 ? "the Session is running"
                                                 : "the Session is being drawn");
         return false;
     }
-    return true;
+    return is_free(self);
 }
 
-static PyObject *session_start(PyObject *object, PyObject *unused)
-{
-    struct flame_session_object *self = cast(object);
-
-    (void)unused;
-    if (!may_change(self) || !make_room(self, 1)) {
-        return NULL;
-    }
-    struct flame_run *run = PyMem_Malloc(sizeof *run);
-    if (run == NULL) {
-        return PyErr_NoMemory();
-    }
-    int error = flame_session_start(&self->options, &run->session);
-    if (error != 0) {
-        PyMem_Free(run);
-        return flame_raise_start_error(error);
-    }
-    run->users = 1;
-    self->runs[self->run_count++] = run;
-    self->thread = pthread_self();
-    self->running = true;
-    Py_RETURN_NONE;
-}
-
-/* Running, and of this thread; else RuntimeError. */
+/* Running, and of this thread or of everybody; else RuntimeError. */
 static bool is_ours(const struct flame_session_object *self)
 {
-    if (!self->running) {
+    if (!is_free(self)) {
+        return false;
+    }
+    if (self->running == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the Session is not running");
         return false;
     }
-    if (!pthread_equal(self->thread, pthread_self())) {
+    if (!self->options.everybody && !pthread_equal(self->thread, pthread_self())) {
         PyErr_SetString(PyExc_RuntimeError,
                         "a Session stops on the thread it was started on");
         return false;
@@ -99,47 +84,116 @@ static bool is_ours(const struct flame_session_object *self)
     return true;
 }
 
-static PyObject *session_pause(PyObject *object, PyObject *unused)
-{
-    struct flame_session_object *self = cast(object);
+/* ---- running: the GIL may be given up, so that `busy` keeps others off --------- */
 
-    (void)unused;
-    if (!is_ours(self)) {
-        return NULL;
+static bool start(struct flame_session_object *self)
+{
+    self->busy = true;
+    int error = flame_session_start(&self->options, &self->running);
+    self->busy = false;
+    if (error != 0) {
+        flame_raise_start_error(error);
+        return false;
     }
-    if (!self->paused) {
-        self->paused = true;
-        flame_session_pause(self->runs[self->run_count - 1]->session);
+    self->thread = pthread_self();
+    self->paused = false;
+    return true;
+}
+
+/* Adds what another one has seen. It stays as it is. */
+static bool take_in(struct flame_session_object *self,
+                    const struct flame_session *other)
+{
+    int error = self->seen == NULL ? flame_session_new_empty(&self->seen) : 0;
+
+    if (error != 0) {
+        flame_raise_start_error(error);
+        return false;
+    }
+    self->busy = true;
+    Py_BEGIN_ALLOW_THREADS
+    error = flame_session_absorb(self->seen, other);
+    Py_END_ALLOW_THREADS
+    self->busy = false;
+    if (error != 0) {
+        PyErr_NoMemory();
+    }
+    return error == 0;
+}
+
+static bool stop(struct flame_session_object *self)
+{
+    struct flame_session *session = self->running;
+
+    self->busy = true;
+    flame_session_stop(session);
+    self->running = NULL;
+    self->paused = false;
+    self->busy = false;
+    if (self->seen == NULL) {
+        self->seen = session;
+        return true;
+    }
+    bool ok = take_in(self, session);
+    flame_session_free(session);
+    return ok;
+}
+
+static void set_paused(struct flame_session_object *self, bool paused)
+{
+    self->busy = true;
+    if (paused) {
+        flame_session_pause(self->running);
+    } else {
+        flame_session_resume(self->running);
+    }
+    self->paused = paused;
+    self->busy = false;
+}
+
+/* ---- methods ------------------------------------------------------------------- */
+
+static PyObject *none_if(bool ok)
+{
+    if (!ok) {
+        return NULL;
     }
     Py_RETURN_NONE;
 }
 
-static PyObject *session_resume(PyObject *object, PyObject *unused)
+static PyObject *session_start(PyObject *object, PyObject *unused)
 {
-    struct flame_session_object *self = cast(object);
-
     (void)unused;
-    if (!is_ours(self)) {
-        return NULL;
-    }
-    if (self->paused) {
-        self->paused = false;
-        flame_session_resume(self->runs[self->run_count - 1]->session);
-    }
-    Py_RETURN_NONE;
+    return none_if(may_change(cast(object)) && start(cast(object)));
 }
 
 static PyObject *session_stop(PyObject *object, PyObject *unused)
 {
-    struct flame_session_object *self = cast(object);
-
     (void)unused;
+    return none_if(is_ours(cast(object)) && stop(cast(object)));
+}
+
+static PyObject *change_pause(struct flame_session_object *self, bool paused)
+{
     if (!is_ours(self)) {
         return NULL;
     }
-    self->running = self->paused = false;
-    flame_session_stop(self->runs[self->run_count - 1]->session);
+    if (self->paused != paused) {
+        set_paused(self, paused);
+    }
     Py_RETURN_NONE;
+}
+
+static PyObject *session_pause(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    return change_pause(cast(object), true);
+}
+
+static PyObject *session_resume(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    return change_pause(cast(object), false);
 }
 
 static PyObject *session_merge(PyObject *object, PyObject *argument)
@@ -151,15 +205,59 @@ static PyObject *session_merge(PyObject *object, PyObject *argument)
         PyErr_SetString(PyExc_TypeError, "merge() takes a Session");
         return NULL;
     }
-    if (!may_change(self) || !may_change(other) || !make_room(self, other->run_count)) {
+    if (!may_change(self) || !may_change(other)) {
         return NULL;
     }
-    size_t count = other->run_count; /* it may be the same */
-    for (size_t i = 0; i < count; i++) {
-        other->runs[i]->users++;
-        self->runs[self->run_count++] = other->runs[i];
+    if (other->seen == NULL) {
+        Py_RETURN_NONE;
     }
-    Py_RETURN_NONE;
+    other->busy = true;
+    bool ok = take_in(self, other->seen);
+    other->busy = false;
+    return none_if(ok);
+}
+
+/* Ends what runs and begins anew, as it was: what was seen until now is whole. */
+static bool cut(struct flame_session_object *self)
+{
+    bool paused = self->paused;
+
+    if (!self->options.everybody) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the Session is running: only one of everybody has snapshots");
+        return false;
+    }
+    if (!is_ours(self) || !stop(self) || !start(self)) {
+        return false;
+    }
+    if (paused) {
+        set_paused(self, true);
+    }
+    return true;
+}
+
+static PyObject *session_snapshot(PyObject *object, PyObject *unused)
+{
+    struct flame_session_object *self = cast(object);
+
+    (void)unused;
+    if (!is_free(self) || (self->running != NULL && !cut(self))) {
+        return NULL;
+    }
+    PyObject *made = PyType_GenericNew(Py_TYPE(object), NULL, NULL);
+    if (made == NULL) {
+        return NULL;
+    }
+    cast(made)->options = self->options;
+    if (self->seen != NULL) {
+        self->busy = true;
+        bool ok = take_in(cast(made), self->seen);
+        self->busy = false;
+        if (!ok) {
+            Py_CLEAR(made);
+        }
+    }
+    return made;
 }
 
 static void session_dealloc(PyObject *object)
@@ -167,27 +265,22 @@ static void session_dealloc(PyObject *object)
     struct flame_session_object *self = cast(object);
     PyTypeObject *type = Py_TYPE(object);
 
-    if (self->running) {
-        flame_session_stop(self->runs[self->run_count - 1]->session);
+    if (self->running != NULL) {
+        flame_session_stop(self->running);
+        flame_session_free(self->running);
     }
-    for (size_t i = 0; i < self->run_count; i++) {
-        struct flame_run *run = self->runs[i];
-        if (--run->users == 0) {
-            flame_session_free(run->session);
-            PyMem_Free(run);
-        }
-    }
-    PyMem_Free(self->runs);
+    flame_session_free(self->seen);
     type->tp_free(object);
     Py_DECREF(type);
 }
 
 static PyMethodDef methods[] = {
     {"start", session_start, METH_NOARGS,
-     "Watch the calling thread from here on.\n\n"
+     "Watch the calling thread, or everybody, from here on.\n\n"
      "What was watched before stays part of the profile. Raises RuntimeError if it\n"
      "cannot."},
-    {"stop", session_stop, METH_NOARGS, "End the profile; on the thread of start()."},
+    {"stop", session_stop, METH_NOARGS,
+     "End the profile; on the thread of start(), unless it is of everybody."},
     {"pause", session_pause, METH_NOARGS,
      "Watch nothing until resume(): the time is not the profile's. On start()'s "
      "thread."},
@@ -196,11 +289,26 @@ static PyMethodDef methods[] = {
      "merge(other)\n--\n\n"
      "Take in what another Session has seen; it stays as it is. Neither may be "
      "running."},
+    {"snapshot", session_snapshot, METH_NOARGS,
+     "What has been seen so far, as a Session that has ended. One of everybody goes "
+     "on;\n"
+     "another one may not be running."},
     {"functions", (PyCFunction)(void (*)(void))flame_session_functions,
      METH_VARARGS | METH_KEYWORDS,
-     "functions(*, clock='wall')\n--\n\n"
+     "functions(*, clock='wall', idle=None, name=None)\n--\n\n"
      "A list of (name, file, line, own, total, samples, places), the largest own time\n"
-     "first: ns. A function inside its own calls counts once in total and samples."},
+     "first: ns. A function inside its own calls counts once in total and samples.\n\n"
+     "idle: patterns of places that only wait for work, which are left out; True: the\n"
+     "usual ones, IDLE; False: none. Of everybody True, else False. name: called with\n"
+     "(name, file, line) of each function; those for which it returns the same text "
+     "are\n"
+     "one."},
+    {"tally", (PyCFunction)(void (*)(void))flame_session_tally,
+     METH_VARARGS | METH_KEYWORDS,
+     "tally(*, clock='wall', idle=None)\n--\n\n"
+     "A dict of what functions() tells of: the number of different stacks, samples "
+     "and\n"
+     "time_ns; idle_samples and idle_ns of what was left out."},
     {"folded", (PyCFunction)(void (*)(void))flame_session_folded,
      METH_VARARGS | METH_KEYWORDS,
      "folded(*, clock='wall', **options)\n--\n\n"
@@ -211,7 +319,8 @@ static PyMethodDef methods[] = {
      "render(format, *, clock='wall', **options)\n--\n\n"
      "The profile as bytes of a format: " FLAME_FORMAT_NAMES ".\n\n"
      "options: title, subtitle, inverted, callers, colours, width, smallest, scale,\n"
-     "as in the URL. ValueError: there is no such format or option, or it does not\n"
+     "as in the URL; idle as of functions(). ValueError: there is no such format or "
+     "option, or it does not\n"
      "take that value. RuntimeError: it could not be drawn."},
     {"svg", (PyCFunction)(void (*)(void))flame_session_svg,
      METH_VARARGS | METH_KEYWORDS,
@@ -225,12 +334,15 @@ static PyMethodDef methods[] = {
 static PyType_Slot slots[] = {
     {Py_tp_doc,
      "Session(*, interval=0.001, max_seconds=0, lines=False, threads=False,\n"
-     "        children=False)\n--\n\n"
+     "        children=False, everybody=False)\n--\n\n"
      "One profile of one thread; interval in seconds, 0.00005 to 1.\n\n"
      "max_seconds: sampling ends by itself after that long; 0: never.\n"
      "lines: a function's lines are places of their own.\n"
      "threads, children: what the thread starts meanwhile, threads and greenlets,\n"
-     "become roots of their own."},
+     "become roots of their own.\n"
+     "everybody: all threads, each a root with its whole stack; interval up to 10. "
+     "Any\n"
+     "thread may start and stop it."},
     {Py_tp_init, session_init},
     {Py_tp_new, PyType_GenericNew},
     {Py_tp_dealloc, session_dealloc},

@@ -325,7 +325,7 @@ static int configure(struct middleware_object *self, double interval,
     flame_config_free(&self->config);
     flame_config_init(&self->config);
     if (flame_seconds_from_python(interval, "interval", FLAME_INTERVAL_MIN_NS,
-                                  FLAME_INTERVAL_MAX_NS, FLAME_INTERVAL_ACCEPTED,
+                                  FLAME_INTERVAL_MOST_NS, FLAME_INTERVAL_ACCEPTED,
                                   &self->config.interval_ns) != 0 ||
         flame_seconds_from_python(max_seconds, "max_seconds", FLAME_MAX_NS_LEAST,
                                   FLAME_MAX_NS_MOST, FLAME_MAX_NS_ACCEPTED,

@@ -48,7 +48,7 @@ static void set_interval(char *option, char *value, void *data)
 {
     (void)data;
     plugin.config.interval_ns =
-        seconds_option(option, value, FLAME_INTERVAL_MIN_NS, FLAME_INTERVAL_MAX_NS,
+        seconds_option(option, value, FLAME_INTERVAL_MIN_NS, FLAME_INTERVAL_MOST_NS,
                        FLAME_INTERVAL_ACCEPTED);
 }
 

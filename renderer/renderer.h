@@ -107,6 +107,36 @@ struct flame_tree *flame_tree_difference(const struct flame_tree *before,
  */
 struct flame_tree *flame_tree_sum(struct flame_tree *const trees[], size_t count);
 
+/*
+ * Without the time of places where threads only wait for work: a new tree, whose order
+ * of time is lost. Patterns, the last one NULL, are "function (file)", of which the
+ * name's and the path's last parts are enough, "function", or "[thread]" for what a
+ * thread does that runs no Python function. A call into C is its function's. NULL: out
+ * of memory.
+ */
+struct flame_left_out {
+    uint64_t weight;
+    uint64_t samples;
+};
+struct flame_tree *flame_tree_without_idle(const struct flame_tree *tree,
+                                           const char *const *patterns,
+                                           struct flame_left_out *left_out);
+/* The waits of Python's own library and of well-known servers. */
+extern const char *const flame_idle_usual[];
+
+/* With other names of the functions, given by a number each has in the rows; those of
+ * one name are one, without a file. The order of time is lost. NULL: out of memory. */
+struct flame_tree *flame_tree_renamed(const struct flame_tree *tree,
+                                      const struct flame_slice *names);
+
+/* Of all places, of which those that have anything of their own are stacks. */
+struct flame_tally {
+    uint64_t weight;
+    uint64_t samples; /* 0: not known */
+    uint32_t stacks;
+};
+struct flame_tally flame_tree_tally(const struct flame_tree *tree);
+
 /* Of a function: its own weight, and with all that it calls, where a call inside its
  * own counts once. */
 struct flame_row {

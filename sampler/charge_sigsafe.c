@@ -7,6 +7,7 @@
  * it is being spent. (Given to whatever sample comes next, a thread that mostly
  * waits has its work charged to its waiting.)
  */
+#include <string.h>
 #include <time.h>
 
 #include "sampler/session.h"
@@ -244,6 +245,24 @@ void flame_charge_unpark_sigsafe(struct flame_session *session,
     session->set_aside_ns = 0;
     session->away = false;
     session->cpu_mark_ns = moment->cpu_ns; /* meanwhile the thread worked for others */
+}
+
+void flame_charge_thread_sigsafe(struct flame_session *session, const char *label)
+{
+    const struct flame_code_key key = {0};
+    const struct flame_slice name = {label, strlen(label)};
+    struct flame_store *store = session->store;
+
+    flame_store_charge_sigsafe(store, session->last_running_node, FLAME_RUNNING, 0,
+                               session->cpu_carried_ns);
+    session->cpu_carried_ns = 0;
+    /* Names are anybody's: there may be too many. */
+    session->phase = flame_store_child_sigsafe(
+        store, 0,
+        flame_store_code_sigsafe(store, &key, name, (struct flame_slice){"", 0}));
+    session->last_node = session->phase;
+    session->last_running_node = session->phase;
+    session->sampled_node = session->phase;
 }
 
 static uint32_t phase_node(struct flame_store *store, const char *name)

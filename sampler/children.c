@@ -35,6 +35,7 @@ struct flame_session *flame_child_take(struct flame_session *parent, const char 
         (parent->started_ns ^ (uintptr_t)child) * UINT64_C(2862933555777941757);
     flame_session_clear(child, parent->interval_ns, seed);
     child->parent = parent;
+    child->started_ns = 0;
     child->lines = parent->lines;
     child->code_type = parent->code_type;
     child->entry = NULL;
@@ -56,9 +57,15 @@ struct flame_session *flame_child_root(struct flame_session *session)
 
 void flame_child_begin(struct flame_session *child)
 {
+    uint64_t now = flame_now_sigsafe();
+
     child->cpu_mark_ns = flame_cpu_now_sigsafe(child->cpu_clock);
-    child->started_ns = flame_now_sigsafe();
-    child->last_ns = child->started_ns;
+    if (child->started_ns == 0) {
+        child->started_ns = now;
+    } else {
+        child->paused_ns += now - child->last_ns;
+    }
+    child->last_ns = now;
     flame_offcpu_open(child);
 }
 
@@ -72,7 +79,6 @@ static void end(struct flame_session *parent, struct flame_session *child,
                 uint64_t end_ns)
 {
     struct flame_quality *sum = &parent->quality;
-    const struct flame_quality *part = &child->quality;
 
     while (flame_handler_take_back(child) == FLAME_ANSWERING) {
         sched_yield();
@@ -80,16 +86,16 @@ static void end(struct flame_session *parent, struct flame_session *child,
     flame_offcpu_close(child);
     flame_sites_name(child->store);
     flame_session_complete(child, end_ns, flame_cpu_now_sigsafe(child->cpu_clock));
-    sum->children++;
-    sum->beside_ns += part->duration_ns;
-    sum->samples += part->samples;
-    sum->missed += part->missed;
-    sum->rejected += part->rejected;
-    sum->cut += part->cut;
-    sum->overflow += part->overflow;
-    sum->sampling_ns += part->sampling_ns;
-    sum->cpu_ns += part->cpu_ns;
-    if (!flame_store_merge(parent->store, child->store, child->label)) {
+    sum->beside_ns += child->quality.duration_ns;
+    flame_quality_count(sum, &child->quality);
+    if (parent->everybody) {
+        flame_session_pool_spacing(parent, child);
+        sum->gil_wait_known &= child->quality.gil_wait_known;
+        sum->runnable_known &= child->quality.runnable_known;
+    }
+    /* A lane's store has the label of each thread that used it. */
+    const char *label = parent->everybody ? NULL : child->label;
+    if (flame_store_merge(parent->store, child->store, label) != 0) {
         sum->overflow++;
     }
 }
@@ -104,4 +110,7 @@ void flame_children_end(struct flame_session *parent, uint64_t end_ns)
     parent->child_count = 0;
     parent->quality.unwatched += parent->expected_count;
     parent->expected_count = 0;
+    if (parent->everybody) {
+        flame_session_note_spacing(parent);
+    }
 }

@@ -268,24 +268,28 @@ static inline const void *flame_cpython_interpreter(const PyThreadState *thread)
     return thread->interp;
 }
 
-/* The thread states of a thread state's interpreter, newest first. */
-static inline const PyThreadState *flame_cpython_threads(const PyThreadState *thread)
+/* The thread states of an interpreter (a PyInterpreterState *), newest first. */
+static inline const PyThreadState *flame_cpython_threads(const void *interpreter)
 {
+    const PyInterpreterState *interp = interpreter;
+
 #if PY_VERSION_HEX >= 0x030B0000
-    return thread->interp->threads.head;
+    return interp->threads.head;
 #else
-    return thread->interp->tstate_head;
+    return interp->tstate_head;
 #endif
 }
 
-/* The id that the interpreter's next thread state will have: it counts up first. GIL
- * held. */
-static inline uint64_t flame_cpython_next_thread_id(const PyThreadState *thread)
+/* The id that the interpreter's next thread state will have: it counts up first. Exact
+ * with the GIL held. */
+static inline uint64_t flame_cpython_next_thread_id(const void *interpreter)
 {
+    const PyInterpreterState *interp = interpreter;
+
 #if PY_VERSION_HEX >= 0x030B0000
-    return thread->interp->threads.next_unique_id + 1;
+    return interp->threads.next_unique_id + 1;
 #else
-    return thread->interp->tstate_next_unique_id + 1;
+    return interp->tstate_next_unique_id + 1;
 #endif
 }
 

@@ -195,6 +195,7 @@ static void adopt(PyObject *greenlet)
     }
     flame_session_note_thread_state(child, PyThreadState_Get());
     flame_child_begin(child);
+    child->quality.children = 1;
     if (!flame_ticker_serve(child)) {
         flame_greenlet_release(child);
         flame_child_drop(child);

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,19 +32,38 @@ static void merge(struct flame_store *into, const struct flame_profile *from,
     }
 }
 
-bool flame_store_merge(struct flame_store *into, const struct flame_store *from,
-                       const char *label)
+/* Each node is its own counterpart, whatever its code is. */
+static void merge_with_itself(struct flame_store *store,
+                              const struct flame_profile *profile)
+{
+    for (uint32_t i = 0; i < profile->node_count; i++) {
+        flame_store_add(store, i, &profile->nodes[i]);
+    }
+}
+
+static uint32_t root_named(struct flame_store *store, const char *label)
 {
     const struct flame_code named = {.name = {label, strlen(label)}, .file = {"", 0}};
+
+    return flame_store_child_sigsafe(store, 0, intern(store, &named));
+}
+
+int flame_store_merge(struct flame_store *into, const struct flame_store *from,
+                      const char *label)
+{
     struct flame_profile profile = {0};
 
     flame_store_read(from, &profile);
-    uint32_t root = flame_store_child_sigsafe(into, 0, intern(into, &named));
+    if (into == from) {
+        merge_with_itself(into, &profile);
+        return 0;
+    }
     uint32_t *room = malloc((profile.code_count + profile.node_count) * sizeof *room);
     if (room == NULL) {
-        return false;
+        return -ENOMEM;
     }
-    merge(into, &profile, root, room, room + profile.code_count);
+    merge(into, &profile, label == NULL ? 0 : root_named(into, label), room,
+          room + profile.code_count);
     free(room);
-    return !flame_store_overflowed_sigsafe(into);
+    return flame_store_overflowed_sigsafe(into) ? -ENOSPC : 0;
 }

@@ -79,7 +79,8 @@ struct flame_quality {
     uint64_t interval_ns;          /* asked */
     uint64_t duration_ns;          /* wall time watched */
     uint64_t beside_ns;            /* of other threads and greenlets, added up; with
-                                      duration_ns the sum of all wall_ns */
+                                      duration_ns the sum of all wall_ns, or alone, of
+                                      everybody */
     uint64_t cpu_ns;               /* CPU time meanwhile, of all of them, exact */
     uint64_t children;             /* those other threads and greenlets */
     uint64_t unwatched;            /* of them: too short, or too many */
@@ -91,6 +92,8 @@ struct flame_quality {
     uint64_t spacing_mean_ns;      /* achieved, between samples */
     uint64_t spacing_deviation_ns; /* its standard deviation */
     uint64_t sampling_ns;          /* spent in the signal handler and the ticker */
+    uint64_t idle_ns;              /* left out of what is shown of the profile */
+    bool everybody;                /* no thread in particular: all are beside */
     bool deadline_reached;         /* the request ran on after the profile ended */
     bool gil_wait_known;           /* false: it stands under FLAME_BLOCKED */
     bool runnable_known;           /* false: that does, too */

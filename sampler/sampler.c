@@ -1,7 +1,6 @@
 #include "sampler/cpython.h"
 
 #include <errno.h>
-#include <math.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -98,8 +97,16 @@ int flame_session_take(struct flame_session **out, size_t kept)
     return -EBUSY;
 }
 
+int flame_session_reserve(struct flame_session **out)
+{
+    pthread_mutex_lock(&lock);
+    int error = slots == NULL ? map_slots() : 0;
+    pthread_mutex_unlock(&lock);
+    return error == 0 ? flame_session_take(out, 0) : error;
+}
+
 /* uWSGI's threads block every signal; what sampling needs is let through. */
-static void unblock_signals(struct flame_session *session)
+void flame_session_unblock_signals(sigset_t *before)
 {
     sigset_t needed;
 
@@ -107,18 +114,18 @@ static void unblock_signals(struct flame_session *session)
     sigaddset(&needed, SIGSEGV);
     sigaddset(&needed, SIGBUS);
     sigaddset(&needed, flame_handler_signal());
-    pthread_sigmask(SIG_UNBLOCK, &needed, &session->blocked_before);
+    pthread_sigmask(SIG_UNBLOCK, &needed, before);
 }
 
 /* Only ours: the application may have changed the rest meanwhile. */
-static void reblock_signals(const struct flame_session *session)
+void flame_session_block_again(const sigset_t *before)
 {
     const int needed[] = {SIGSEGV, SIGBUS, flame_handler_signal()};
     sigset_t again;
 
     sigemptyset(&again);
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
-        if (sigismember(&session->blocked_before, needed[i]) == 1) {
+        if (sigismember(before, needed[i]) == 1) {
             sigaddset(&again, needed[i]);
         }
     }
@@ -167,6 +174,7 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     session->parent = NULL;
     session->threads = false;
     session->greenlets = false;
+    session->everybody = false;
     session->child_count = 0;
     session->expected_count = 0;
     session->offcpu_file = -1;
@@ -197,6 +205,29 @@ static void note_callers(struct flame_session *session)
     }
 }
 
+static void set_up_everybody(struct flame_session *session,
+                             const struct flame_session_options *options)
+{
+    session->thread = 0;
+    session->tid = 0;
+    session->cpu_clock = CLOCK_PROCESS_CPUTIME_ID;
+    flame_session_note_thread_state(session, PyThreadState_Get());
+    session->code_type = &PyCode_Type;
+    session->entry = NULL;
+    flame_session_clear(session, options->interval_ns, options->seed);
+    session->lines = options->lines;
+    session->everybody = true;
+    session->newest_id = 0;
+    session->quality.everybody = true;
+    /* Until a child says otherwise. */
+    session->quality.gil_wait_known = true;
+    session->quality.runnable_known = true;
+    session->paused = true;
+    begin(session, options->max_ns);
+    flame_everybody_count(1);
+    flame_session_admit();
+}
+
 static int set_up(struct flame_session *session,
                   const struct flame_session_options *options)
 {
@@ -221,6 +252,8 @@ static int set_up(struct flame_session *session,
     session->paused = true;
     begin(session, options->max_ns);
     flame_offcpu_open(session);
+    flame_session_unblock_signals(&session->blocked_before);
+    flame_greenlet_attach(session);
     return 0;
 }
 
@@ -241,7 +274,8 @@ int flame_session_start(const struct flame_session_options *options,
 
     *out = NULL;
     if (options->interval_ns < FLAME_INTERVAL_MIN_NS ||
-        options->interval_ns > FLAME_INTERVAL_MAX_NS) {
+        options->interval_ns > FLAME_INTERVAL_MAX_NS ||
+        (options->everybody && (options->threads || options->greenlets))) {
         return -EINVAL;
     }
     pthread_mutex_lock(&lock);
@@ -254,10 +288,12 @@ int flame_session_start(const struct flame_session_options *options,
     if (error != 0) {
         return error;
     }
-    error = set_up(session, options);
+    if (options->everybody) {
+        set_up_everybody(session, options);
+    } else {
+        error = set_up(session, options);
+    }
     if (error == 0) {
-        unblock_signals(session);
-        flame_greenlet_attach(session);
         error = join_ticker(session);
     }
     if (error != 0) {
@@ -265,13 +301,13 @@ int flame_session_start(const struct flame_session_options *options,
         flame_session_free(session);
         return error;
     }
-    if (options->threads) {
+    if (options->threads || options->everybody) {
         /* Not before others see it served: the last to listen tidies up. */
         flame_threads_listen(session);
     }
     begin(session, options->max_ns);
     atomic_store(&session->active, true);
-    flame_ticker_resume(session);
+    flame_session_resume(session);
     *out = session;
     return 0;
 }
@@ -300,6 +336,10 @@ void flame_session_pause(struct flame_session *session)
 
 void flame_session_resume(struct flame_session *session)
 {
+    if (session->everybody) {
+        flame_everybody_expect_all(session);
+        session->due_again_ns = 0; /* to find them at once */
+    }
     flame_ticker_resume(session);
 }
 
@@ -340,13 +380,7 @@ void flame_session_complete(struct flame_session *session, uint64_t end,
     flame_store_settle_running(session->store);
     quality->sampling_ns += session->ticker_ns;
     quality->duration_ns = session->last_ns - session->started_ns - session->paused_ns;
-    if (session->spacing_count > 0) {
-        double count = (double)session->spacing_count;
-        double mean = (double)session->spacing_sum_ns / count;
-        double variance = (double)session->spacing_squares / count - mean * mean;
-        quality->spacing_mean_ns = (uint64_t)mean;
-        quality->spacing_deviation_ns = variance > 0 ? (uint64_t)sqrt(variance) : 0;
-    }
+    flame_session_note_spacing(session);
 }
 
 /* Waits for the ticker to let go, or to end: no other request waits with us. */
@@ -373,10 +407,16 @@ void flame_session_stop(struct flame_session *session)
     flame_offcpu_close(session);
     flame_greenlet_detach(session);
     flame_threads_listen_no_more(session);
-    if (pthread_equal(session->thread, pthread_self())) {
-        reblock_signals(session);
+    if (session->everybody) {
+        flame_everybody_count(-1);
+        flame_session_admit();
+        flame_everybody_complete(session, end);
+    } else {
+        if (pthread_equal(session->thread, pthread_self())) {
+            flame_session_block_again(&session->blocked_before);
+        }
+        flame_session_complete(session, end, cpu_end);
     }
-    flame_session_complete(session, end, cpu_end);
     flame_children_end(session, end);
     session->profile.quality = session->quality;
     flame_store_read(session->store, &session->profile);

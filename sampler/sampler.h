@@ -1,9 +1,18 @@
 /*
- * Watches one thread for a while and yields a profile of its Python frames.
+ * Watches one thread for a while, or all of them, and yields a profile of their Python
+ * frames.
  *
  * A session is one watched stretch of one thread. Any number up to
  * FLAME_SESSIONS_MAX may run at once, each with its own interval; one native
  * thread of ours, the ticker, serves them all and lives only as long as they.
+ *
+ * A session of everybody belongs to no thread: it watches every thread of its
+ * interpreter, those that are there at its start and those that start later, each as it
+ * comes and goes. Each is a root, "[thread NAME]", with its whole stack; digits in
+ * names are "N", so that the threads of a pool, or of one request each, are one root.
+ * Room is bounded: what a thread that has ended leaves, the next one takes; those that
+ * find none are counted as unwatched. A thread that runs greenlets is read as it
+ * stands.
  */
 #ifndef FLAME_SAMPLER_SAMPLER_H
 #define FLAME_SAMPLER_SAMPLER_H
@@ -12,7 +21,7 @@
 
 #define FLAME_SESSIONS_MAX 64
 #define FLAME_INTERVAL_MIN_NS UINT64_C(50000)
-#define FLAME_INTERVAL_MAX_NS UINT64_C(1000000000)
+#define FLAME_INTERVAL_MAX_NS UINT64_C(10000000000)
 
 struct flame_session;
 
@@ -23,16 +32,21 @@ struct flame_session_options {
     bool lines;           /* a function's lines are places of their own */
     bool threads;         /* with the threads that it starts, */
     bool greenlets;       /* with the greenlets, each as a root of its own */
+    bool everybody;       /* all threads of the interpreter, and none in particular;
+                             without the two above */
 };
 
 /*
  * Starts to watch the calling thread. Frames that are on its Python stack now
- * will not be part of the profile; what they call from now on will.
+ * will not be part of the profile; what they call from now on will. One of everybody
+ * has all frames, and may be paused, resumed and stopped by any thread that holds the
+ * GIL, one at a time; _use_thread_state, _phase, _park and _unpark are not for it.
  *
  * GIL: held, with the thread state whose frames are to be watched current.
  * Returns 0 and the session in *out, or a negative errno and NULL:
- * -EINVAL interval out of range, -EBUSY FLAME_SESSIONS_MAX are running, -EAGAIN no
- * thread could be made, -ENOMEM, -ENOTSUP this Python cannot be sampled.
+ * -EINVAL interval out of range or everybody with threads or greenlets, -EBUSY
+ * FLAME_SESSIONS_MAX are running, -EAGAIN no thread could be made, -ENOMEM, -ENOTSUP
+ * this Python cannot be sampled.
  */
 int flame_session_start(const struct flame_session_options *options,
                         struct flame_session **out);
@@ -82,8 +96,32 @@ void flame_session_unpark(struct flame_session *session);
  */
 void flame_session_stop(struct flame_session *session);
 
-/* The profile of a stopped session; valid until flame_session_free(). */
+/*
+ * Lets the signal by which a running thread samples itself reach the calling thread
+ * while a session of everybody runs, and once none does, makes its mask as it was. For
+ * what a server calls at each request: the session cannot do that to threads that are
+ * there already, and uWSGI's block all signals, so that while they run Python their
+ * samples are missed. A load where there is nothing to do, else a system call. The GIL
+ * is not needed.
+ */
+void flame_session_admit(void);
+
+/* The profile of a stopped session; valid until flame_session_free(), or until it
+ * absorbs another one's. */
 const struct flame_profile *flame_session_profile(const struct flame_session *session);
+
+/*
+ * Stopped, with an empty profile, to absorb others. 0 and the session in *out, or
+ * -EBUSY, -ENOMEM and NULL. Any thread.
+ */
+int flame_session_new_empty(struct flame_session **out);
+/*
+ * Adds what `from` has seen to what `into` has, which may be the same; both are
+ * stopped. The order of time is lost; the interval stays that of the first. What finds
+ * no room is charged to a coarser place, and counted. 0, or -ENOMEM: nothing was added.
+ * Any thread that has both for itself.
+ */
+int flame_session_absorb(struct flame_session *into, const struct flame_session *from);
 
 /* Gives a stopped session's memory back for the next. Any thread. */
 void flame_session_free(struct flame_session *session);

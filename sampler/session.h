@@ -54,7 +54,9 @@ struct flame_pot {
 /* A thread that was started and has not been seen running yet. */
 struct flame_expected {
     uint64_t id;       /* of its PyThreadState */
-    pthread_t starter; /* whose state that looks until the new thread runs */
+    pthread_t starter; /* whose state that looks until the new thread runs; 0: nobody */
+    bool started;      /* its state has been made: one that is not there has ended */
+    bool known;        /* it has been counted before */
     unsigned looks;    /* without having found it */
     char label[FLAME_LABEL_SIZE];
 };
@@ -77,7 +79,7 @@ struct flame_session {
     pid_t tid;
     clockid_t cpu_clock;
     _Atomic(const void *) thread_state; /* PyThreadState */
-    const void *interpreter;            /* its */
+    _Atomic(const void *) interpreter;  /* its */
     const void *code_type;              /* &PyCode_Type */
     const void *entry;                  /* frame at start, not of the profile */
     const void *entry_code;             /* its: other frames get the same memory */
@@ -146,12 +148,22 @@ struct flame_session {
     unsigned child_count;
     struct flame_expected expected[FLAME_CHILDREN_MAX];
     unsigned expected_count;
+
+    /* Of everybody: it watches no thread, and its children are lanes, which threads use
+     * one after another. A lane that is not active is free. */
+    bool everybody;
+    uint64_t newest_id; /* of the thread states it has been told of */
+    /* Of a lane. */
+    uint64_t state_id; /* of its thread's state */
+    unsigned absent;   /* looks in a row that did not find it */
 };
 
 /* ---- sampler.c: what a session and its children have in common --------------- */
 
 /* A free slot, its store empty, but none of the last `kept`. 0, -EBUSY or -ENOMEM. */
 int flame_session_take(struct flame_session **out, size_t kept);
+/* The same of any, even if there has been no session yet. */
+int flame_session_reserve(struct flame_session **out);
 /* As before any sample. */
 void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
                          uint64_t seed);
@@ -161,6 +173,20 @@ void flame_session_note_thread_state(struct flame_session *session, const void *
 /* The profile is whole; nothing is sampled any more. */
 void flame_session_complete(struct flame_session *session, uint64_t end_ns,
                             uint64_t cpu_ns);
+/* The signals that sampling needs reach the calling thread; *before: its mask, until
+ * again() blocks of it what was blocked. */
+void flame_session_unblock_signals(sigset_t *before);
+void flame_session_block_again(const sigset_t *before);
+
+/* ---- absorb.c ---------------------------------------------------------------- */
+
+/* Adds the counts that any two profiles have, not durations. */
+void flame_quality_count(struct flame_quality *sum, const struct flame_quality *more);
+/* Adds the spacing of the samples; `into` has both as one. */
+void flame_session_pool_spacing(struct flame_session *into,
+                                const struct flame_session *from);
+/* What quality says of it. */
+void flame_session_note_spacing(struct flame_session *session);
 
 /* ---- children.c -------------------------------------------------------------- */
 
@@ -174,11 +200,33 @@ struct flame_session *flame_child_root(struct flame_session *session);
  * counts; the ticker is to be told. drop: instead of that. Any thread.
  */
 struct flame_session *flame_child_take(struct flame_session *parent, const char *label);
+/* Begun again, of a lane: the time since its last sample was nobody's. */
 void flame_child_begin(struct flame_session *child);
 void flame_child_drop(struct flame_session *child);
 /* Ends all of them and makes their profiles roots of the parent's. After
  * flame_ticker_remove(); GIL held. */
 void flame_children_end(struct flame_session *parent, uint64_t end_ns);
+
+/* ---- everybody.c ------------------------------------------------------------- */
+
+/* GIL held: all threads are expected, by their names; the session is paused, or not
+ * active yet. */
+void flame_everybody_expect_all(struct flame_session *session);
+/* "[thread pool-1_12]" becomes "[thread pool-N_N]". */
+void flame_everybody_common_label(char *label);
+/* The ticker's: threads that have gone make room, those that C code made are expected.
+ */
+void flame_everybody_look(struct flame_session *session, struct flame_guard *guard);
+/* A lane for a thread, its own fields as the last one left them; NULL: there is no
+ * room. The ticker's. */
+struct flame_session *flame_everybody_lane(struct flame_session *session,
+                                           const char *label);
+/* Under the ticker's lock, by whoever pauses: all lanes are free. */
+void flame_everybody_pause(struct flame_session *session);
+/* In place of flame_session_complete(). */
+void flame_everybody_complete(struct flame_session *session, uint64_t end_ns);
+/* One more or less runs: for flame_session_admit(). */
+void flame_everybody_count(int more);
 
 /* ---- threads.c --------------------------------------------------------------- */
 
@@ -264,6 +312,8 @@ void flame_charge_unpark_sigsafe(struct flame_session *session,
 /* From here on everything is below that phase's node. */
 void flame_charge_phase_sigsafe(struct flame_session *session, const char *name,
                                 const char *then);
+/* The same for a lane's next thread; CPU time not charged yet was the last one's. */
+void flame_charge_thread_sigsafe(struct flame_session *session, const char *label);
 
 /* ---- sites.c ----------------------------------------------------------------- */
 

@@ -91,6 +91,8 @@ void flame_store_charge_sigsafe(struct flame_store *store, uint32_t node,
 /* The time goes on, and passes at that node. */
 void flame_store_pass_sigsafe(struct flame_store *store, uint32_t node,
                               uint64_t wall_ns);
+/* The order of time is not known any more. */
+void flame_store_forget_order(struct flame_store *store);
 /* Adds all that `more` says of itself. Ordinary context. */
 void flame_store_add(struct flame_store *store, uint32_t node,
                      const struct flame_node *more);
@@ -113,12 +115,13 @@ void flame_store_settle_cpu(struct flame_store *store);
 void flame_store_settle_running(struct flame_store *store);
 
 /*
- * merge.c. What is in another store becomes a root of this one, named `label`. Ordinary
- * context; names of sites are settled. False: not all of it fitted, or there was no
- * memory; what did not fit is charged to a coarser place.
+ * merge.c. What is in another store becomes a root of this one, named `label`; NULL:
+ * its roots become roots of this one. Ordinary context; names of sites are settled; the
+ * stores may be the same if there is no label. 0; -ENOSPC: what did not fit is charged
+ * to a coarser place; -ENOMEM: nothing was added.
  */
-bool flame_store_merge(struct flame_store *into, const struct flame_store *from,
-                       const char *label);
+int flame_store_merge(struct flame_store *into, const struct flame_store *from,
+                      const char *label);
 
 /* Fills in nodes, codes and stretches; the rest is the caller's. */
 void flame_store_read(const struct flame_store *store, struct flame_profile *profile);

@@ -407,6 +407,12 @@ void flame_store_pass_sigsafe(struct flame_store *store, uint32_t node,
         (struct flame_stretch){node, (uint32_t)us};
 }
 
+void flame_store_forget_order(struct flame_store *store)
+{
+    store->stretch_count = 0;
+    store->passed_ns = 0;
+}
+
 void flame_store_add(struct flame_store *store, uint32_t node,
                      const struct flame_node *more)
 {

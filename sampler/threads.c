@@ -40,6 +40,7 @@ static void write_name(PyObject *arguments, char *out, size_t size)
 /* A thread that starts another. */
 struct starting {
     uint64_t own_id; /* of the starter's PyThreadState */
+    const void *interpreter;
     struct flame_expected expected;
 };
 
@@ -65,8 +66,13 @@ static bool watches_this_thread(const struct flame_session *session)
 static bool gathers(struct flame_session *session, void *data)
 {
     const struct starting *starting = data;
+    const struct flame_session *root = flame_child_root(session);
 
-    return flame_child_root(session)->threads &&
+    if (root->everybody) {
+        return session == root && !session->paused && atomic_load(&session->active) &&
+               session->interpreter == starting->interpreter;
+    }
+    return root->threads &&
            (watches_this_thread(session) || expects(session, starting->own_id));
 }
 
@@ -79,10 +85,30 @@ static bool expect(struct flame_session *session, void *data)
     if (!gathers(session, data)) {
         return false;
     }
+    if (root->everybody) {
+        root->newest_id = starting->expected.id;
+    }
     if (root->expected_count == FLAME_CHILDREN_MAX) {
         root->quality.unwatched++;
-    } else {
-        root->expected[root->expected_count++] = starting->expected;
+        return false;
+    }
+    struct flame_expected *expected = &root->expected[root->expected_count++];
+    *expected = starting->expected;
+    if (root->everybody) {
+        flame_everybody_common_label(expected->label);
+    }
+    return false;
+}
+
+/* From now on it is there, or has ended. */
+static bool expect_at_once(struct flame_session *session, void *data)
+{
+    const struct starting *starting = data;
+
+    for (unsigned i = 0; i < session->expected_count; i++) {
+        if (session->expected[i].id == starting->expected.id) {
+            session->expected[i].started = true;
+        }
     }
     return false;
 }
@@ -97,6 +123,9 @@ static bool expect_no_more(struct flame_session *session, void *data)
             session->expected[i] = session->expected[--session->expected_count];
         }
     }
+    if (session->everybody && session->newest_id == starting->expected.id) {
+        session->newest_id--;
+    }
     return false;
 }
 
@@ -105,18 +134,19 @@ static PyObject *on_start(PyObject *original, PyObject *arguments, PyObject *key
 {
     const PyThreadState *thread_state = PyThreadState_Get();
     struct starting starting = {.own_id = thread_state->id,
+                                .interpreter = flame_cpython_interpreter(thread_state),
                                 .expected = {.starter = pthread_self()}};
 
     bool wanted = flame_ticker_any(gathers, &starting);
 
     if (wanted) {
         write_name(arguments, starting.expected.label, sizeof starting.expected.label);
-        starting.expected.id = flame_cpython_next_thread_id(thread_state);
+        starting.expected.id = flame_cpython_next_thread_id(starting.interpreter);
         flame_ticker_any(expect, &starting);
     }
     PyObject *result = PyObject_Call(original, arguments, keywords);
-    if (wanted && result == NULL) {
-        flame_ticker_any(expect_no_more, &starting);
+    if (wanted) {
+        flame_ticker_any(result == NULL ? expect_no_more : expect_at_once, &starting);
     }
     return result;
 }
@@ -219,9 +249,8 @@ void flame_threads_listen_no_more(struct flame_session *session)
 /* Through the interpreter's list of threads; to be run under a guard. */
 static const PyThreadState *find_state(const struct flame_session *session, uint64_t id)
 {
-    const PyThreadState *own =
-        atomic_load_explicit(&session->thread_state, memory_order_relaxed);
-    const PyThreadState *found = flame_cpython_threads(own);
+    const PyThreadState *found =
+        flame_cpython_threads(atomic_load(&session->interpreter));
 
     for (unsigned steps = 0; found != NULL && steps < FLAME_CHAIN_MAX; steps++) {
         if (found->id == id) {
@@ -273,13 +302,17 @@ static struct flame_session *watch(struct flame_session *session,
     } else {
         seen = SEEN_NOT; /* a jump back */
     }
-    if (seen != SEEN_RUNNING) {
-        expected->looks += seen == SEEN_NOT;
+    if (seen == SEEN_NOT) {
+        expected->looks = expected->started ? LOOKS_MAX : expected->looks + 1;
         session->quality.unwatched += expected->looks == LOOKS_MAX;
+    }
+    if (seen != SEEN_RUNNING) {
         return NULL;
     }
     expected->looks = LOOKS_MAX;
-    struct flame_session *child = flame_child_take(session, expected->label);
+    struct flame_session *child = session->everybody
+                                      ? flame_everybody_lane(session, expected->label)
+                                      : flame_child_take(session, expected->label);
     if (child == NULL) {
         session->quality.unwatched++;
         return NULL;
@@ -290,7 +323,9 @@ static struct flame_session *watch(struct flame_session *session,
     child->tid = ~(sight.clock >> 3);
     /* Its state can be gone by now, and is read under a guard only. */
     atomic_store(&child->thread_state, sight.state);
+    child->state_id = expected->id;
     flame_child_begin(child);
+    child->quality.children += !expected->known;
     return child;
 }
 

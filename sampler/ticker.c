@@ -57,7 +57,8 @@ static void count_overdue(struct flame_session *session, uint64_t now)
 {
     while (session->due_ns + session->interval_ns < now) {
         session->due_ns += jittered(session);
-        session->quality.missed += !session->away; /* whose time is exact */
+        /* What is away has exact time; everybody's own ticks only look who is there. */
+        session->quality.missed += !session->away && !session->everybody;
     }
 }
 
@@ -179,9 +180,9 @@ static bool sample(struct flame_session *session, uint64_t now)
 static bool tick(struct flame_session *session, uint64_t now)
 {
     if (now < session->ends_ns) {
-        return sample(session, now);
+        return session->everybody || sample(session, now);
     }
-    if (!atomic_load(&session->parked)) {
+    if (!atomic_load(&session->parked) && !session->everybody) {
         flame_charge_note_cpu_sigsafe(session,
                                       flame_cpu_now_sigsafe(session->cpu_clock));
     }
@@ -190,21 +191,51 @@ static bool tick(struct flame_session *session, uint64_t now)
     return true;
 }
 
+static bool is_served(const struct flame_session *session)
+{
+    for (size_t i = 0; i < served_count; i++) {
+        if (served[i] == session) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* From now on a child is looked at, too; false: its parent has ended, or has too many.
  * Under lock. */
 static bool serve(struct flame_session *child)
 {
     struct flame_session *parent = child->parent;
+    bool again = is_served(child); /* the lane of one that has ended */
 
-    if (!atomic_load(&parent->active) || parent->child_count == FLAME_CHILDREN_MAX) {
+    if (!atomic_load(&parent->active) ||
+        (!again && parent->child_count == FLAME_CHILDREN_MAX)) {
         parent->quality.unwatched++;
         return false;
     }
-    parent->children[parent->child_count++] = child;
-    child->due_ns = child->started_ns + jittered(child);
-    served[served_count++] = child;
+    if (!again) {
+        parent->children[parent->child_count++] = child;
+        served[served_count++] = child;
+    }
+    child->due_ns = child->last_ns + jittered(child);
     atomic_store(&child->active, true);
     return true;
+}
+
+static void serve_new_threads(struct flame_session *session)
+{
+    uint64_t begun = flame_now_sigsafe();
+    struct flame_session *child;
+
+    if (session->everybody) {
+        flame_everybody_look(session, &own_guard);
+    }
+    while ((child = flame_threads_look(session, &own_guard)) != NULL) {
+        if (!serve(child)) {
+            flame_child_drop(child);
+        }
+    }
+    session->ticker_ns += session->everybody ? flame_now_sigsafe() - begun : 0;
 }
 
 /* Ticks whoever is due; returns when the next one is, or UINT64_MAX. */
@@ -223,11 +254,8 @@ static uint64_t tick_all(void)
                 continue;
             }
             schedule_next(session, now);
-            struct flame_session *child;
-            while ((child = flame_threads_look(session, &own_guard)) != NULL) {
-                if (!serve(child)) {
-                    flame_child_drop(child);
-                }
+            if (atomic_load(&session->active)) {
+                serve_new_threads(session);
             }
         }
         if (session->due_ns < next) {
@@ -405,6 +433,11 @@ static void go_on_ticking(struct flame_session *session, uint64_t due_ns)
 void flame_ticker_pause(struct flame_session *session)
 {
     pthread_mutex_lock(&lock);
+    if (session->everybody) {
+        flame_everybody_pause(session);
+        pthread_mutex_unlock(&lock);
+        return;
+    }
     count_last(session);
     session->paused = true;
     session->paused_at_ns = flame_now_sigsafe();

@@ -24,6 +24,7 @@ static const struct {
     FACT(spacing_mean_ns),
     FACT(spacing_deviation_ns),
     FACT(sampling_ns),
+    FACT(idle_ns),
 #undef FACT
 };
 

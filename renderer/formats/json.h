@@ -61,7 +61,7 @@ static inline void flame_json_list_add(struct flame_json_list *list, uint64_t va
 void flame_json_list_end(struct flame_json_list *list);
 
 /* The numbers of a quality block, by the names they have in our JSON. */
-#define FLAME_QUALITY_FACTS 14
+#define FLAME_QUALITY_FACTS 15
 const char *flame_quality_fact_name(size_t fact);
 uint64_t *flame_quality_fact(struct flame_quality *quality, size_t fact);
 /* [value(context, 0), value(context, 1), ...] */

@@ -29,6 +29,7 @@ static void write_quality(struct flame_writer *writer,
     for (size_t i = 0; i < FLAME_QUALITY_FACTS; i++) {
         write_fact(writer, flame_quality_fact_name(i), *flame_quality_fact(&copy, i));
     }
+    write_flag(writer, "everybody", quality->everybody);
     write_flag(writer, "deadline_reached", quality->deadline_reached);
     write_flag(writer, "gil_wait_known", quality->gil_wait_known);
     write_flag(writer, "runnable_known", quality->runnable_known);

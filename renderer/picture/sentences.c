@@ -80,8 +80,10 @@ static void write_thin(struct flame_writer *writer, const struct flame_quality *
         flame_write_unsigned(writer, quality->samples);
         flame_write_text(writer, quality->samples == 1 ? " sample:" : " samples:");
         flame_write_text(writer,
-                         " too few to trust the shares. Ask again with a shorter "
-                         "interval=, or with flamegraph_repeat=.");
+                         quality->everybody
+                             ? " too few to trust the shares. Watch for longer."
+                             : " too few to trust the shares. Ask again with a "
+                               "shorter interval=, or with flamegraph_repeat=.");
         return;
     }
     flame_write_percent(writer, quality->missed, quality->samples + quality->missed);
@@ -104,12 +106,17 @@ static const char *clock_in_words(enum flame_clock clock)
     }
 }
 
-/* "1.2 s, and 3.4 s in 4 threads and greenlets beside it, CPU time 2.1 s" */
+/* "1.2 s, and 3.4 s in 4 threads and greenlets beside it, CPU time 2.1 s", or "1.2 s
+ * watched, 3.4 s of all threads together, CPU time 2.1 s" */
 static void write_totals(struct flame_writer *writer,
                          const struct flame_quality *quality)
 {
     flame_write_duration(writer, quality->duration_ns);
-    if (quality->children != 0) {
+    if (quality->everybody) {
+        flame_write_text(writer, " watched, ");
+        flame_write_duration(writer, quality->beside_ns);
+        flame_write_text(writer, " of all threads together");
+    } else if (quality->children != 0) {
         flame_write_text(writer, ", and ");
         flame_write_duration(writer, quality->beside_ns);
         flame_write_text(writer, " in ");
@@ -165,6 +172,11 @@ void flame_write_quality(struct flame_writer *writer,
     write_count_if_any(writer, quality->cut, " cut short");
     write_count_if_any(writer, quality->overflow, " charged to a caller");
     write_count_if_any(writer, quality->unwatched, " threads or greenlets not watched");
+    if (quality->idle_ns != 0) {
+        flame_write_text(writer, " · ");
+        flame_write_duration(writer, quality->idle_ns);
+        flame_write_text(writer, " idle, left out");
+    }
     if (quality->sampling_ns != 0) {
         flame_write_text(writer, " · sampling took ");
         flame_write_duration(writer, quality->sampling_ns);
@@ -200,8 +212,10 @@ void flame_write_warnings(struct flame_writer *writer,
         write_thin(writer, quality);
     }
     if (quality->deadline_reached) {
-        write_sentence(writer, "The profile reached its time limit; "
-                               "the request ran on after it.");
+        write_sentence(writer, quality->everybody
+                                   ? "The profile reached its time limit."
+                                   : "The profile reached its time limit; "
+                                     "the request ran on after it.");
     }
     if (quality->overflow != 0) {
         write_sentence(writer, "The memory for places was full: some samples "
@@ -227,8 +241,13 @@ void flame_write_nothing(struct flame_writer *writer,
         flame_write_text(writer, " at all.");
         return;
     }
+    if (quality != NULL && quality->idle_ns != 0) {
+        flame_write_text(writer, "There is nothing to draw: all threads were idle.");
+        return;
+    }
     flame_write_text(writer, "There is nothing to draw: no samples.");
-    if (quality == NULL || quality->duration_ns >= quality->interval_ns) {
+    if (quality == NULL || quality->everybody ||
+        quality->duration_ns >= quality->interval_ns) {
         return;
     }
     flame_write_text(writer, " The request took ");

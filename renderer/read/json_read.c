@@ -79,6 +79,7 @@ static void read_quality(const json_t *from, struct flame_quality *quality)
         (void)read_member(from, flame_quality_fact_name(i),
                           flame_quality_fact(quality, i));
     }
+    quality->everybody = json_is_true(json_object_get(from, "everybody"));
     quality->deadline_reached = json_is_true(json_object_get(from, "deadline_reached"));
     quality->gil_wait_known = json_is_true(json_object_get(from, "gil_wait_known"));
     quality->runnable_known = json_is_true(json_object_get(from, "runnable_known"));

@@ -309,7 +309,8 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
     uint32_t *functions = malloc((profile->code_count + 1) * sizeof *functions);
     uint32_t *places = malloc(profile->node_count * sizeof *places);
 
-    bool ok = flame_builder_start(&builder, flame_function_named("[request]"), false);
+    const char *root = profile->quality.everybody ? "[all threads]" : "[request]";
+    bool ok = flame_builder_start(&builder, flame_function_named(root), false);
 
     /* Its nodes are few more than its places. */
     flame_builder_only_add(&builder);

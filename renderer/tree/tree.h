@@ -125,6 +125,13 @@ bool flame_thread_next_place(const struct flame_thread *thread,
 
 void flame_text_free(struct flame_text *text);
 
+/*
+ * combine.c: without what is idle (by place) of the places' own, and without places
+ * that then have nothing; and with functions by other names, where places of one name
+ * become one. The order of time is lost. NULL: out of memory.
+ */
+struct flame_tree *flame_tree_without(const struct flame_tree *tree, const bool *idle);
+
 /* One without a file. */
 struct flame_function flame_function_named(const char *name);
 /* A mark such as "[overflow]", not a function somebody wrote. */
