@@ -74,7 +74,7 @@ class Process:
     def _launched(self, interval):
         """With a launcher of that interval; one that is there forgets its statistics."""
         if self._launcher is None:
-            launcher = SimpleLauncher(interval=interval, idle=self._config.idle)
+            launcher = SimpleLauncher(interval, idle=self._config.idle, measurement=label)
             launcher.start()
             self._launcher = launcher
         elif interval != self.interval:
@@ -87,18 +87,22 @@ class Process:
             self.follow()
 
     def quality(self):
-        """A dict, or None: nothing has been sampled."""
-        return None if self._launcher is None else self._launcher.quality()
+        """A dict, or None: nothing has been sampled since the interval was set."""
+        quality = None if self._launcher is None else self._launcher.quality()
+        return quality if quality and quality["samples"] else None
 
-    def query(self, most):
+    def query(self):
         """The functions that were seen, most hits first, and how many stacks."""
-        if self._launcher is None:
-            return [], 0
-        return self._launcher.query(max_records=most)
+        return ([], 0) if self._launcher is None else self._launcher.query(max_records=None)
 
     def snapshot(self):
         """What has been seen until now; None: nothing."""
-        return None if self.quality() is None else self._launcher.snapshot()
+        return self._launcher.snapshot() if self.query()[1] else None
+
+
+def label(name, file, line):
+    """By which a function is counted: many have the same name."""
+    return f"{name} ({file}:{line})" if file else name
 
 
 PROCESS = Process()

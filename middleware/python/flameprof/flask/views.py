@@ -23,7 +23,6 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 RECORDS_MAX = 10_000
-FUNCTIONS_MAX = 1_000_000  # a filter looks at all
 
 
 def blueprint(name, url_prefix):
@@ -85,7 +84,7 @@ def status():
     asked = request.args.get("re_filter", ".*")
     try:
         most = number("max_records", "50", 1, RECORDS_MAX)
-        seen, stacks = PROCESS.query(FUNCTIONS_MAX)
+        seen, stacks = PROCESS.query()
         records = pattern.matching(seen, asked)
     except ValueError as error:
         return access.plain(400, str(error))
