@@ -20,6 +20,11 @@ def grind(seconds):
         pass
 
 
+def slow(seconds):
+    grind(seconds)
+    return "slow"
+
+
 def in_the_background():
     while True:
         grind(0.05)
@@ -39,11 +44,7 @@ def create(*blueprints, **config):
     app.add_url_rule("/quick", "quick", lambda: "quick")
     app.add_url_rule("/pid", "pid", lambda: str(os.getpid()))
 
-    @app.route("/slow/<float:seconds>")
-    def slow(seconds):
-        grind(seconds)
-        return "slow"
-
+    app.add_url_rule("/slow/<float:seconds>", "slow", slow)
     return app
 
 
