@@ -1,10 +1,9 @@
-"""The stubs: mypy takes what is right, refuses what is wrong, and finds them true."""
+"""The stubs: mypy takes what is right and refuses what is wrong."""
 
 import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 
@@ -32,7 +31,7 @@ class Types(unittest.TestCase):
             path = pathlib.Path(folder, "code.py")
             path.write_text(code)
             return subprocess.run(
-                ["mypy", "--strict", "--python-executable", sys.executable, str(path)],
+                ["mypy", "--strict", str(path)],  # whatever Python is tested
                 env={**os.environ, "MYPYPATH": PACKAGE},
                 cwd=folder,
                 capture_output=True,

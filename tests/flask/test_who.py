@@ -249,6 +249,7 @@ class Configuration(unittest.TestCase):
         ("FLAMEPROF_ALLOW", ["everybody"], "such as"),
         ("FLAMEPROF_INTERVAL", "0.01", "takes seconds"),
         ("FLAMEPROF_INTERVAL", 0, "takes seconds"),
+        ("FLAMEPROF_INTERVAL", 11, "takes seconds"),
         ("FLAMEPROF_INTERVAL", float("nan"), "takes seconds"),
         ("FLAMEPROF_IDLE", "wait", "takes a list"),
         ("FLAMEPROF_USER", {"alice"}, "did you mean FLAMEPROF_USERS?"),

@@ -1,7 +1,6 @@
 """What app.config says to flameprof. What makes no sense is an error, not a default."""
 
 import difflib
-import math
 from typing import NamedTuple, Optional, Tuple
 
 import _flameprof
@@ -87,10 +86,10 @@ def texts(config, key, what):
 
 def interval_of(config):
     interval = config.get("FLAMEPROF_INTERVAL", 0.01)
-    if (
-        isinstance(interval, bool)
-        or not isinstance(interval, (int, float))
-        or not (math.isfinite(interval) and interval > 0)
-    ):
+    if isinstance(interval, bool) or not isinstance(interval, (int, float)):
         raise ValueError(f"FLAMEPROF_INTERVAL takes seconds such as 0.01, not {interval!r}")
+    try:
+        _flameprof.Session(interval=interval, everybody=True)
+    except ValueError as error:
+        raise ValueError(f"FLAMEPROF_INTERVAL: {error}") from None
     return float(interval)

@@ -97,7 +97,8 @@ class Process:
 
     def snapshot(self):
         """What has been seen until now; None: nothing."""
-        return self._launcher.snapshot() if self.query()[1] else None
+        seen = None if self._launcher is None else self._launcher.snapshot()
+        return seen if seen and seen.tally()["stacks"] else None
 
 
 def label(name, file, line):

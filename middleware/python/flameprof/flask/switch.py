@@ -106,25 +106,30 @@ def path_of(pid):
         mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
         if not mine or found.st_mode & 0o077:
             raise PermissionError(f"{folder} is not a folder of ours alone") from None
-    forget_the_dead(folder)
-    return os.path.join(folder, f"{pid}-{born(pid)}")
+    space = str(os.stat("/proc/self/ns/pid").st_ino)  # containers may share the folder
+    forget_the_dead(folder, space)
+    return os.path.join(folder, f"{space}-{pid}-{born(pid)}")
 
 
 def born(pid):
     """When a process was started, in the kernel's ticks: a number can come again."""
     with open(f"/proc/{pid}/stat") as file:
-        return int(file.read().rpartition(")")[2].split()[19])
+        return file.read().rpartition(")")[2].split()[19]
 
 
-def forget_the_dead(folder):
+def forget_the_dead(folder, space):
     for name in os.listdir(folder):
-        pid, _, start = name.partition("-")
-        try:
-            alive = born(pid) == int(start)
-        except (OSError, ValueError):
-            alive = False
-        if not alive:
+        whose, _, rest = name.partition("-")
+        pid, _, start = rest.partition("-")
+        if whose == space and pid.isdigit() and not is_alive(pid, start):
             try:
                 os.unlink(os.path.join(folder, name))
-            except OSError:
+            except FileNotFoundError:
                 pass  # another worker was quicker
+
+
+def is_alive(pid, start):
+    try:
+        return born(pid) == start
+    except FileNotFoundError:
+        return False

@@ -119,7 +119,7 @@ def graph():
             name,
             clock=request.args.get("clock", "wall"),
             title=f"{current_app.name}: all threads of process {os.getpid()}",
-            subtitle="without idle frames",
+            subtitle=PROCESS.family() and f"one worker of server {PROCESS.family()}",
         )
     except ValueError as error:
         return access.plain(400, str(error))
