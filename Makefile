@@ -60,7 +60,8 @@ PRODUCTS := $(call with,renderer,$(BUILD)/flameprof $(BUILD)/libflameprof.a) \
 TESTS := test-house \
 	$(if $(wildcard tests/renderer/tests.mk),$(call with,renderer,test-renderer)) \
 	$(if $(wildcard tests/sampler/tests.mk),$(call with,middleware,test-sampler)) \
-	$(if $(wildcard tests/middleware/tests.mk),$(call with,middleware,test-request test-wsgi test-code test-servers test-flask)) \
+	$(if $(wildcard tests/middleware/tests.mk),$(call with,middleware,test-request test-wsgi test-code test-launcher test-servers)) \
+	$(if $(wildcard tests/flask/tests.mk),$(call with,middleware,test-flask)) \
 	$(if $(wildcard tests/plugin/tests.mk),$(call with,middleware plugin,test-plugin))
 
 .PHONY: all demo serve test soak bench matrix install uninstall clean help check-format

@@ -116,6 +116,7 @@ struct flame_session {
     uint64_t cpu_mark_ns;    /* the thread's CPU clock then */
     uint64_t cpu_carried_ns; /* CPU time not charged to any place yet */
     uint32_t last_node;
+    bool placed; /* last_node is where the thread was seen, not where it begins */
     uint32_t last_running_node;
     uint32_t sampled_node; /* of the last sample in this phase, none of those while it
                               was away; 0: there was none */
