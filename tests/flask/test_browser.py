@@ -58,7 +58,9 @@ class Pages(unittest.TestCase):
             "[...document.querySelectorAll('td.function')].map((cell) => cell.innerText)"
         )
         self.assertEqual([row.split()[0] for row in rows], ["slow"])
-        width = browser.script("document.querySelector('.share rect').getBoundingClientRect().width")
+        width = browser.script(
+            "document.querySelector('.share rect').getBoundingClientRect().width"
+        )
         self.assertGreater(width, 50)
 
         browser.click('nav a[href$="/graph"]')

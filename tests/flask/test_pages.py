@@ -77,7 +77,9 @@ class Pages(unittest.TestCase):
     def test_the_interval(self):
         self.assertEqual(self.client.press("set_interval", interval="0.002").status_code, 303)
         self.assertEqual(PROCESS.interval, 0.002)
-        self.assertIn('name="interval" inputmode="decimal" value="0.002"', self.text("/flameprof/status"))
+        self.assertIn(
+            'name="interval" inputmode="decimal" value="0.002"', self.text("/flameprof/status")
+        )
         for bad in ("0", "-1", "nan", "inf", "11", "fast", ""):
             with self.subTest(interval=bad):
                 answer = self.client.press("set_interval", interval=bad)

@@ -31,7 +31,20 @@ class Times(unittest.TestCase):
 
     def test_what_people_call_themselves(self):
         kept = times.Times()
-        names = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", " =1", "＝1", 'a"b', "a;=1", "a\n=b", "é,"]
+        names = [
+            "=1+1",
+            "+1",
+            "-1",
+            "@x",
+            "\t=1",
+            "\r=1",
+            " =1",
+            "＝1",
+            'a"b',
+            "a;=1",
+            "a\n=b",
+            "é,",
+        ]
         for name in names:
             kept.add(name, "route", 0, 0)
         read = [row[0] for row in rows(kept)[1:]]

@@ -4,7 +4,7 @@ import os
 import time
 
 import _flameprof
-from flask import g, has_app_context, request, session
+from flask import g, request, session
 
 from . import config
 from .process import PROCESS
@@ -21,20 +21,25 @@ class State:
         self.quiet_until = 0.0  # for the log of refusals
         self._pid = 0
 
+    # On the path of every request: Flask's proxies are asked once for what they stand for.
+
     def begin(self, endpoint, values):
         """At each request, before anybody's before_request could answer it."""
         if self._pid != os.getpid():
             self._arrive()
         PROCESS.follow()
         _flameprof.admit()
-        request.environ[BEGUN] = time.time(), time.perf_counter()
+        environ = request._get_current_object().environ
+        environ[BEGUN] = time.time(), time.perf_counter()
 
     def end(self, error):
         """At the end of each request."""
-        came = request.environ.get(BEGUN)
+        asked = request._get_current_object()
+        came = asked.environ.get(BEGUN)
         if came is not None and self._pid == os.getpid():
             seconds = time.perf_counter() - came[1]
-            self.times.add(self._user(), request.endpoint, came[0], seconds)
+            user = self._user() if hasattr(self.app, "login_manager") else ""
+            self.times.add(user, asked.endpoint or "", came[0], seconds)
 
     def _arrive(self):
         self.times = Times()
@@ -51,8 +56,8 @@ class State:
 
         Else what Flask-Login knows without one, its id.
         """
-        user = g.get("_login_user") if has_app_context() else None
         try:
+            user = getattr(g._get_current_object(), "_login_user", None)
             if user is None:
                 return str(session.get("_user_id") or "")
             if not user.is_authenticated:

@@ -13,13 +13,6 @@ OTHERS = "(others)"
 FORMULAS = tuple("=+-@＝＋－＠")
 
 
-class Record(NamedTuple):
-    user: str  # "": nobody, or the application did not ask who
-    endpoint: str  # "": no route
-    start: float  # seconds since 1970
-    end: float
-
-
 class Route(NamedTuple):
     endpoint: str
     hits: int
@@ -43,17 +36,18 @@ class Times:
 
     def __init__(self):
         self._records = collections.deque(maxlen=RECORDS)
-        self._routes = {}
+        self._routes = {}  # endpoint: [hits, seconds]
         self._lock = threading.Lock()
 
     def add(self, user, endpoint, start, seconds):
-        """Seconds: as measured by a clock that is not set while it is read."""
-        endpoint = endpoint or ""
+        """user: "" is nobody, or the application did not ask who; endpoint: "" is no route;
+        start: since 1970; seconds: by a clock that nobody sets."""
         with self._lock:
-            self._records.append(Record(user, endpoint, start, start + seconds))
-            if endpoint not in self._routes and len(self._routes) >= ROUTES:
-                endpoint = OTHERS
-            sums = self._routes.setdefault(endpoint, [0, 0.0])
+            self._records.append((user, endpoint, start, start + seconds))
+            sums = self._routes.get(endpoint)
+            if sums is None:
+                name = endpoint if len(self._routes) < ROUTES else OTHERS
+                sums = self._routes.setdefault(name, [0, 0.0])
             sums[0] += 1
             sums[1] += seconds
 
@@ -70,11 +64,8 @@ class Times:
         # All in quotes: a spreadsheet may part columns elsewhere than we do.
         writer = csv.writer(text, quoting=csv.QUOTE_ALL)
         writer.writerow(["user", "endpoint", "start_time", "end_time"])
-        for record in records:
-            writer.writerow(
-                [harmless(record.user), harmless(record.endpoint)]
-                + [moment(record.start), moment(record.end)]
-            )
+        for user, endpoint, start, end in records:
+            writer.writerow([harmless(user), harmless(endpoint), moment(start), moment(end)])
         return text.getvalue()
 
 
