@@ -52,7 +52,8 @@ class Pages(unittest.TestCase):
         text = self.text("/flameprof/status?re_filter=grind|slow&max_records=1")
         self.assertRegex(text, r"1 of \d functions")
         self.assertRegex(text, r'class="function">(grind|slow) ')
-        self.assertRegex(text, r"Interval achieved</dt><dd>1\d(\.\d+)? <small>± [\d.]+ ms")
+        had = re.search(r"Interval achieved</dt><dd>([\d.]+) <small>± [\d.]+ ms", text)
+        self.assertTrue(5 < float(had.group(1)) < 50, had.group())  # of 10
         self.client.press("pause")
         before = re.findall(r'"number">(\d+)<', self.text("/flameprof/status?re_filter=grind"))
         self.client.get("/slow/0.1")
