@@ -115,12 +115,12 @@ class Profilers(Code):
         self.assertNotIn("stretches", json.loads(profiler.render("json")))  # of three runs
 
     def test_started_more_often_than_there_is_room_for_profiles(self):
-        profiler = flameprof.Profiler()
+        session = flameprof.Session()
         for _ in range(100):
-            profiler.start()
-            busy(0.002)
-            profiler.stop()
-        quality = profiler.quality()
+            session.start()
+            busy(0.003)
+            session.stop()
+        quality = session.quality()
         self.assertGreater(quality["duration_ns"], 0.2e9)
         self.assertGreater(quality["spacing_mean_ns"], 0.3e6)
         with flameprof.profile() as once:
