@@ -322,9 +322,11 @@ class FromAnyThread(Sessions):
             computes(0.05, took)
             one.stop()
         session.merge(other)
+        once = seconds(session, "busy")
+        self.assertSeen(once, sum(took), session)
         for _ in range(3):
             session.merge(session)
-        self.assertAlmostEqual(seconds(session, "busy") / (8 * sum(took)), 1, delta=0.3)
+        self.assertAlmostEqual(seconds(session, "busy") / once, 8, 2)
         self.assertEqual(session.quality()["samples"] % 2, 0)
 
     def test_all_at_once(self):
