@@ -108,7 +108,9 @@ void flame_children_end(struct flame_session *parent, uint64_t end_ns)
         flame_session_free(parent->children[i]);
     }
     parent->child_count = 0;
-    parent->quality.unwatched += parent->expected_count;
+    for (unsigned i = 0; i < parent->expected_count; i++) {
+        parent->quality.unwatched += !parent->expected[i].known;
+    }
     parent->expected_count = 0;
     if (parent->everybody) {
         flame_session_note_spacing(parent);
