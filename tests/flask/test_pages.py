@@ -3,7 +3,10 @@
 import csv
 import datetime
 import io
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -113,6 +116,8 @@ class Pages(unittest.TestCase):
                 self.assertIn("frame-ancestors 'none'", policy)
                 self.assertNotIn("unsafe", policy)
                 self.assertEqual(answer.headers["Cache-Control"], "no-store")
+                # Flask-WTF looks at Referer, under https.
+                self.assertEqual(answer.headers["Referrer-Policy"], "same-origin")
                 self.assertNotRegex(answer.text, r"<script|\bstyle=|\bon[a-z]+=|https?://")
 
     def test_names_are_text(self):
@@ -176,6 +181,43 @@ class Pages(unittest.TestCase):
         self.assertIn(">slowly <", client.get("/flameprof/show_req_times").text)
 
 
+FORK = """
+import os, sys
+import shop
+from client import Client
+
+client = Client(shop.create())
+client.press("start")
+client.get("/slow/0.3")
+print("grind" in client.get("/flameprof/status").text, flush=True)
+child = os.fork()
+status = client.get("/flameprof/status").text
+times = client.get("/flameprof/show_req_times?as_csv=1").text
+if child == 0:
+    print(f"process {os.getpid()}" in status, ">paused<" in status, "grind" in status, "slow" in times)
+    client.press("start")
+    client.get("/slow/0.3")
+    print("grind" in client.get("/flameprof/status").text, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print(">running<" in status, "grind" in status, "slow" in times, flush=True)
+"""
+
+
+class Fork(unittest.TestCase):
+    def test_a_child_begins_anew(self):
+        said = subprocess.run(
+            [sys.executable, "-B", "-c", FORK],
+            cwd=os.path.dirname(os.path.abspath(__file__)),
+            env={**os.environ, "PYTHONPATH": os.path.abspath(os.environ["PYTHONPATH"])},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        lines = ["True", "True True False False", "True", "True True True"]
+        self.assertEqual(said.stdout.splitlines(), lines, said.stderr)
+
+
 class Applications(unittest.TestCase):
     def setUp(self):
         self.addCleanup(pause)
@@ -206,6 +248,7 @@ class Applications(unittest.TestCase):
         client.get("/quick")
         text = client.get("/flameprof/show_req_times?as_csv=1").text
         self.assertEqual(text.count('"quick"'), 1)
+        self.assertEqual(len(client.client.application.teardown_request_funcs[None]), 1)
 
     def test_elsewhere(self):
         app = flask.Flask("elsewhere")

@@ -213,6 +213,7 @@ class Forms(unittest.TestCase):
         stranger = Client(self.client.client.application)
         answer = stranger.post("/flameprof/start", {"flameprof_token": self.token})
         self.assertEqual(answer.status_code, 403)  # it has no cookie
+        self.assertEqual(stranger.post("/flameprof/start").status_code, 403)  # nor a field
 
     def test_the_cookie(self):
         answer = Client(shop.create()).get("/flameprof/status")
@@ -278,6 +279,8 @@ class Configuration(unittest.TestCase):
                 client = Client(app)
                 with self.assertLogs(app.logger, "ERROR") as log:
                     client.get("/login/alice")  # a request of the application's own
+                self.assertIn(sentence, log.output[0])
+                with self.assertLogs(app.logger, "ERROR") as log:
                     self.assertEqual(client.get("/flameprof/status").status_code, 500)
                 self.assertIn(sentence, log.output[0])
                 self.assertEqual(client.get("/quick").status_code, 200)

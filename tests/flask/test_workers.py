@@ -37,7 +37,10 @@ class Workers(unittest.TestCase):
             server.press("set_interval", interval="0.005")
             server.press("start")
             self.all_say(server.each("/flameprof/status"), "running")
-            time.sleep(1)
+            for _ in range(4):
+                server.get("/slow/0.5")  # 400 samples, but for what the others take of the CPU
+            seen = server.each("/flameprof/status?re_filter=^slow")
+            self.assertGreater(sum(map(self.hits, seen.values())), 100)
             pages = server.each("/flameprof/status?re_filter=in_the_background")
             for pid, text in pages.items():
                 self.assertIn('value="0.005"', text)
@@ -51,6 +54,10 @@ class Workers(unittest.TestCase):
             self.assertEqual([tickers(pid) for pid in pages], [[], []])
             self.all_say(server.each("/flameprof/status"), "paused")
             self.a_new_one(server, kind, list(pages))
+
+    def hits(self, text):
+        """Of the first function."""
+        return sum(map(int, re.findall(r'<td class="number">(\d+)<', text)[:1]))
 
     def all_say(self, pages, state):
         for text in pages.values():

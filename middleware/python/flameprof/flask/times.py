@@ -4,13 +4,14 @@ import collections
 import csv
 import datetime
 import io
+import re
 import threading
 from typing import NamedTuple
 
 RECORDS = 10_000
 ROUTES = 1_000
 OTHERS = "(others)"
-FORMULAS = tuple("=+-@＝＋－＠")
+FORMULA = re.compile(r"[\s\x00-\x20\u200b\ufeff]*[=+\-@＝＋－＠]")
 
 
 class Route(NamedTuple):
@@ -76,4 +77,4 @@ def moment(seconds):
 
 def harmless(text):
     """A text that no spreadsheet takes for a formula: people choose their names."""
-    return "'" + text if text.strip()[:1] in FORMULAS or text != text.lstrip() else text
+    return "'" + text if FORMULA.match(text) else text
