@@ -5,6 +5,7 @@ import datetime
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -62,6 +63,25 @@ class Pages(unittest.TestCase):
         self.client.get("/slow/0.1")
         after = re.findall(r'"number">(\d+)<', self.text("/flameprof/status?re_filter=grind"))
         self.assertEqual(before, after)
+
+    def test_a_thread_that_blocks_signals(self):
+        """As uWSGI's do: from a request on it lets the sampler's through, until the pause."""
+        client = Client(self.client.client.application)
+        masks = []
+
+        def serve():
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            client.get("/quick")
+            masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+            pause()
+            client.get("/quick")
+            masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+        self.client.press("start")  # on another thread than the one that is asked about
+        thread = threading.Thread(target=serve)
+        thread.start()
+        thread.join()
+        self.assertLess(masks[0], masks[1])  # sets: fewer were blocked
 
     def test_bad_values_get_a_sentence(self):
         for query, sentence in (

@@ -31,14 +31,16 @@ class Times(unittest.TestCase):
 
     def test_what_people_call_themselves(self):
         kept = times.Times()
-        formulas = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", " =1", "＝1", "\x00=1", "\ufeff=1"]
+        formulas = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", " =1", "＝1", "\x01=1", "\ufeff=1"]
         names = formulas + ['a"b', "a;=1", "a\n=b", "é,", "", " a"]
         for name in names:
             kept.add(name, "route", 0, 0)
         read = [row[0] for row in rows(kept)[1:]]
         self.assertEqual(read, ["'" + name for name in formulas] + names[10:])
+        kept.add("a\0b", "route", 0, 0)
+        self.assertEqual(rows(kept)[-1][0], "a\ufffdb")
         for cell in read:
-            self.assertNotIn(cell.strip("\x00\ufeff \t\r")[:1], list("=+-@＝"))
+            self.assertNotIn(cell.strip("\x01\ufeff \t\r")[:1], list("=+-@＝"))
         # Where ; parts columns, a quoted one is whole.
         self.assertEqual(kept.csv().count('"a;=1"'), 1)
 

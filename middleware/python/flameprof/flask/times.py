@@ -11,7 +11,7 @@ from typing import NamedTuple
 RECORDS = 10_000
 ROUTES = 1_000
 OTHERS = "(others)"
-FORMULA = re.compile(r"[\s\x00-\x20\u200b\ufeff]*[=+\-@＝＋－＠]")
+FORMULA = re.compile(r"[\s\x01-\x20\u200b\ufeff]*[=+\-@＝＋－＠]")
 
 
 class Route(NamedTuple):
@@ -76,5 +76,7 @@ def moment(seconds):
 
 
 def harmless(text):
-    """A text that no spreadsheet takes for a formula: people choose their names."""
+    """A text that no spreadsheet takes for a formula: people choose their names. And
+    without what Python's csv did not read before 3.11."""
+    text = text.replace("\0", "\ufffd")
     return "'" + text if FORMULA.match(text) else text
