@@ -45,6 +45,8 @@ class Workers(unittest.TestCase):
             for pid, text in pages.items():
                 self.assertIn('value="0.005"', text)
                 self.assertRegex(text, r'"function">in_the_background')
+            for text in server.each("/flameprof/status?max_records=10000").values():
+                self.assertNotIn("_watch", text)  # our own thread's
             for pid, text in server.each("/flameprof/graph?format=svg").items():
                 self.assertIn(pid, pages)
                 self.assertTrue("grind" in text, "not in the picture")
