@@ -41,11 +41,6 @@ def tickers():
     return [name for name in found if name.startswith("flameprof")]
 
 
-def expected(seconds, launcher):
-    """How many samples are had of that: less than asked for, on a busy machine."""
-    return seconds / max(launcher.quality()["mean"], launcher.interval)
-
-
 def hits(launcher, name):
     records, _ = launcher.query(max_records=None)
     return next((record.hits for record in records if record.name == name), 0)
@@ -82,6 +77,21 @@ class Launcher(unittest.TestCase):
         self.assertEqual(tickers(), [])
 
 
+    def assertHits(self, found, seconds, launcher):
+        """Of a launcher that has missed none before: on a busy machine some are."""
+        due = seconds / launcher.interval
+        self.assertGreater(found + launcher.quality()["missed"], 0.6 * due - 5)
+        self.assertLess(found, 3 * due + 10)
+
+    def work_until(self, seen):
+        """Busy machines let nobody look for a while."""
+        patience = time.monotonic() + 10
+        busy(0.05)
+        while not seen():
+            self.assertLess(time.monotonic(), patience)
+            busy(0.05)
+
+
 class OnAndOff(Launcher):
     def test_paused_at_first(self):
         launcher = self.launcher()
@@ -102,14 +112,13 @@ class OnAndOff(Launcher):
         self.assertTrue(launcher.is_paused())
         self.assertNothingRuns()
         frozen = hits(launcher, "busy")
-        self.assertAlmostEqual(frozen, expected(0.2, launcher), delta=50)
+        self.assertHits(frozen, 0.2, launcher)
         busy(0.1)
         self.assertEqual(hits(launcher, "busy"), frozen)
         launcher.pause()
         launcher.unpause()
         launcher.unpause()
-        busy(0.2)
-        self.assertGreater(hits(launcher, "busy"), 1.2 * frozen)
+        self.work_until(lambda: hits(launcher, "busy") > 1.2 * frozen)
 
     def test_a_query_while_it_runs(self):
         launcher = self.running()
@@ -118,7 +127,7 @@ class OnAndOff(Launcher):
             busy(0.05)
             counts.append(hits(launcher, "busy"))
         self.assertEqual(counts, sorted(counts))
-        self.assertAlmostEqual(counts[-1], expected(0.25, launcher), delta=60)
+        self.assertHits(counts[-1], 0.25, launcher)
 
     def test_start_after_unpause(self):
         launcher = self.launcher()
@@ -126,14 +135,13 @@ class OnAndOff(Launcher):
         self.assertFalse(launcher.is_paused())
         self.assertEqual(tickers(), [])
         launcher.start()
-        busy(0.05)
-        self.assertGreater(hits(launcher, "busy"), 5)
+        self.work_until(lambda: hits(launcher, "busy") > 5)
         with self.assertRaises(RuntimeError):
             launcher.start()
 
     def test_launch_and_cancel(self):
         launcher = SimpleLauncher.launch(interval=0.002)
-        busy(0.1)
+        self.work_until(lambda: hits(launcher, "busy") > 20)
         launcher.cancel()
         launcher.cancel()
         self.assertNothingRuns()
@@ -172,27 +180,25 @@ class OnAndOff(Launcher):
                     session.stop()
             del sessions, session
         launcher.unpause()
-        busy(0.05)
-        self.assertGreater(hits(launcher, "busy"), 5)
+        self.work_until(lambda: hits(launcher, "busy") > 5)
 
 
 class Interval(Launcher):
     def test_quality(self):
         launcher = self.running(interval=0.001)
-        busy(0.2)
+        self.work_until(lambda: hits(launcher, "busy") > 100)
         quality = launcher.quality()
         self.assertGreater(quality["mean"], 0.0009)
-        self.assertLess(quality["mean"], 0.005)
-        self.assertGreater(quality["deviation"], 0)
-        launcher.set_interval(0.01)
-        self.assertEqual(launcher.interval, 0.01)
-        before = hits(launcher, "busy")
-        self.assertGreater(before, 50)  # it stays
-        busy(0.3)
-        quality = launcher.quality()
-        self.assertGreater(quality["mean"], 0.008)
         self.assertLess(quality["mean"], 0.02)
-        self.assertLess(hits(launcher, "busy") - before, 60)
+        self.assertGreater(quality["deviation"], 0)
+        launcher.set_interval(0.05)
+        self.assertEqual(launcher.interval, 0.05)
+        before = hits(launcher, "busy")
+        self.assertGreater(before, 100)  # it stays
+        busy(0.5)
+        quality = launcher.quality()
+        self.assertGreater(quality["mean"], 0.035)  # of these alone
+        self.assertLess(hits(launcher, "busy") - before, 20)
 
     def test_good_and_bad(self):
         launcher = self.running()
@@ -217,7 +223,9 @@ class Queries(Launcher):
     @classmethod
     def setUpClass(cls):
         cls.asked = SimpleLauncher.launch(interval=0.002)
+        begun = time.perf_counter()
         down(5, 0.2)
+        cls.took = time.perf_counter() - begun
         time.sleep(0.1)
         cls.asked.pause()
 
@@ -226,10 +234,12 @@ class Queries(Launcher):
         self.assertLessEqual(len(records), 10)
         self.assertGreaterEqual(stacks, 2)
         self.assertEqual([r.hits for r in records], sorted((r.hits for r in records), reverse=True))
-        record = next(record for record in records if record.name == "down")
+        (record,) = self.asked.query("^down$")[0]
         # once for each sample
-        self.assertAlmostEqual(record.hits, expected(0.2, self.asked), delta=50)
-        self.assertAlmostEqual(record.total, 0.2, delta=0.1)
+        self.assertHits(record.hits, self.took, self.asked)
+        missed = self.asked.quality()["missed"] * self.asked.interval
+        self.assertGreater(record.total + missed, 0.6 * self.took)
+        self.assertLess(record.total, self.took + 0.1 + missed)
         self.assertLess(record.own, 0.05)
 
     def test_filter(self):
@@ -274,14 +284,13 @@ class Queries(Launcher):
         done = threading.Event()
         waiting = threading.Thread(target=done.wait)
         waiting.start()
-        busy(0.1)
+        self.work_until(lambda: "busy" in launcher.snapshot().folded(idle=False))
         done.set()
         waiting.join()
         names = {record.name.split(".")[-1] for record in launcher.query(max_records=None)[0]}
         self.assertNotIn("busy", names)
         self.assertIn("wait", names)
         self.assertNotIn("busy", launcher.snapshot().folded())
-        self.assertIn("busy", launcher.snapshot().folded(idle=False))
 
 
 class OneSOwn(Launcher):
@@ -324,7 +333,7 @@ class OneSOwn(Launcher):
         with self.assertRaises(KeyError):
             launcher.query()
         launcher._recorder = None
-        self.assertGreater(hits(launcher, "busy"), 5)
+        self.work_until(lambda: hits(launcher, "busy") > 5)
         self.assertFalse(launcher.is_paused())
 
     def test_measurement(self):
@@ -338,7 +347,7 @@ class OneSOwn(Launcher):
         launcher.pause()
         records = {record.name: record for record in launcher.query()[0]}
         self.assertLessEqual(set(records), {"here", "elsewhere"})
-        self.assertAlmostEqual(records["here"].hits, expected(0.1, launcher), delta=30)
+        self.assertHits(records["here"].hits, 0.1, launcher)
         self.assertIn(("down", __file__, down.__code__.co_firstlineno), asked)
 
 
@@ -374,13 +383,12 @@ class Circumstances(Launcher):
             try:
                 if launcher.is_paused() and launcher.query() == ([], 0):
                     launcher.unpause()
-                    busy(0.1)
-                    code = 0 if hits(launcher, "busy") > 10 else 2
+                    self.work_until(lambda: hits(launcher, "busy") > 10)
+                    code = 0
             finally:
                 os._exit(code)
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
-        busy(0.05)
-        self.assertGreater(hits(launcher, "busy"), 20)
+        self.work_until(lambda: hits(launcher, "busy") > 20)
 
     def test_the_process_ends_while_it_runs(self):
         code = (

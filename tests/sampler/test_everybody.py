@@ -214,7 +214,10 @@ class HowLong(Sessions):
 
     def test_more_than_there_is_room_for(self):
         def work():
-            threads = [started(time.sleep, 0.3) for _ in range(LANES + 10)]
+            end = threading.Event()
+            threads = [started(pauses, end) for _ in range(LANES + 10)]
+            time.sleep(0.3)
+            end.set()
             for thread in threads:
                 thread.join()
             for thread in [started(busy, 0.05, name="afterwards") for _ in range(3)]:
