@@ -45,6 +45,7 @@ endif
 -include tests/renderer/tests.mk
 -include tests/middleware/tests.mk
 -include tests/django/tests.mk
+-include tests/flask/tests.mk
 -include tests/plugin/tests.mk
 -include tests/consumers/tests.mk
 -include bench/bench.mk
@@ -60,8 +61,9 @@ PRODUCTS := $(call with,renderer,$(BUILD)/flameprof $(BUILD)/libflameprof.a) \
 TESTS := test-house \
 	$(if $(wildcard tests/renderer/tests.mk),$(call with,renderer,test-renderer)) \
 	$(if $(wildcard tests/sampler/tests.mk),$(call with,middleware,test-sampler)) \
-	$(if $(wildcard tests/middleware/tests.mk),$(call with,middleware,test-request test-wsgi test-panel test-code test-servers)) \
+	$(if $(wildcard tests/middleware/tests.mk),$(call with,middleware,test-request test-wsgi test-panel test-code test-launcher test-servers)) \
 	$(if $(wildcard tests/django/tests.mk),$(call with,middleware,test-django)) \
+	$(if $(wildcard tests/flask/tests.mk),$(call with,middleware,test-flask)) \
 	$(if $(wildcard tests/plugin/tests.mk),$(call with,middleware plugin,test-plugin))
 
 .PHONY: all demo serve test soak bench matrix install uninstall clean help check-format

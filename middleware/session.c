@@ -100,14 +100,24 @@ static bool start(struct flame_session_object *self)
     return true;
 }
 
-/* Adds what another one has seen. It stays as it is. */
-static bool take_in(struct flame_session_object *self,
-                    const struct flame_session *other)
+/* For what was seen. */
+static bool make_room(struct flame_session_object *self)
 {
     int error = self->seen == NULL ? flame_session_new_empty(&self->seen) : 0;
 
     if (error != 0) {
         flame_raise_start_error(error);
+    }
+    return error == 0;
+}
+
+/* Adds what another one has seen. It stays as it is. */
+static bool take_in(struct flame_session_object *self,
+                    const struct flame_session *other)
+{
+    int error;
+
+    if (!make_room(self)) {
         return false;
     }
     self->busy = true;
@@ -249,13 +259,12 @@ static PyObject *session_snapshot(PyObject *object, PyObject *unused)
         return NULL;
     }
     cast(made)->options = self->options;
-    if (self->seen != NULL) {
-        self->busy = true;
-        bool ok = take_in(cast(made), self->seen);
-        self->busy = false;
-        if (!ok) {
-            Py_CLEAR(made);
-        }
+    self->busy = true;
+    bool ok =
+        self->seen == NULL ? make_room(cast(made)) : take_in(cast(made), self->seen);
+    self->busy = false;
+    if (!ok) {
+        Py_CLEAR(made);
     }
     return made;
 }

@@ -161,6 +161,7 @@ static uint32_t find_node(struct flame_session *session, enum flame_walk walk)
 static void go_to_node(struct flame_session *session, enum flame_walk walk)
 {
     session->last_node = find_node(session, walk);
+    session->placed = true;
     session->quality.overflow += flame_store_overflowed_sigsafe(session->store);
 }
 
@@ -261,6 +262,7 @@ void flame_charge_thread_sigsafe(struct flame_session *session, const char *labe
         store, 0,
         flame_store_code_sigsafe(store, &key, name, (struct flame_slice){"", 0}));
     session->last_node = session->phase;
+    session->placed = false;
     session->last_running_node = session->phase;
     session->sampled_node = session->phase;
 }

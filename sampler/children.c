@@ -55,17 +55,16 @@ struct flame_session *flame_child_root(struct flame_session *session)
     return session->parent != NULL ? session->parent : session;
 }
 
-void flame_child_begin(struct flame_session *child)
+void flame_child_begin(struct flame_session *child, uint64_t since_ns)
 {
-    uint64_t now = flame_now_sigsafe();
-
     child->cpu_mark_ns = flame_cpu_now_sigsafe(child->cpu_clock);
     if (child->started_ns == 0) {
-        child->started_ns = now;
+        child->started_ns = since_ns;
     } else {
-        child->paused_ns += now - child->last_ns;
+        /* Modulo 2^64: the next one may have begun before the last one ended. */
+        child->paused_ns += since_ns - child->last_ns;
     }
-    child->last_ns = now;
+    child->last_ns = since_ns;
     flame_offcpu_open(child);
 }
 
@@ -108,7 +107,9 @@ void flame_children_end(struct flame_session *parent, uint64_t end_ns)
         flame_session_free(parent->children[i]);
     }
     parent->child_count = 0;
-    parent->quality.unwatched += parent->expected_count;
+    for (unsigned i = 0; i < parent->expected_count; i++) {
+        parent->quality.unwatched += !parent->expected[i].known;
+    }
     parent->expected_count = 0;
     if (parent->everybody) {
         flame_session_note_spacing(parent);

@@ -97,6 +97,7 @@ static void note_all(struct flame_session *session, pthread_t *idents)
     PyInterpreterState *interpreter =
         (PyInterpreterState *)(uintptr_t)atomic_load(&session->interpreter);
     uint64_t known_id = session->newest_id;
+    uint64_t now = flame_now_sigsafe();
     unsigned count = 0;
 
     for (PyThreadState *state = PyInterpreterState_ThreadHead(interpreter);
@@ -108,8 +109,8 @@ static void note_all(struct flame_session *session, pthread_t *idents)
             continue;
         }
         idents[count] = (pthread_t)state->thread_id;
-        session->expected[count++] =
-            (struct flame_expected){.id = id, .started = true, .known = id <= known_id};
+        session->expected[count++] = (struct flame_expected){
+            .id = id, .started = true, .known = id <= known_id, .since_ns = now};
     }
     session->expected_count = count;
 }

@@ -194,7 +194,7 @@ static void adopt(PyObject *greenlet)
         return;
     }
     flame_session_note_thread_state(child, PyThreadState_Get());
-    flame_child_begin(child);
+    flame_child_begin(child, flame_now_sigsafe());
     child->quality.children = 1;
     if (!flame_ticker_serve(child)) {
         flame_greenlet_release(child);

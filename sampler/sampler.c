@@ -161,6 +161,7 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     session->away = false;
     session->parks = false;
     session->last_node = 0;
+    session->placed = false;
     session->last_running_node = 0;
     session->sampled_node = 0;
     session->pot_count = 0;

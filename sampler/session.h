@@ -57,6 +57,8 @@ struct flame_expected {
     pthread_t starter; /* whose state that looks until the new thread runs; 0: nobody */
     bool started;      /* its state has been made: one that is not there has ended */
     bool known;        /* it has been counted before */
+    uint64_t since_ns; /* its time counts; 0: since it is found */
+    bool is_new;       /* it has used no CPU time before that */
     unsigned looks;    /* without having found it */
     char label[FLAME_LABEL_SIZE];
 };
@@ -116,6 +118,7 @@ struct flame_session {
     uint64_t cpu_mark_ns;    /* the thread's CPU clock then */
     uint64_t cpu_carried_ns; /* CPU time not charged to any place yet */
     uint32_t last_node;
+    bool placed; /* last_node is where the thread was seen, not where it begins */
     uint32_t last_running_node;
     uint32_t sampled_node; /* of the last sample in this phase, none of those while it
                               was away; 0: there was none */
@@ -201,7 +204,7 @@ struct flame_session *flame_child_root(struct flame_session *session);
  */
 struct flame_session *flame_child_take(struct flame_session *parent, const char *label);
 /* Begun again, of a lane: the time since its last sample was nobody's. */
-void flame_child_begin(struct flame_session *child);
+void flame_child_begin(struct flame_session *child, uint64_t since_ns);
 void flame_child_drop(struct flame_session *child);
 /* Ends all of them and makes their profiles roots of the parent's. After
  * flame_ticker_remove(); GIL held. */

@@ -142,6 +142,8 @@ static PyObject *on_start(PyObject *original, PyObject *arguments, PyObject *key
     if (wanted) {
         write_name(arguments, starting.expected.label, sizeof starting.expected.label);
         starting.expected.id = flame_cpython_next_thread_id(starting.interpreter);
+        starting.expected.since_ns = flame_now_sigsafe();
+        starting.expected.is_new = true;
         flame_ticker_any(expect, &starting);
     }
     PyObject *result = PyObject_Call(original, arguments, keywords);
@@ -324,7 +326,13 @@ static struct flame_session *watch(struct flame_session *session,
     /* Its state can be gone by now, and is read under a guard only. */
     atomic_store(&child->thread_state, sight.state);
     child->state_id = expected->id;
-    flame_child_begin(child);
+    /* On a busy machine it may have been there for long, and is not to be short of it.
+     */
+    flame_child_begin(child, expected->since_ns != 0 ? expected->since_ns
+                                                     : flame_now_sigsafe());
+    if (expected->is_new) {
+        child->cpu_mark_ns = 0;
+    }
     child->quality.children += !expected->known;
     return child;
 }

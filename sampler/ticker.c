@@ -114,7 +114,7 @@ static bool sample_from_outside(struct flame_session *session, uint64_t now)
         return true;
     }
     moment.cpu_ns = flame_cpu_now_sigsafe(session->cpu_clock);
-    if (moment.cpu_ns == session->cpu_mark_ns) {
+    if (moment.cpu_ns == session->cpu_mark_ns && session->placed) {
         moment.state = flame_offcpu_state(session);
         flame_charge_again_sigsafe(session, &moment);
         return true;

@@ -1,9 +1,10 @@
 """Flask, with flameprof as a middleware under any WSGI server.
 
     PYTHONPATH=build/python:examples/flask gunicorn --bind 127.0.0.1:8000 app:app
-and open http://127.0.0.1:8000/?flamegraph=1
+and open http://127.0.0.1:8000/?flamegraph=1, or http://127.0.0.1:8000/flameprof/ to sample
+all requests from start to pause.
 
-Under uWSGI with `--plugin flameprof` the last two lines are not needed.
+Under uWSGI with `--plugin flameprof` the middleware is not needed.
 """
 
 import random
@@ -62,7 +63,9 @@ def api():
 
 try:
     import flameprof
+    import flameprof.flask
 except ImportError:
     pass  # under uWSGI the plugin does it
 else:
     app.wsgi_app = flameprof.Middleware(app.wsgi_app)
+    app.register_blueprint(flameprof.flask.flameprof)

@@ -112,6 +112,20 @@ class Profilers(Code):
             busy(0.03)
         self.assertAlmostEqual(seconds_in(profiler, "busy"), 0.09, delta=0.02)
         self.assertAlmostEqual(profiler.quality()["duration_ns"] / 1e9, 0.09, delta=0.02)
+        self.assertNotIn("stretches", json.loads(profiler.render("json")))  # of three runs
+
+    def test_started_more_often_than_there_is_room_for_profiles(self):
+        session = flameprof.Session()
+        for _ in range(100):
+            session.start()
+            busy(0.003)
+            session.stop()
+        quality = session.quality()
+        self.assertGreater(quality["duration_ns"], 0.2e9)
+        self.assertGreater(quality["spacing_mean_ns"], 0.3e6)
+        with flameprof.profile() as once:
+            busy(0.02)
+        self.assertIn("stretches", json.loads(once.render("json")))
 
     def test_out_of_turn(self):
         profiler = flameprof.Profiler()

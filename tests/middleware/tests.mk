@@ -23,6 +23,10 @@ test-wsgi: $(BUILD)/python ## the WSGI door: every response shape
 test-code: $(BUILD)/python ## profiles of code: Profiler, profile(), the decorator
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_code.py
 
+.PHONY: test-launcher
+test-launcher: $(BUILD)/python ## the launcher: all threads of a process
+	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_launcher.py
+
 .PHONY: test-servers
 test-servers: $(BUILD)/python ## the middleware behind gunicorn and wsgiref
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -m unittest -v tests/middleware/test_servers.py

@@ -188,6 +188,38 @@ static void test_every_clock_says_which_it_is(void **state)
     }
 }
 
+static void test_what_is_said_of_all_threads(void **state)
+{
+    static const char *const said[] = {
+        "1.500 s watched, 2.500 s of all threads together, CPU time",
+        " · 1 threads or greenlets not watched · 250.0 ms idle, left out",
+        "Only 12 samples: too few to trust the shares. Watch for longer.",
+        "The profile reached its time limit.",
+    };
+    const struct flame_quality quality = {.interval_ns = 10000000,
+                                          .everybody = true,
+                                          .duration_ns = 1500000000,
+                                          .beside_ns = 2500000000,
+                                          .unwatched = 1,
+                                          .idle_ns = 250000000,
+                                          .samples = 12,
+                                          .deadline_reached = true};
+    struct flame_picture_options options = *example_options();
+    struct flame_tree *tree =
+        flame_tree_from_profile(example_profile(), FLAME_CLOCK_WALL);
+    struct flame_writer writer = {0};
+    (void)state;
+
+    options.quality = &quality;
+    assert_int_equal(flame_render_svg(tree, &options, &writer), 0);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        assert_true(occurrences(&writer, said[i]) >= 1);
+    }
+    assert_int_equal(occurrences(&writer, "the request ran on"), 0);
+    flame_writer_free(&writer);
+    flame_tree_free(tree);
+}
+
 static void test_svg_hostile_text(void **state)
 {
     static const char hostile[] =
@@ -329,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_svg_golden),
         cmocka_unit_test(test_svg_of_nothing_says_so),
         cmocka_unit_test(test_every_clock_says_which_it_is),
+        cmocka_unit_test(test_what_is_said_of_all_threads),
         cmocka_unit_test(test_svg_hostile_text),
         cmocka_unit_test(test_svg_deep_stacks_are_capped),
         cmocka_unit_test(test_svg_culls),

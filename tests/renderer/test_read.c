@@ -45,6 +45,17 @@ static void assert_same_bytes(const struct flame_writer *a,
 
 /* ---- back to what it was ----------------------------------------------------- */
 
+/* What is in no other example. */
+static const struct flame_quality OF_ALL_THREADS = {.interval_ns = 10000000,
+                                                    .everybody = true,
+                                                    .duration_ns = 1500000000,
+                                                    .beside_ns = 1500000000,
+                                                    .children = 3,
+                                                    .unwatched = 1,
+                                                    .idle_ns = 250000000,
+                                                    .samples = 12,
+                                                    .deadline_reached = true};
+
 /* The picture of what was read from our JSON is the profile's, byte for byte. */
 static void test_json_loses_nothing(void **state)
 {
@@ -59,6 +70,9 @@ static void test_json_loses_nothing(void **state)
         struct flame_document document;
 
         options.clock = clocks[i];
+        if (clocks[i] == FLAME_CLOCK_OFFCPU) {
+            options.quality = &OF_ALL_THREADS;
+        }
         render_as(FLAME_FORMAT_JSON, tree, &options, &text);
         render_as(FLAME_FORMAT_SVG, tree, &options, &picture);
         assert_int_equal(read_bytes(text.data, text.length, 100, &document), 0);

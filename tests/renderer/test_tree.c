@@ -391,6 +391,85 @@ static void test_rows(void **state)
     flame_tree_free(tree);
 }
 
+/* A tree of folded text whose patterns leave that. */
+static void assert_rest(const char *folded, const char *const *patterns,
+                        const char *expected, uint64_t weight)
+{
+    struct flame_ignored ignored;
+    struct flame_left_out left_out;
+    struct flame_tree *tree = tree_from_text(folded, FLAME_UNIT_SAMPLES, &ignored);
+    struct flame_tree *rest = flame_tree_without_idle(tree, patterns, &left_out);
+    struct flame_writer writer = {0};
+
+    assert_non_null(rest);
+    assert_consistent(rest);
+    assert_int_equal(flame_render_folded(rest, &writer), 0);
+    assert_written(&writer, expected);
+    assert_int_equal(left_out.weight, weight);
+    assert_int_equal(left_out.samples, weight);
+    assert_int_equal(rest->places[0].total + weight, tree->places[0].total);
+    flame_writer_free(&writer);
+    flame_tree_free(rest);
+    flame_tree_free(tree);
+}
+
+static void test_without_idle(void **state)
+{
+    static const char folded[] =
+        "[thread a] 3\n"
+        "[thread a];run (/x/a.py:1) 5\n"
+        "[thread a];run (/x/a.py:1);C.wait (/lib/threading.py:7);hook (/x/a.py:9) 2\n"
+        "[thread a];run (/x/a.py:1);C.wait (/lib/threading.py:7);lock.acquire(…) 40\n"
+        "[thread b];C.await (/lib/mythreading.py:7) 1\n"
+        "[thread b];C.wait (/lib/threading.py:7) 50\n";
+    static const char *const threads[] = {"[thread]", NULL};
+    static const char *const waits[] = {"wait (threading.py)", NULL};
+    static const char *const all[] = {"[thread]", "run",   "C.wait",
+                                      "hook",     "await", NULL};
+    static const char *const none[] = {"",   "()", "ait", "wait (hreading.py)",
+                                       " (", NULL};
+    (void)state;
+
+    assert_rest(folded, threads, strchr(folded, '\n') + 1, 3);
+    assert_rest(folded, waits,
+                "[thread a] 3\n"
+                "[thread a];run (/x/a.py:1) 5\n"
+                "[thread a];run (/x/a.py:1);C.wait (/lib/threading.py:7);hook "
+                "(/x/a.py:9) 2\n"
+                "[thread b];C.await (/lib/mythreading.py:7) 1\n",
+                90);
+    assert_rest(folded, all, "", 101);
+    assert_rest(folded, none, folded, 0);
+}
+
+static void test_other_names(void **state)
+{
+    static const char folded[] = "a;b;a 5\na;b 2\nc 4\n";
+    struct flame_ignored ignored;
+    struct flame_tree *tree = tree_from_text(folded, FLAME_UNIT_SAMPLES, &ignored);
+    struct flame_slice names[4];
+    struct flame_writer writer = {0};
+    (void)state;
+
+    assert_int_equal(tree->function_count, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        bool is_c = flame_slice_is(tree->functions[i].name, "c");
+        names[i] = flame_slice_of(is_c ? "one" : "other");
+    }
+    struct flame_tree *renamed = flame_tree_renamed(tree, names);
+    assert_non_null(renamed);
+    assert_consistent(renamed);
+    assert_int_equal(flame_render_folded(renamed, &writer), 0);
+    assert_written(&writer, "one 4\nother;other 2\nother;other;other 5\n");
+    struct flame_tally tally = flame_tree_tally(renamed);
+    assert_int_equal(tally.stacks, 3);
+    assert_int_equal(tally.samples, 11);
+    assert_int_equal(tally.weight, 11);
+    flame_writer_free(&writer);
+    flame_tree_free(renamed);
+    flame_tree_free(tree);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +490,8 @@ int main(void)
         cmocka_unit_test(test_sum_of_trees),
         cmocka_unit_test(test_what_counts_differently_has_no_sum),
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_without_idle),
+        cmocka_unit_test(test_other_names),
     };
 
     return cmocka_run_group_tests_name("tree", tests, NULL, NULL);

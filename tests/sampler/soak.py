@@ -239,6 +239,59 @@ PLAIN = [exec_churn, recursion, generators, exceptions, imports, waits, c_calls]
 WORK = PLAIN + [forks, thread_churn, inner_profile, forgotten, switches, hub]
 
 
+def everybody(seconds):
+    """A server with a thread for each request, under one profile of all: what is wrong."""
+
+    def serve(seed):
+        request(random.Random(seed), 0.002, PLAIN + [thread_churn])
+
+    def serve_until(end):
+        number = 0
+        while time.monotonic() < end:
+            number += 1
+            threads = [
+                threading.Thread(target=serve, args=(number * 8 + i,)) for i in range(number % 8)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            if number % 40 == 0:
+                session.pause()
+                session.resume()
+            if number % 100 == 0:
+                session.snapshot()
+        return number * 3.5
+
+    def memory():
+        """In use, in KiB: the peak may have been somebody else's."""
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+    session = _flameprof.Session(everybody=True, interval=0.0002)
+    session.start()
+    served = serve_until(time.monotonic() + seconds / 3)
+    warm = (*state(session)[:2], memory())
+    served += serve_until(time.monotonic() + seconds * 2 / 3)
+    after = (*state(session)[:2], memory())
+    session.stop()
+    quality = session.quality()
+    print(
+        "soak: of everybody, %d requests, threads %d, unwatched %d, samples %d, "
+        "memory %d -> %d KiB"
+        % (served, quality["children"], quality["unwatched"], quality["samples"],
+           warm[2], after[2])
+    )  # fmt: skip
+    faults = []
+    if after[:2] != warm[:2]:
+        faults.append("of everybody: descriptors, threads: %r -> %r" % (warm[:2], after[:2]))
+    if after[2] > warm[2] * 1.25:
+        faults.append("of everybody: memory grew: %d -> %d KiB" % (warm[2], after[2]))
+    if quality["children"] < served / 4:
+        faults.append("of everybody: only %d threads of %d" % (quality["children"], served))
+    return faults
+
+
 def request(rng, seconds, work):
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -306,10 +359,16 @@ def fill_all_slots(seed):
         session.stop()
 
 
-def state():
-    """What must not grow: descriptors, threads, and the peak of memory in KiB."""
+def state(running=None):
+    """What must not grow: descriptors, threads, and the peak of memory in KiB; `running`:
+    a Session, which has threads and descriptors of its own."""
     FORGOTTEN.clear()
     gc.collect()
+    if running is not None:
+        running.stop()
+        found = state()
+        running.start()
+        return found
     # A thread that was joined is still listed for a moment.
     patience = time.monotonic() + 2
     while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < patience:
@@ -368,6 +427,7 @@ def main():
         seed += 10
         round_of_threads(seed, slice_seconds, totals)
     after = state()
+    faults.extend(everybody(max(3.0, options.seconds / 6)))
     masks_after = handlers()
     if after[:2] != warm[:2]:
         faults.append("descriptors, threads grew: %r -> %r" % (warm[:2], after[:2]))

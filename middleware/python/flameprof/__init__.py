@@ -12,11 +12,23 @@ And of any code:
     with flameprof.profile() as profiler:
         work()
     profiler.save("work.svg")
+
+And of a whole process: ``flameprof.launcher``.
 """
 
-from _flameprof import Middleware, Session, __version__
+from _flameprof import IDLE, Middleware, Session, __version__, admit
 
 from .decorator import flamegraph
 from .profiler import Profiler, Row, profile
 
-__all__ = ["Middleware", "Profiler", "Row", "Session", "__version__", "flamegraph", "profile"]
+__all__ = [
+    "IDLE",
+    "Middleware",
+    "Profiler",
+    "Row",
+    "Session",
+    "__version__",
+    "admit",
+    "flamegraph",
+    "profile",
+]

@@ -1,4 +1,4 @@
-from typing import Any, Callable, Dict, Iterable, List, Literal, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Tuple, Union
 
 from .decorator import flamegraph as flamegraph
 from .profiler import Profiler as Profiler, Row as Row, profile as profile
@@ -6,8 +6,23 @@ from .profiler import Profiler as Profiler, Row as Row, profile as profile
 Clock = Literal["wall", "cpu", "offcpu", "gil"]
 Format = Literal["svg", "folded", "png", "pdf", "html", "json", "speedscope", "pprof", "gecko"]
 
+Idle = Union[None, bool, Sequence[str]]
+
 __version__: str
-__all__ = ["Middleware", "Profiler", "Row", "Session", "__version__", "flamegraph", "profile"]
+IDLE: Tuple[str, ...]
+__all__ = [
+    "IDLE",
+    "Middleware",
+    "Profiler",
+    "Row",
+    "Session",
+    "__version__",
+    "admit",
+    "flamegraph",
+    "profile",
+]
+
+def admit() -> None: ...
 
 class Middleware:
     app: Callable[..., Iterable[bytes]]
@@ -32,15 +47,22 @@ class Session:
         lines: bool = False,
         threads: bool = False,
         children: bool = False,
+        everybody: bool = False,
     ) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def merge(self, other: Session, /) -> None: ...
+    def snapshot(self) -> Session: ...
     def functions(
-        self, *, clock: Clock = "wall"
+        self,
+        *,
+        clock: Clock = "wall",
+        idle: Idle = None,
+        name: Optional[Callable[[str, str, int], str]] = None,
     ) -> List[Tuple[str, str, int, int, int, int, int]]: ...
+    def tally(self, *, clock: Clock = "wall", idle: Idle = None) -> Dict[str, int]: ...
     def folded(self, *, clock: Clock = "wall", **options: Any) -> str: ...
     def svg(
         self,
@@ -53,6 +75,7 @@ class Session:
         colours: Literal["origin", "file", "warm"] = "origin",
         width: int = 1200,
         smallest: float = 0.5,
+        idle: Idle = None,
     ) -> str: ...
     def render(
         self,
@@ -67,5 +90,6 @@ class Session:
         width: int = 1200,
         smallest: float = 0.5,
         scale: float = 2,
+        idle: Idle = None,
     ) -> bytes: ...
     def quality(self) -> Dict[str, int]: ...

@@ -89,6 +89,26 @@ def starts_and_stops(seed, until, totals):
         time.sleep(rng.random() * 0.003)
 
 
+def everybody(seed, until, totals):
+    """One of all threads beside the others."""
+    rng = random.Random(seed)
+    session = _flameprof.Session(everybody=True, interval=0.0005)
+    while time.monotonic() < until:
+        try:
+            session.start()
+        except RuntimeError as error:
+            soak.only_too_many(error)
+            continue
+        for _ in range(rng.randrange(20)):
+            time.sleep(rng.random() * 0.01)
+            session.pause()
+            session.resume()
+            _flameprof.admit()
+        session.stop()
+        session.snapshot().folded()
+    totals["of everybody"] = session.quality()["samples"]
+
+
 def work(seconds, seed):
     faults = []
     threading.excepthook = lambda args: faults.append("a thread raised %r" % args.exc_value)
@@ -96,7 +116,9 @@ def work(seconds, seed):
     until = time.monotonic() + seconds
     parts = []
     threads = []
-    for number, target in enumerate([serve, serve, starts_and_stops, soak.rounds]):
+    for number, target in enumerate(
+        [serve, serve, starts_and_stops, soak.rounds, everybody]
+    ):
         parts.append({})
         threads.append(
             threading.Thread(target=target, args=(seed + number, until, parts[-1]))
@@ -111,7 +133,7 @@ def work(seconds, seed):
         for key, value in part.items():
             totals[key] = totals.get(key, 0) + value
     print(", ".join("%s %d" % item for item in sorted(totals.items())))
-    wanted = ("requests profiled", "samples", "children", "profiles")
+    wanted = ("requests profiled", "samples", "children", "profiles", "of everybody")
     few = [key for key in wanted if totals.get(key, 0) < 10]
     if few:
         faults.append("too few of %s to say anything" % ", ".join(few))

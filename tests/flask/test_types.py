@@ -1,0 +1,52 @@
+"""The stubs: mypy takes what is right and refuses what is wrong."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+PACKAGE = os.path.abspath(os.environ["PYTHONPATH"].split(os.pathsep)[0])
+RIGHT = """
+from flask import Blueprint, Flask
+from flameprof.flask import OX_PROF_BP, blueprint, flameprof
+
+app = Flask(__name__)
+app.register_blueprint(flameprof, url_prefix="/x")
+app.register_blueprint(OX_PROF_BP)
+mine: Blueprint = blueprint("mine", "/mine")
+"""
+WRONG = """
+from flameprof.flask import blueprint, flameprof
+
+number: int = flameprof
+blueprint(1, 2)
+"""
+
+
+class Types(unittest.TestCase):
+    def mypy(self, code):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "code.py")
+            path.write_text(code)
+            return subprocess.run(
+                ["mypy", "--strict", str(path)],  # whatever Python is tested
+                env={**os.environ, "MYPYPATH": PACKAGE},
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=300,
+            ).stdout
+
+    def setUp(self):
+        self.assertTrue(shutil.which("mypy"), "mypy is in packages.txt")
+
+    def test_use(self):
+        self.assertIn("Success", self.mypy(RIGHT))
+        wrong = self.mypy(WRONG)
+        self.assertEqual(wrong.count("error:"), 3, wrong)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,119 @@
+"""Over HTTP, with two workers: one switch for all, numbers of each, and who they are of."""
+
+import os
+import re
+import signal
+import time
+import unittest
+
+from server import Server, missing
+
+
+def tickers(pid):
+    """Native threads of a process that sample."""
+    names = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{task}/comm") as file:
+                names.append(file.read().strip())
+        except FileNotFoundError:
+            pass
+    return [name for name in names if name.startswith("flameprof")]
+
+
+class Workers(unittest.TestCase):
+    def through(self, kind):
+        reason = missing(kind)
+        if reason:
+            self.skipTest(reason)
+        with Server(kind) as server:
+            pages = server.each("/flameprof/status")
+            self.all_say(pages, "paused")
+            self.assertEqual([tickers(pid) for pid in pages], [[], []])
+            for pid, text in pages.items():
+                family = int(re.search(r"one worker of\s+server (\d+)", text).group(1))
+                self.assertNotIn(family, pages)
+
+            server.press("set_interval", interval="0.005")
+            server.press("start")
+            self.all_say(server.each("/flameprof/status"), "running")
+            for _ in range(4):
+                server.get("/slow/0.5")  # 400 samples, but for what the others take of the CPU
+            seen = server.each("/flameprof/status?re_filter=^slow")
+            self.assertGreater(sum(map(self.hits, seen.values())), 100)
+            pages = server.each("/flameprof/status?re_filter=in_the_background")
+            for pid, text in pages.items():
+                self.assertIn('value="0.005"', text)
+                self.assertRegex(text, r'"function">in_the_background')
+            for text in server.each("/flameprof/status?max_records=10000").values():
+                self.assertNotIn("_watch", text)  # our own thread's
+            for pid, text in server.each("/flameprof/graph?format=svg").items():
+                self.assertIn(pid, pages)
+                self.assertTrue("grind" in text, "not in the picture")
+
+            server.press("pause")
+            time.sleep(1)  # nobody asks them meanwhile
+            self.assertEqual([tickers(pid) for pid in pages], [[], []])
+            self.all_say(server.each("/flameprof/status"), "paused")
+            self.a_new_one(server, kind, list(pages))
+
+    def hits(self, text):
+        """Of the first function."""
+        return sum(map(int, re.findall(r'<td class="number">(\d+)<', text)[:1]))
+
+    def all_say(self, pages, state):
+        for text in pages.values():
+            self.assertIn(f">{state}<", text)
+
+    def a_new_one(self, server, kind, pids):
+        """A worker that is started anew does what the others do."""
+        server.press("start")
+        os.kill(pids[0], signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while True:
+            time.sleep(0.3)
+            try:
+                pages = server.each("/flameprof/status")
+            except (OSError, AssertionError):
+                pages = {}
+            if len(pages) == 2 and pids[0] not in pages:
+                break
+            self.assertLess(time.monotonic(), deadline)
+        self.all_say(pages, "running")
+        server.press("pause")
+
+    def test_gunicorn(self):
+        self.through("gunicorn")
+
+    def test_gunicorn_preload(self):
+        self.through("preload")
+
+    def test_uwsgi(self):
+        self.through("uwsgi")
+
+    def test_one_process(self):
+        with Server("werkzeug") as server:
+            ((pid, text),) = server.each("/flameprof/status", 1).items()
+            self.assertEqual(pid, server.process.pid)
+            self.assertIn("alone", text)
+            self.assertEqual(os.listdir(server.temporary.name), [])
+            server.press("start")
+            server.get("/slow/0.3")
+            self.assertIn(">slow ", server.get("/flameprof/status?re_filter=slow"))
+
+    def test_requests_are_of_the_worker(self):
+        reason = missing("gunicorn")
+        if reason:
+            self.skipTest(reason)
+        with Server("gunicorn") as server:
+            asked = {}
+            for _ in range(20):
+                pid = int(server.get("/pid"))
+                asked[pid] = asked.get(pid, 0) + 1
+            for pid, text in server.each("/flameprof/show_req_times", len(asked)).items():
+                hits = re.findall(r'>pid .*\n<td class="number">(\d+)<', text)
+                self.assertEqual(hits, [str(asked[pid])] if pid in asked else [])
+
+
+if __name__ == "__main__":
+    unittest.main()
