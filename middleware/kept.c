@@ -116,11 +116,11 @@ static void shelf_dealloc(PyObject *object)
 
 static PyMethodDef methods[] = {
     {"keep", shelf_keep, METH_O,
-     "keep(profile)\n--\n\n"
+     "keep($self, profile)\n--\n\n"
      "Keep a profile, as the bytes of its json format. Its name, which nobody can\n"
      "guess. OSError: it cannot be kept, and why."},
     {"render", (PyCFunction)(void (*)(void))shelf_render, METH_VARARGS | METH_KEYWORDS,
-     "render(name, format='svg', /, *, clock='wall', **options)\n--\n\n"
+     "render($self, name, format='svg', /, *, clock='wall', **options)\n--\n\n"
      "A kept profile as bytes of a format; options: as of Session.render(). KeyError:\n"
      "it is not, or no longer, here. ValueError, RuntimeError: as of "
      "Session.render()."},

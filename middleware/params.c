@@ -72,7 +72,7 @@ enum parameter {
     COLOURS,
     INVERTED,
     CALLERS,
-    PROFILE,
+    PROFILE, /* this and the next are the badge's */
     PANEL,
     PARAMETERS
 };
@@ -320,13 +320,13 @@ static int complain_of_unknown(char sentence[FLAME_SENTENCE_SIZE],
     escape(name, shown, sizeof shown);
     snprintf(sentence, FLAME_SENTENCE_SIZE,
              "\"%s\" is no parameter of flameprof: it knows", shown);
-    for (int i = INTERVAL; i < PARAMETERS; i++) {
+    for (int i = INTERVAL; i < PROFILE; i++) {
         used = strlen(sentence);
         snprintf(sentence + used, FLAME_SENTENCE_SIZE - used, "%s %s%s",
-                 i == PARAMETERS - 1 ? " and" : "", names[i],
-                 i < PARAMETERS - 2    ? ","
-                 : i == PARAMETERS - 1 ? "."
-                                       : "");
+                 i == PROFILE - 1 ? " and" : "", names[i],
+                 i < PROFILE - 2    ? ","
+                 : i == PROFILE - 1 ? "."
+                                    : "");
     }
     return -EINVAL;
 }

@@ -295,7 +295,7 @@ static PyMethodDef methods[] = {
      "thread."},
     {"resume", session_resume, METH_NOARGS, "Go on after pause()."},
     {"merge", session_merge, METH_O,
-     "merge(other)\n--\n\n"
+     "merge($self, other, /)\n--\n\n"
      "Take in what another Session has seen; it stays as it is. Neither may be "
      "running."},
     {"snapshot", session_snapshot, METH_NOARGS,
@@ -304,7 +304,7 @@ static PyMethodDef methods[] = {
      "another one may not be running."},
     {"functions", (PyCFunction)(void (*)(void))flame_session_functions,
      METH_VARARGS | METH_KEYWORDS,
-     "functions(*, clock='wall', idle=None, name=None)\n--\n\n"
+     "functions($self, *, clock='wall', idle=None, name=None)\n--\n\n"
      "A list of (name, file, line, own, total, samples, places), the largest own time\n"
      "first: ns. A function inside its own calls counts once in total and samples.\n\n"
      "idle: patterns of places that only wait for work, which are left out; True: the\n"
@@ -314,18 +314,18 @@ static PyMethodDef methods[] = {
      "one."},
     {"tally", (PyCFunction)(void (*)(void))flame_session_tally,
      METH_VARARGS | METH_KEYWORDS,
-     "tally(*, clock='wall', idle=None)\n--\n\n"
+     "tally($self, *, clock='wall', idle=None)\n--\n\n"
      "A dict of what functions() tells of: the number of different stacks, samples "
      "and\n"
      "time_ns; idle_samples and idle_ns of what was left out."},
     {"folded", (PyCFunction)(void (*)(void))flame_session_folded,
      METH_VARARGS | METH_KEYWORDS,
-     "folded(*, clock='wall', **options)\n--\n\n"
+     "folded($self, *, clock='wall', **options)\n--\n\n"
      "The profile as folded stacks: root first, ';', weight in microseconds.\n\n"
      "clock: wall, cpu, offcpu or gil."},
     {"render", (PyCFunction)(void (*)(void))flame_session_render,
      METH_VARARGS | METH_KEYWORDS,
-     "render(format, *, clock='wall', **options)\n--\n\n"
+     "render($self, format, *, clock='wall', **options)\n--\n\n"
      "The profile as bytes of a format: " FLAME_FORMAT_NAMES ".\n\n"
      "options: title, subtitle, inverted, callers, colours, width, smallest, scale,\n"
      "as in the URL; idle as of functions(). ValueError: there is no such format or "
@@ -333,7 +333,7 @@ static PyMethodDef methods[] = {
      "take that value. RuntimeError: it could not be drawn."},
     {"svg", (PyCFunction)(void (*)(void))flame_session_svg,
      METH_VARARGS | METH_KEYWORDS,
-     "svg(*, clock='wall', **options)\n--\n\n"
+     "svg($self, *, clock='wall', **options)\n--\n\n"
      "The flame graph, as SVG text. options: as of render()."},
     {"quality", flame_session_quality, METH_NOARGS,
      "How the profile came about: a dict of counts, and of times in ns."},

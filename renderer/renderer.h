@@ -74,7 +74,8 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
 
 /*
  * Another clock's weights, where what each place's time was is known (of a profile, and
- * of JSON that says so). False: it is not, or there is no memory; the tree is as it was.
+ * of JSON that says so). False: it is not, or there is no memory; the tree is as it
+ * was.
  */
 bool flame_tree_weigh(struct flame_tree *tree, enum flame_clock clock);
 

@@ -31,7 +31,9 @@ test-launcher: $(BUILD)/python ## the launcher: all threads of a process
 test-servers: $(BUILD)/python ## the middleware behind gunicorn and wsgiref
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -m unittest -v tests/middleware/test_servers.py
 
-.PHONY: test-panel
-test-panel: $(BUILD)/python ## the badge: every response shape, and in a browser
+.PHONY: test-panel test-badge
+test-panel: $(BUILD)/python ## pages with a badge: every response shape
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_panel.py
+
+test-badge: $(BUILD)/python ## the badge in a browser
 	PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) -B tests/middleware/test_badge.py

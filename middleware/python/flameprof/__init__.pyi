@@ -1,12 +1,12 @@
-from typing import Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Tuple, Union, final
 
 from .decorator import flamegraph as flamegraph
 from .profiler import Profiler as Profiler, Row as Row, profile as profile
 
-Clock = Literal["wall", "cpu", "offcpu", "gil"]
-Format = Literal["svg", "folded", "png", "pdf", "html", "json", "speedscope", "pprof", "gecko"]
+_Clock = Literal["wall", "cpu", "offcpu", "gil"]
+_Format = Literal["svg", "folded", "png", "pdf", "html", "json", "speedscope", "pprof", "gecko"]
 
-Idle = Union[None, bool, Sequence[str]]
+_Idle = Union[None, bool, Sequence[str]]
 
 __version__: str
 IDLE: Tuple[str, ...]
@@ -24,6 +24,7 @@ __all__ = [
 
 def admit() -> None: ...
 
+@final
 class Middleware:
     app: Callable[..., Iterable[bytes]]
     def __init__(
@@ -33,11 +34,15 @@ class Middleware:
         interval: float = 0.001,
         allow: Iterable[str] = (),
         max_seconds: float = 60,
+        authorize: Optional[Callable[[Dict[str, Any]], object]] = None,
+        panel: bool = False,
+        panel_folder: str = "",
     ) -> None: ...
     def __call__(
         self, environ: Dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]: ...
 
+@final
 class Session:
     def __init__(
         self,
@@ -58,16 +63,16 @@ class Session:
     def functions(
         self,
         *,
-        clock: Clock = "wall",
-        idle: Idle = None,
+        clock: _Clock = "wall",
+        idle: _Idle = None,
         name: Optional[Callable[[str, str, int], str]] = None,
     ) -> List[Tuple[str, str, int, int, int, int, int]]: ...
-    def tally(self, *, clock: Clock = "wall", idle: Idle = None) -> Dict[str, int]: ...
-    def folded(self, *, clock: Clock = "wall", **options: Any) -> str: ...
+    def tally(self, *, clock: _Clock = "wall", idle: _Idle = None) -> Dict[str, int]: ...
+    def folded(self, *, clock: _Clock = "wall", **options: Any) -> str: ...
     def svg(
         self,
         *,
-        clock: Clock = "wall",
+        clock: _Clock = "wall",
         title: str = ...,
         subtitle: str = ...,
         inverted: bool = False,
@@ -75,13 +80,13 @@ class Session:
         colours: Literal["origin", "file", "warm"] = "origin",
         width: int = 1200,
         smallest: float = 0.5,
-        idle: Idle = None,
+        idle: _Idle = None,
     ) -> str: ...
     def render(
         self,
-        format: Format,
+        format: _Format,
         *,
-        clock: Clock = "wall",
+        clock: _Clock = "wall",
         title: str = ...,
         subtitle: str = ...,
         inverted: bool = False,
@@ -90,6 +95,6 @@ class Session:
         width: int = 1200,
         smallest: float = 0.5,
         scale: float = 2,
-        idle: Idle = None,
+        idle: _Idle = None,
     ) -> bytes: ...
     def quality(self) -> Dict[str, int]: ...

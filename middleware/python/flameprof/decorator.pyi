@@ -1,14 +1,15 @@
 from typing import Any, Callable, TypeVar, overload
 
-F = TypeVar("F", bound=Callable[..., Any])
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 @overload
-def flamegraph(function: F) -> F: ...
+def flamegraph(function: _F) -> _F: ...
 @overload
 def flamegraph(
+    function: None = None,
     *,
     open_svg: bool = False,
     open_command: str = ...,
     interval: float = 0.001,
     **options: Any,
-) -> Callable[[F], F]: ...
+) -> Callable[[_F], _F]: ...

@@ -1,0 +1,3 @@
+from .middleware import FlameprofMiddleware as FlameprofMiddleware
+
+__all__ = ["FlameprofMiddleware"]
