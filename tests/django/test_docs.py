@@ -49,7 +49,8 @@ class Page(unittest.TestCase):
         return folder.name
 
     def run_python(self, folder, arguments, blocks=()):
-        environment = dict(os.environ, PYTHONPATH=str(served.PACKAGE), BLOCKS=json.dumps(blocks))
+        environment = dict(os.environ, DJANGO_SETTINGS_MODULE="mysite.settings",
+                           PYTHONPATH=str(served.PACKAGE), BLOCKS=json.dumps(blocks))
         done = subprocess.run([sys.executable, "-B", *arguments], cwd=folder, env=environment,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
         self.assertEqual(done.returncode, 0, done.stdout.decode())
