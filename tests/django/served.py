@@ -37,7 +37,8 @@ class Site:
         )
         self.log = open(os.path.join(self.folder.name, "log"), "w+", encoding="utf-8")
         self.process = subprocess.Popen(
-            [sys.executable, "-B", "-m", "gunicorn", "--threads", "3", "--bind", self.url[len("http://"):],
+            [sys.executable, "-B", "-m", "gunicorn", "--threads", "3",
+             "--graceful-timeout", "1", "--bind", self.url[len("http://"):],
              "--error-logfile", "-", *arguments, "wsgi:application"],
             env=environment, cwd=SITE, stdout=self.log, stderr=self.log,
         )

@@ -35,12 +35,12 @@ class Pages(unittest.TestCase):
         browser = self.browser
         browser.go(self.site + "/flameprof/")
         self.shoot("index")
-        browser.click('main a[href$="/unpause"]')
-        browser.click("main button")
+        self.press('main a[href$="/unpause"]')
+        self.press("main button")
         self.assertIn("running", browser.script("document.querySelector('h1').innerText"))
         self.server.get("/slow/0.5")
         browser.script("(document.querySelector('[name=interval]').value = '0.005')")
-        browser.click("#set-interval")
+        self.press("#set-interval")
         for _ in range(3):
             self.server.get("/slow/0.3")
         browser.go(self.site + "/flameprof/status")
@@ -53,7 +53,7 @@ class Pages(unittest.TestCase):
         self.assertEqual(self.paper(), "rgb(251, 250, 248)")
 
         browser.script("(document.querySelector('[name=re_filter]').value = '^slow')")
-        browser.click("#filter")
+        self.press("#filter")
         rows = browser.script(
             "[...document.querySelectorAll('td.function')].map((cell) => cell.innerText)"
         )
@@ -63,17 +63,17 @@ class Pages(unittest.TestCase):
         )
         self.assertGreater(width, 50)
 
-        browser.click('nav a[href$="/graph"]')
+        self.press('nav a[href$="/graph"]')
         self.assertIn("all threads of process", browser.script("document.title"))
         self.wait("document.querySelectorAll('#flame-graph rect').length > 5")
         self.shoot("graph")
         browser.go(self.site + "/flameprof/status")
-        browser.click("#switch")
+        self.press("#switch")
         self.assertIn("paused", browser.script("document.querySelector('h1').innerText"))
-        browser.click('nav a[href$="/show_req_times"]')
+        self.press('nav a[href$="/show_req_times"]')
         self.shoot("requests")
         self.assertIn("slow /slow/<float:seconds>", self.text())
-        browser.click('th a[href$="sort=hits"]')
+        self.press('th a[href$="sort=hits"]')
         self.assertIn("sort=hits", browser.script("location.search"))
         self.narrow()
         refused = [line["message"] for line in browser.log() if line["level"] == "SEVERE"]
@@ -87,6 +87,12 @@ class Pages(unittest.TestCase):
         while not self.browser.script(condition):
             self.assertLess(time.monotonic(), deadline, condition)
             time.sleep(0.05)
+
+    def press(self, selector):
+        """Clicks, and waits for the page that this leads to."""
+        self.browser.run("window.before = true")
+        self.browser.click(selector)
+        self.wait("!window.before && document.readyState === 'complete'")
 
     def narrow(self):
         """Nothing sticks out of a telephone's screen."""
