@@ -58,8 +58,12 @@ static enum flame_purpose purpose_of(flame_lookup *lookup, void *request)
 enum flame_purpose flame_badge_purpose(const struct flame_config *config,
                                        flame_lookup *lookup, void *request)
 {
+    /* The rules are cheap, and most are strangers; a function of the site's is asked
+     * last. */
+    if (config->authorize == NULL && !flame_allowed(config, lookup, request)) {
+        return FLAME_NEITHER;
+    }
     enum flame_purpose purpose = purpose_of(lookup, request);
-
     if (purpose == FLAME_NEITHER || lookup(request, FLAME_TAKEN).data != NULL ||
         is(lookup(request, "REQUEST_METHOD"), "HEAD") ||
         is(lookup(request, "HTTP_UPGRADE"), "websocket")) {
@@ -69,7 +73,9 @@ enum flame_purpose flame_badge_purpose(const struct flame_config *config,
         !flame_params_panel(lookup(request, "QUERY_STRING"))) {
         return FLAME_NEITHER;
     }
-    return flame_allowed(config, lookup, request) ? purpose : FLAME_NEITHER;
+    return config->authorize == NULL || flame_allowed(config, lookup, request)
+               ? purpose
+               : FLAME_NEITHER;
 }
 
 /* ---- the policy -------------------------------------------------------------- */

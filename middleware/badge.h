@@ -16,8 +16,8 @@ enum flame_purpose {
     FLAME_BY_SCRIPT, /* fetch() or XMLHttpRequest of a page */
 };
 
-/* What of that is to be profiled for the panel. Reads through `lookup`, the caller's
- * permission last. */
+/* What of that is to be profiled for the panel, of somebody who may. Reads through
+ * `lookup`. */
 enum flame_purpose flame_badge_purpose(const struct flame_config *config,
                                        flame_lookup *lookup, void *door_request);
 

@@ -32,8 +32,9 @@ class FlamegraphPanel(Panel):
     def enabled(self):
         if getattr(self, "from_store", False):
             return super().enabled
+        # The toolbar asks many times for each page.
         cookies = self.toolbar.request.COOKIES
-        return super().enabled and cookies.get("djdt" + self.panel_id) == "on"
+        return cookies.get("djdt" + self.panel_id) == "on" and super().enabled
 
     @property
     def nav_subtitle(self):
