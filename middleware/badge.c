@@ -202,8 +202,7 @@ static void write_with_hash(struct flame_writer *out, struct flame_slice policy,
     flame_write_bytes(out, end, rest);
 }
 
-bool flame_badge_policy(struct flame_slice policy, struct flame_writer *out,
-                        bool *frames)
+static bool allow_in(struct flame_slice policy, struct flame_writer *out, bool *frames)
 {
     struct flame_slice sources;
     struct flame_slice sandbox = sources_of(policy, "sandbox");
@@ -220,6 +219,22 @@ bool flame_badge_policy(struct flame_slice policy, struct flame_writer *out,
         return false;
     } else {
         write_with_hash(out, policy, sources, strcmp(directive, "default-src") == 0);
+    }
+    return true;
+}
+
+bool flame_badge_policy(struct flame_slice header, struct flame_writer *out,
+                        bool *frames)
+{
+    struct flame_slice policy;
+    const char *between = "";
+
+    while (next_part(&header, ',', &policy)) {
+        flame_write_text(out, between);
+        if (!allow_in(policy, out, frames)) {
+            return false;
+        }
+        between = ", ";
     }
     return out->error == 0;
 }

@@ -25,11 +25,12 @@ enum flame_purpose flame_badge_purpose(const struct flame_config *config,
 #define FLAME_PAGE_MAX ((size_t)16 << 20)
 
 /*
- * A Content-Security-Policy, with the badge's script allowed in it beside the page's
- * own, whatever else stays as it is. `frames` becomes false if it lets no frame of the
- * site's own in. False: it does not want scripts, or there is no memory.
+ * A Content-Security-Policy header, with the badge's script allowed in each of its
+ * policies beside the page's own; all else stays as it is. `frames` becomes false if
+ * one lets no frame of the site's own in. False: one does not want scripts, or there is
+ * no memory.
  */
-bool flame_badge_policy(struct flame_slice policy, struct flame_writer *out,
+bool flame_badge_policy(struct flame_slice header, struct flame_writer *out,
                         bool *frames);
 
 struct flame_badge {

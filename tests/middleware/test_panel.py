@@ -204,6 +204,9 @@ class Pages(Panel):
              f"default-src 'none'; script-src 'self' {digest}", 0),
             ("frame-src https://example.org", "frame-src https://example.org", 0),
             ("img-src 'self'", "img-src 'self'", 1),
+            ("script-src 'self', default-src https:; frame-src 'self'",
+             f"script-src 'self' {digest}, default-src https:; frame-src 'self'; "
+             f"script-src https: {digest}", 1),
             ("sandbox allow-scripts; script-src 'self';",
              f"sandbox allow-scripts; script-src 'self' {digest};", 1),
         ):
@@ -217,7 +220,7 @@ class Pages(Panel):
 
     def test_policies_that_want_no_script(self):
         for policy in ("script-src 'none'", "default-src 'none'", "sandbox", "script-src",
-                       "sandbox allow-forms; script-src 'self'"):
+                       "sandbox allow-forms; script-src 'self'", "img-src *, script-src 'none'"):
             with self.subTest(policy=policy):
                 app = site([*HTML, ("Content-Security-Policy", policy)])
                 self.assert_left_alone(Answer(self.panel(app)), Answer(app))

@@ -9,6 +9,7 @@ import resource
 import struct
 import subprocess
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree
 import zlib
