@@ -87,7 +87,7 @@ static int make_folder(const struct flame_shelf *shelf)
 
 struct entry {
     char name[FLAME_SHELF_NAME + sizeof PART];
-    time_t changed;
+    struct timespec changed;
     uint64_t size;
 };
 
@@ -119,7 +119,7 @@ static void add_entry(struct entries *entries, int folder, const char *name)
     }
     snprintf(entry->name, sizeof entry->name, "%.*s", (int)sizeof entry->name - 1,
              name);
-    entry->changed = found.st_mtime;
+    entry->changed = found.st_mtim;
     entry->size = (uint64_t)found.st_size;
     entries->size += entry->size;
     entries->count++;
@@ -127,10 +127,12 @@ static void add_entry(struct entries *entries, int folder, const char *name)
 
 static int oldest_first(const void *a, const void *b)
 {
-    time_t left = ((const struct entry *)a)->changed;
-    time_t right = ((const struct entry *)b)->changed;
+    const struct timespec *left = &((const struct entry *)a)->changed;
+    const struct timespec *right = &((const struct entry *)b)->changed;
 
-    return (left > right) - (left < right);
+    return left->tv_sec != right->tv_sec
+               ? (left->tv_sec > right->tv_sec) - (left->tv_sec < right->tv_sec)
+               : (left->tv_nsec > right->tv_nsec) - (left->tv_nsec < right->tv_nsec);
 }
 
 static int list(int folder, struct entries *entries)
@@ -160,7 +162,7 @@ static int list(int folder, struct entries *entries)
 static int make_room(int folder, uint64_t size)
 {
     struct entries *entries = malloc(sizeof *entries);
-    time_t now = time(NULL);
+    time_t too_old = time(NULL) - FLAME_SHELF_SECONDS;
 
     if (entries == NULL) {
         return -ENOMEM;
@@ -169,9 +171,11 @@ static int make_room(int folder, uint64_t size)
     size_t left = error == 0 ? entries->count : 0;
     for (size_t i = 0; i < entries->count && error == 0; i++) {
         const struct entry *entry = &entries->all[i];
-        if (left < FLAME_SHELF_PROFILES && entries->size + size <= FLAME_SHELF_BYTES &&
-            now - entry->changed <= FLAME_SHELF_SECONDS) {
-            break;
+        bool old = entry->changed.tv_sec < too_old;
+        bool part = entry->name[FLAME_SHELF_NAME] != '\0'; /* somebody writes it now */
+        if (!old && (part || (left < FLAME_SHELF_PROFILES &&
+                              entries->size + size <= FLAME_SHELF_BYTES))) {
+            continue;
         }
         (void)unlinkat(folder, entry->name, 0);
         entries->size -= entry->size;
@@ -315,6 +319,9 @@ int flame_shelf_get(const struct flame_shelf *shelf, struct flame_slice name,
 
 static int read_document(struct flame_slice profile, struct flame_document *document)
 {
+    if (profile.length == 0 || *profile.data != '{') {
+        return -EINVAL; /* nothing of ours */
+    }
     struct flame_reader *reader = flame_reader_new(FLAME_UNIT_MICROSECONDS);
 
     if (reader == NULL) {
