@@ -35,6 +35,7 @@ test-servers: $(BUILD)/python ## the middleware behind gunicorn and wsgiref
 test-panel: $(BUILD)/python ## pages with a badge: every response shape
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_panel.py
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B tests/middleware/test_shelf.py
+	PYTHONPATH=$(BUILD)/python $(PYTHON) -B tests/middleware/test_documents.py
 
 test-badge: $(BUILD)/python ## the badge in a browser
 	PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) -B tests/middleware/test_badge.py
