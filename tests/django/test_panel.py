@@ -48,13 +48,18 @@ class Panel(unittest.TestCase):
             time.sleep(0.1)
         self.fail(f"never true: {expression}: {self.browser.log()}")
 
+    def press(self, element):
+        """Once the toolbar has been made ready, which is when it is shown."""
+        self.wait_for(TOOLBAR + ".querySelector('#djDebugToolbar')?.offsetWidth")
+        self.browser.run(element + ".click()")
+
     def switch_on(self, site):
-        self.browser.run(BUTTON + ".querySelector('input').click()")
+        self.press(BUTTON + ".querySelector('input')")
         self.browser.go(site.url)
 
     def open(self):
         """The text of the graph in the panel."""
-        self.browser.run(BUTTON + ".querySelector('a').click()")
+        self.press(BUTTON + ".querySelector('a')")
         self.wait_for(f"{FRAME}?.clientWidth")
         for _ in range(100):
             # Entered anew each time: a frame that is loaded becomes another one.
@@ -78,7 +83,7 @@ class Panel(unittest.TestCase):
         self.switch_on(site)
         self.assertTrue(self.browser.script(BUTTON + ".querySelector('input').checked"))
         self.assertRegex(self.browser.script(BUTTON + ".innerText"), r"\d+ ms, \d+ samples")
-        self.browser.run(BUTTON + ".querySelector('input').click()")
+        self.press(BUTTON + ".querySelector('input')")
         self.browser.go(site.url)
         self.assertIsNone(self.browser.script(PANEL))
 
@@ -157,7 +162,7 @@ class Panel(unittest.TestCase):
         self.assertIn("GET /data/", text)
         self.assertNotIn('"wait"', text)
         # And back to the page's.
-        self.browser.run(TOOLBAR + ".querySelector('#djdt-HistoryPanel a').click()")
+        self.press(TOOLBAR + ".querySelector('#djdt-HistoryPanel a')")
         row = (f"[...{TOOLBAR}.querySelectorAll('#HistoryPanel tr[id^=historyMain_]')]"
                ".find((row) => !row.innerText.includes('/data/'))")
         self.wait_for(f"{row}?.offsetHeight")

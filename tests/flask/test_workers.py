@@ -16,7 +16,7 @@ def tickers(pid):
         try:
             with open(f"/proc/{pid}/task/{task}/comm") as file:
                 names.append(file.read().strip())
-        except FileNotFoundError:
+        except OSError:
             pass
     return [name for name in names if name.startswith("flameprof")]
 

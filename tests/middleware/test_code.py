@@ -33,7 +33,7 @@ def tickers():
     """Threads of ours, which are there only while something is profiled."""
     found = []
     for task in os.listdir("/proc/self/task"):
-        with contextlib.suppress(FileNotFoundError), open(f"/proc/self/task/{task}/comm") as file:
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/comm") as file:
             found.append(file.read().strip())
     return [name for name in found if name.startswith("flameprof")]
 
