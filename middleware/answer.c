@@ -9,10 +9,6 @@
 #include <string.h>
 #include <strings.h>
 
-/* Bytes of a picture: no profile that fits its memory needs more, but for stacks of
- * thousands of frames in a format that writes each of them whole. */
-#define BODY_MAX ((size_t)128 << 20)
-
 const char *const flame_dropped_headers[] = {
     "Content-Length",
     "Content-Type",
@@ -186,7 +182,7 @@ void flame_answer_make(const struct flame_profile *profile,
                        const struct flame_outcome *outcome, struct flame_answer *answer)
 {
     uint64_t begun = flame_now_ns();
-    struct flame_writer body = {.limit = BODY_MAX};
+    struct flame_writer body = {.limit = FLAME_BODY_MAX};
     int error = draw(profile, params, outcome, &body);
 
     if (error == 0) {
@@ -204,7 +200,7 @@ void flame_answer_kept(const struct flame_shelf *shelf,
                        const struct flame_params *params, struct flame_answer *answer)
 {
     struct flame_picture_options options = params->picture;
-    struct flame_writer body = {.limit = BODY_MAX};
+    struct flame_writer body = {.limit = FLAME_BODY_MAX};
     bool drawing;
 
     options.title = (struct flame_slice){params->title.data, params->title.length};

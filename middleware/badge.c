@@ -283,12 +283,89 @@ static void write_badge(const struct flame_badge *badge, struct flame_writer *ou
     flame_write_text(out, "</script>");
 }
 
+/* Takes `text`, white space and `>` off *rest. */
+static bool skip_tag(struct flame_slice *rest, const char *text)
+{
+    struct flame_slice after = flame_slice_from(*rest, strlen(text));
+
+    if (find(*rest, text) != rest->data || rest->length < strlen(text)) {
+        return false;
+    }
+    while (after.length != 0 && is_space(after.data[0])) {
+        after = flame_slice_from(after, 1);
+    }
+    if (after.length == 0 || after.data[0] != '>') {
+        return false;
+    }
+    *rest = flame_slice_from(after, 1);
+    return true;
+}
+
+static bool skip_comment(struct flame_slice *rest)
+{
+    const char *end = rest->length >= 4 && memcmp(rest->data, "<!--", 4) == 0
+                          ? memmem(rest->data, rest->length, "-->", 3)
+                          : NULL;
+
+    if (end == NULL) {
+        return false;
+    }
+    *rest = flame_slice_from(*rest, (size_t)(end + 3 - rest->data));
+    return true;
+}
+
+/* Nothing but the ends of body and html, white space and comments. */
+static bool is_the_end(struct flame_slice rest)
+{
+    bool more = skip_tag(&rest, "</body");
+
+    while (more && (rest = trimmed(rest)).length != 0) {
+        more = skip_tag(&rest, "</html") || skip_comment(&rest);
+    }
+    return more;
+}
+
+/* None of what `open` begins is still open. */
+static bool is_closed(struct flame_slice page, const char *open, const char *close)
+{
+    const char *last = find_last(page, open);
+
+    return last == NULL ||
+           find_last(
+               (struct flame_slice){last, page.length - (size_t)(last - page.data)},
+               close) != NULL;
+}
+
+/*
+ * Where the body ends; NULL: that is not sure. `</body>` may be left out and stand in a
+ * script, an attribute or a comment instead: what is put there would break out of it.
+ */
+static const char *find_end(struct flame_slice page)
+{
+    static const char *const holding[][2] = {
+        {"<script", "</script"}, {"<style", "</style"}, {"<textarea", "</textarea"},
+        {"<title", "</title"},   {"<!--", "-->"},       {"<", ">"},
+    };
+    const char *end = find_last(page, "</body");
+
+    if (end == NULL) {
+        return NULL;
+    }
+    struct flame_slice before = {page.data, (size_t)(end - page.data)};
+    bool sure = is_the_end(flame_slice_from(page, before.length));
+    for (size_t i = 0; sure && i < sizeof holding / sizeof holding[0]; i++) {
+        sure = is_closed(before, holding[i][0], holding[i][1]);
+    }
+    return sure ? end : NULL;
+}
+
 bool flame_badge_insert(struct flame_slice page, const struct flame_badge *badge,
                         struct flame_writer *out)
 {
-    const char *end = find_last(page, "</body");
+    const char *end = find_end(page);
 
-    if (end == NULL || find(page, "content-security-policy") != NULL) {
+    if (end == NULL || find(page, "content-security-policy") != NULL ||
+        find(page, "<flameprof-badge") != NULL) {
         return false;
     }
     size_t before = (size_t)(end - page.data);

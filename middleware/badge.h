@@ -42,8 +42,8 @@ struct flame_badge {
 };
 
 /*
- * The page with the badge before its </body>. False: it is left alone, since it is no
- * whole page or has a policy of its own in it, or there is no memory.
+ * The page with the badge before its </body>. False: it is left alone, since it has
+ * one, or a policy of its own in it, or its end is not sure, or there is no memory.
  */
 bool flame_badge_insert(struct flame_slice page, const struct flame_badge *badge,
                         struct flame_writer *out);

@@ -60,7 +60,7 @@ static PyObject *shelf_keep(PyObject *object, PyObject *profile)
 static PyObject *draw(const struct flame_shelf *shelf, struct flame_slice name,
                       enum flame_format format, const struct flame_asked *asked)
 {
-    struct flame_writer out = {0};
+    struct flame_writer out = {.limit = FLAME_BODY_MAX};
     PyObject *result = NULL;
     bool drawing;
     int error;

@@ -62,7 +62,11 @@ static PyObject *passing_call(PyObject *object, PyObject *args, PyObject *kwargs
     }
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "UO!|O:start_response", names,
                                      &status, &PyList_Type, &headers, &exc_info)) {
-        return NULL;
+        /* The server knows best what it takes. */
+        PyErr_Clear();
+        return flame_passing_let_go(object, NULL) != 0
+                   ? NULL
+                   : PyObject_Call(self->server, args, kwargs);
     }
     if (self->said.status != NULL && exc_info == Py_None) {
         PyErr_SetString(PyExc_AssertionError,
@@ -81,6 +85,10 @@ static PyObject *passing_write(PyObject *object, PyObject *data)
     struct passing *self = passing_of(object);
 
     if (!self->gone && flame_passing_let_go(object, NULL) != 0) {
+        return NULL;
+    }
+    if (self->write == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the server did not take start_response()");
         return NULL;
     }
     return PyObject_CallFunctionObjArgs(self->write, data, NULL);

@@ -141,6 +141,10 @@ bool flame_header_is_dropped(struct flame_slice name);
 /* The same, as a NULL-terminated list of names, for a door that wants it. */
 extern const char *const flame_dropped_headers[];
 
+/* Bytes of a picture: no profile that fits its memory needs more, but for stacks of
+ * thousands of frames in a format that writes each of them whole. */
+#define FLAME_BODY_MAX ((size_t)128 << 20)
+
 struct flame_answer {
     int status;         /* 200, or 500/503 when drawing failed */
     const char *reason; /* "OK" */

@@ -231,7 +231,7 @@ static int write_file(int folder, const char *name, struct flame_slice profile)
         error = -errno;
     }
     if (error == 0 && renameat(folder, part, folder, name) != 0) {
-        error = -errno;
+        error = -EIO; /* whatever it was: not a profile's absence */
     }
     if (error != 0) {
         (void)unlinkat(folder, part, 0);
@@ -267,7 +267,8 @@ static int read_all(int file, struct flame_writer *profile)
     if (fstat(file, &found) != 0) {
         return -errno;
     }
-    if (!S_ISREG(found.st_mode) || (uint64_t)found.st_size > FLAME_SHELF_BYTES) {
+    if (!S_ISREG(found.st_mode) || (uint64_t)found.st_size > FLAME_SHELF_BYTES ||
+        found.st_mtime < time(NULL) - FLAME_SHELF_SECONDS) {
         return -ENOENT;
     }
     profile->capacity = (size_t)found.st_size;

@@ -190,14 +190,26 @@ static struct flame_slice slice(const char *text)
     return (struct flame_slice){text, strlen(text)};
 }
 
-void flame_told_read(PyObject *env, struct flame_told *told)
+static struct flame_slice copy(struct flame_slice text, char *out, size_t size)
+{
+    size_t length = text.length < size ? text.length : size;
+
+    if (length != 0) {
+        memcpy(out, text.data, length);
+    }
+    return (struct flame_slice){out, length};
+}
+
+void flame_told_read(PyObject *env, PyObject *status, struct flame_told *told)
 {
     write_path(env, told->path, sizeof told->path);
     write_server(env, told->server, sizeof told->server);
-    told->outcome =
-        (struct flame_outcome){.method = flame_environ_lookup(env, "REQUEST_METHOD"),
-                               .path = slice(told->path),
-                               .server = slice(told->server)};
+    told->outcome = (struct flame_outcome){
+        .method = copy(flame_environ_lookup(env, "REQUEST_METHOD"), told->method,
+                       sizeof told->method),
+        .path = slice(told->path),
+        .status = copy(flame_bytes_of(status), told->status, sizeof told->status),
+        .server = slice(told->server)};
 }
 
 static PyObject *answer_profile(PyObject *env, PyObject *start_response,
@@ -210,8 +222,7 @@ static PyObject *answer_profile(PyObject *env, PyObject *start_response,
     struct flame_answer answer;
     struct flame_told told;
 
-    flame_told_read(env, &told);
-    told.outcome.status = flame_bytes_of(said->status);
+    flame_told_read(env, said->status, &told);
     told.outcome.raised = slice(raised);
     told.outcome.runs = runs;
     Py_BEGIN_ALLOW_THREADS

@@ -1,5 +1,5 @@
 /*
- * The WSGI door's own parts: what wsgi.c, panel.c and passing.c share.
+ * The WSGI door's own parts: what wsgi.c, panel.c, headers.c and passing.c share.
  * All of it: GIL held, Python's error conventions.
  */
 #ifndef FLAME_MIDDLEWARE_WSGI_H
@@ -20,15 +20,18 @@ struct flame_middleware {
     struct flame_shelf shelf; /* of the panel */
 };
 
-/* What an outcome's slices point into. */
+/* What an outcome's slices point into: copies, since without the GIL the application's
+ * threads may let go of what these were. */
 struct flame_told {
     struct flame_outcome outcome;
+    char method[32];
     char path[1000];
+    char status[200];
     char server[200];
 };
 
-/* What is to be told of a request; the status is empty. */
-void flame_told_read(PyObject *env, struct flame_told *told);
+/* What is to be told of a request and of its status (NULL: there was none). */
+void flame_told_read(PyObject *env, PyObject *status, struct flame_told *told);
 void flame_log_to_server(PyObject *env, const char *line);
 /* Calls close() even after an error, which it then keeps. */
 void flame_close_body(PyObject *body);
@@ -37,6 +40,23 @@ void flame_close_body(PyObject *body);
  * just as it does. `purpose` is not FLAME_NEITHER. */
 PyObject *flame_panel_call(struct flame_middleware *self, PyObject *env,
                            PyObject *start_response, enum flame_purpose purpose);
+
+/* ---- headers.c: headers are a list, as start_response() is given them --------------
+ */
+
+/* HTML that is there as itself, for a window to show. */
+bool flame_headers_are_a_page(const struct flame_said *said);
+/* A Content-Length that a page may have. */
+bool flame_headers_say_length(PyObject *headers);
+/* Others than who asked may be answered with it. */
+bool flame_headers_are_shared(PyObject *headers);
+/* Adds those of the page with the badge to `changed`, all but those that depend on it;
+ * a policy may say no to `frames`. 1; 0: the page does not want the badge; -1: an
+ * exception. */
+int flame_headers_change(PyObject *changed, PyObject *headers, bool *frames);
+/* Takes the value; NULL: an exception is set. 0 or -1. */
+int flame_headers_add(PyObject *headers, const char *name, PyObject *value);
+int flame_headers_add_timing(PyObject *headers, const struct flame_badge *badge);
 
 /* ---- passing.c: an answer that is held back until it is known what goes on ---------
  */

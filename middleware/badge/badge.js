@@ -7,7 +7,7 @@
   const script = document.currentScript;
   const badge = script.previousElementSibling;
   const said = badge.dataset;
-  const here = location.pathname; // the page may change it later
+  const here = location.origin + location.pathname; // the page may change it later
   const MOST = 20; // requests of scripts that are remembered
   const COOKIE = 'flameprof_panel';
   const FORMATS = ['html', 'png', 'pdf', 'folded', 'json', 'speedscope', 'pprof', 'gecko'];
@@ -126,8 +126,10 @@ a { color: #8f4114; }`;
     for (const entry of entries) {
       if (entry.initiatorType === 'iframe') continue; // the graph's own, for one
       const timing = (entry.serverTiming || []).find((one) => one.name === 'flameprof');
-      if (!timing || !timing.description) continue;
       const url = new URL(entry.name);
+      // Of another site it could be anything.
+      if (!timing || url.origin !== location.origin) continue;
+      if (!/^[0-9a-f]{32}$/.test(timing.description)) continue;
       requests.splice(1, 0, {name: url.pathname + url.search, took: timing.duration,
         profile: timing.description});
       requests.length = Math.min(requests.length, 1 + MOST);
@@ -142,6 +144,9 @@ a { color: #8f4114; }`;
 
   if (new URLSearchParams(location.search).get('flamegraph_panel') === '1') {
     document.cookie = `${COOKIE}=; path=/; max-age=0; samesite=lax`;
+  }
+  for (const old of document.querySelectorAll('flameprof-badge')) {
+    if (old !== badge) old.remove(); // of a page that this one took the place of
   }
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(STYLE);

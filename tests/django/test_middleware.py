@@ -1,6 +1,7 @@
 """FlameprofMiddleware on a site, by Django's own client; and the configuration."""
 
 import os
+import pathlib
 import re
 import sys
 import unittest
@@ -187,6 +188,7 @@ class Configuration(unittest.TestCase):
         {"ALLOW": ["10.0.0.0/8"], "CLOCK": "cpu", "COLOURS": "file"},
         {"AUTHORIZE": "is_staff"},
         {"AUTHORIZE": of_a_header, "FOLDER": "/var/tmp/flameprof"},
+        {"FOLDER": pathlib.Path("/var/tmp/flameprof")},
     )
     BAD = (
         ([], "dictionary"),
@@ -195,7 +197,9 @@ class Configuration(unittest.TestCase):
         ({"interval": 0.001}, "interval"),
         ({"INTERVAL": 0}, "0.00005 to 1"),
         ({"INTERVAL": float("nan")}, "0.00005 to 1"),
-        ({"INTERVAL": "fast"}, "must be real number"),
+        ({"INTERVAL": "fast"}, "INTERVAL='fast'"),
+        ({"INTERVAL": 10**400}, "INTERVAL="),
+        ({"FOLDER": 7}, "FOLDER=7"),
         ({"MAX_SECONDS": -1}, "0.001 to 86400"),
         ({"LINES": 1}, "True or False"),
         ({"ALLOW": "10.0.0.0/8"}, "list of networks"),

@@ -129,6 +129,7 @@ class Panel(unittest.TestCase):
         for path, status in ((f"/__debug__/flameprof/{'0' * 32}/svg/", 404),
                              (f"/__debug__/flameprof/{profile}/gif/", 400),
                              (f"/__debug__/flameprof/{profile}/svg/?width=3", 400),
+                             (f"/__debug__/flameprof/{profile}/svg/?idle=1", 400),
                              (f"/__debug__/flameprof/{profile}/svg/?clock=cpu", 200)):
             with self.subTest(path=path):
                 try:

@@ -114,7 +114,7 @@ class Panel(unittest.TestCase):
         options = {"panel": True, "panel_folder": self.folder, **options}
         return flameprof.Middleware(app, **options)
 
-    def assert_left_alone(self, answer, plain, timed=True):
+    def assert_left_alone(self, answer, plain, timed=False):
         self.assertEqual(answer.status, plain.status)
         self.assertEqual(answer.body, plain.body)
         ours = [pair for pair in answer.headers if pair[0] != "Server-Timing"]
@@ -141,8 +141,29 @@ class Pages(Panel):
         self.assertTrue(answer.body.endswith(b"</script></BODY ></html>"), answer.body[-60:])
         self.assertEqual(BADGE.sub(b"", answer.body), page)
 
+    def test_where_the_end_is_not_sure(self):
+        """What is put into a script, an attribute or a comment would break out of it."""
+        for page in (
+            b'<body><p>hi<script>window.D={"a":"</body><img src=x onerror=alert(1)>"}</script>',
+            b'<body><iframe srcdoc="<body>a</body>"></iframe>',
+            b"<body><script>x</body></html>", b"<body><!-- </body></html>",
+            b"<body><textarea></body></html>", b"<title></body></html>",
+            b"<body>text</body> more", b"<body></body", b"<body></bodyx>",
+            b"<body></body><script>1</script></html>",
+        ):
+            with self.subTest(page=page):
+                self.assertEqual(Answer(self.panel(site(body=[page]))).body, page)
+        for end in (b"</body>", b"</BODY\n>\n</HTML >\n", b"</body><!-- served by a --></html>\n<!-- b -->"):
+            with self.subTest(end=end):
+                page = b"<!doctype html><body><!-- <script> --><script>'<b'</script>" + end
+                answer = Answer(self.panel(site(body=[page])))
+                self.assertEqual(BADGE.sub(b"", answer.body), page)
+                self.assertTrue(answer.body.endswith(b"</script>" + end))
+
     def test_what_would_be_wrong_of_a_changed_page_is_gone(self):
-        wrong = [("ETag", '"x"'), ("Last-Modified", "Thu, 01 Jan 1970 00:00:00 GMT"),
+        wrong = [("X-Accel-Expires", "60"), ("Surrogate-Control", "max-age=600"),
+                 ("CDN-Cache-Control", "max-age=600"), ("Pragma", "cache"),
+                 ("ETag", '"x"'), ("Last-Modified", "Thu, 01 Jan 1970 00:00:00 GMT"),
                  ("Cache-Control", "max-age=9"), ("Content-MD5", "x"), ("Digest", "x")]
         answer = Answer(self.panel(site([*HTML, *wrong])))
         for name, value in wrong:
@@ -280,7 +301,86 @@ class EverythingElse(Panel):
 
     def test_requests_by_script(self):
         app = site()
-        self.assert_left_alone(Answer(self.panel(app), HTTP_SEC_FETCH_DEST="empty"), Answer(app))
+        self.assert_left_alone(Answer(self.panel(app), HTTP_SEC_FETCH_DEST="empty"), Answer(app), True)
+
+    def test_what_others_may_be_answered_with_says_nothing(self):
+        for name, value, said in (
+            ("Cache-Control", "public", False), ("cache-control", "max-age=60", False),
+            ("Cache-Control", "s-maxage=60", False), ("X-Accel-Expires", "60", False),
+            ("Surrogate-Control", "max-age=60", False), ("CDN-Cache-Control", "max-age=60", False),
+            ("Cache-Control", "private, max-age=0", True), ("Cache-Control", "no-store", True),
+        ):
+            with self.subTest(header=(name, value)):
+                app = site([("Content-Type", "application/json"), (name, value)], [b"{}"])
+                answer = Answer(self.panel(app), HTTP_SEC_FETCH_DEST="empty")
+                self.assert_left_alone(answer, Answer(app), said)
+
+    def test_a_script_waits_no_longer_for_its_first_byte(self):
+        seen = []
+
+        def parts():
+            for part in (b"{", b"}"):
+                seen.append(part)
+                yield part
+
+        def app(environ, start_response):
+            start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "2")])
+            return parts()
+
+        answer = Answer(self.panel(app), HTTP_SEC_FETCH_DEST="empty")
+        self.assertEqual((answer.body, bool(answer.profile)), (b"{}", True))
+        seen.clear()
+        self.panel(app)({"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1",
+                         "SERVER_PROTOCOL": "HTTP/1.1", "REQUEST_METHOD": "GET",
+                         "HTTP_SEC_FETCH_DEST": "empty"}, lambda *_: None)
+        self.assertEqual(seen, [])
+
+    def test_a_list_stays_a_list(self):
+        body = [b"<p>no whole page</p>"]
+
+        def app(environ, start_response):
+            start_response("200 OK", list(HTML))
+            return body
+
+        for destination in ("document", "empty"):
+            answer = Answer(self.panel(app), checked=False, HTTP_SEC_FETCH_DEST=destination)
+            self.assertIs(answer.returned, body)
+
+    def test_one_behind_the_other_samples_once(self):
+        panel = self.panel(self.panel(self.panel(site())))
+        environ = {"HTTP_SEC_FETCH_DEST": "document"}
+        answer = Answer(panel, **environ)
+        self.assertEqual(len(BADGE.findall(answer.body)), 1)
+        self.assertEqual(len(answer.all("Server-Timing")), 1)
+        self.assertEqual(len(os.listdir(self.folder)), 1)
+
+    def test_the_mark_for_the_others_goes(self):
+        environ = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1", "REQUEST_METHOD": "GET",
+                   "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_SEC_FETCH_DEST": "document"}
+        before = dict(environ)
+        self.panel(site())(environ, lambda *_: None)
+        self.assertEqual(environ, before)
+
+    def test_odd_headers_and_bodies_are_the_servers(self):
+        for headers in ([*HTML, ["Content-Length", "27"]], [*HTML, ("X-A", "\u20ac")],
+                        [*HTML, ("X-A", b"bytes")]):
+            with self.subTest(headers=headers):
+                app = site(headers)
+                answer = Answer(self.panel(app), checked=False)
+                self.assertEqual((answer.headers, answer.body), (headers, PAGE))
+
+        def a_tuple(environ, start_response):
+            start_response("200 OK", tuple(HTML))
+            return [PAGE]
+
+        self.assertEqual(Answer(self.panel(a_tuple), checked=False).headers, tuple(HTML))
+        odd = [bytearray(PAGE)]
+
+        def of_arrays(environ, start_response):
+            start_response("200 OK", list(HTML))
+            return odd
+
+        self.assertIs(Answer(self.panel(of_arrays), checked=False).returned, odd)
 
     def test_what_a_script_did_stands_beside_the_sites_own_timing(self):
         app = site([*HTML, ("Server-Timing", "db;dur=3")])
@@ -306,10 +406,10 @@ class EverythingElse(Panel):
             start_response("200 OK", list(HTML))
             return (part for part in (PAGE,))
 
-        for app, timed in ((streams, False), (late, False), (returns_a_stream, True)):
+        for app in (streams, late, returns_a_stream):
             with self.subTest(app=app.__name__):
                 self.assert_left_alone(Answer(self.panel(app), checked=False),
-                                       Answer(app, checked=False), timed)
+                                       Answer(app, checked=False))
         started = self.panel(streams)({"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1",
                                        "SERVER_PROTOCOL": "HTTP/1.1", "REQUEST_METHOD": "GET",
                                        "HTTP_SEC_FETCH_DEST": "document"}, lambda *_: None)
@@ -461,6 +561,12 @@ class Kept(Panel):
                 answer = self.ask(panel, profile)
                 self.assertEqual(answer.status, "404 Not Found")
                 self.assertEqual(len(answer.body.splitlines()), 1)
+
+    def test_not_longer_than_an_hour(self):
+        panel = self.panel(site())
+        profile = Answer(panel).profile
+        os.utime(os.path.join(self.folder, profile), (1, time.time() - 3700))
+        self.assertEqual(self.ask(panel, profile).status, "404 Not Found")
 
     def test_strangers_have_the_page(self):
         panel = self.panel(site())

@@ -1,6 +1,7 @@
 """The setting FLAMEPROF_CONFIG: what it may say, and what is wrong with it."""
 
 import difflib
+import os
 
 import _flameprof
 from django.conf import settings
@@ -25,6 +26,17 @@ DEFAULTS = {
 SESSION = ("INTERVAL", "MAX_SECONDS", "LINES", "THREADS", "CHILDREN")
 PICTURE = ("CLOCK", "COLOURS", "INVERTED", "CALLERS")
 SWITCHES = ("LINES", "THREADS", "CHILDREN", "INVERTED", "CALLERS")
+
+
+# They say themselves what they take.
+TAKERS = {
+    "INTERVAL": lambda value: _flameprof.Session(interval=value),
+    "MAX_SECONDS": lambda value: _flameprof.Middleware(print, max_seconds=value),
+    "ALLOW": lambda value: _flameprof.Middleware(print, allow=value),
+    "FOLDER": lambda value: _flameprof.Shelf(os.fspath(value)),
+    "CLOCK": lambda value: _flameprof.check_picture(clock=value),
+    "COLOURS": lambda value: _flameprof.check_picture(colours=value),
+}
 
 
 class Config:
@@ -103,14 +115,11 @@ def problems():
         for key in SWITCHES
         if not isinstance(values[key], bool)
     ]
-    try:
-        # They say themselves what they take.
-        _flameprof.Session(interval=values["INTERVAL"])
-        _flameprof.Middleware(problems, max_seconds=values["MAX_SECONDS"], allow=values["ALLOW"])
-        _flameprof.check_picture(**{key.lower(): values[key] for key in PICTURE})
-        _flameprof.Shelf(values["FOLDER"])
-    except (TypeError, ValueError) as error:
-        found.append(problem(f"{error}."))
+    for key, take in TAKERS.items():
+        try:
+            take(values[key])
+        except (TypeError, ValueError, OverflowError) as error:
+            found.append(problem(f"{key}={values[key]!r} is not accepted: {error}."))
     return found + problems_of_authorize(values)
 
 

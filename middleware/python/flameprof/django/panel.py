@@ -90,7 +90,7 @@ class FlamegraphPanel(Panel):
                 title=f"{request.method} {request.get_full_path()}"[:1000],
                 subtitle=f"{response.status_code} {response.reason_phrase}",
             ))
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             self.record_stats({"problem": str(error)})
             return
         self.record_stats({

@@ -1,6 +1,7 @@
 """What the panel's frame and links show: a kept profile, in any format."""
 
 import functools
+import os
 
 import _flameprof
 from debug_toolbar.decorators import require_show_toolbar
@@ -22,7 +23,7 @@ ENDINGS = {"folded": "folded", "json": "json", "speedscope": "speedscope.json",
 
 @functools.lru_cache(maxsize=None)
 def shelf():
-    return _flameprof.Shelf(Config()["FOLDER"])
+    return _flameprof.Shelf(os.fspath(Config()["FOLDER"]))
 
 
 @login_not_required
@@ -35,8 +36,10 @@ def show(request, profile, format):
         data = shelf().render(profile, format, **options)
     except KeyError as error:
         return HttpResponseNotFound(error.args[0], content_type="text/plain")
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         return HttpResponseBadRequest(f"{error}.", content_type="text/plain")
+    except (OSError, RuntimeError) as error:
+        return HttpResponse(str(error), status=503, content_type="text/plain")
     response = HttpResponse(data)
     for name, value in headers.items():
         response[name] = value
