@@ -9,17 +9,17 @@ static PyObject *allowed(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"environ", "allow", NULL};
     struct flame_config config;
-    PyObject *environ;
+    PyObject *env;
     PyObject *allow = NULL;
 
     (void)module;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$O:allowed", names, &PyDict_Type,
-                                     &environ, &allow)) {
+                                     &env, &allow)) {
         return NULL;
     }
     flame_config_init(&config);
     int error = allow == NULL ? 0 : flame_allow_from_python(&config, allow);
-    bool may = error == 0 && flame_allowed(&config, flame_environ_lookup, environ);
+    bool may = error == 0 && flame_allowed(&config, flame_environ_lookup, env);
     flame_config_free(&config);
     return error == 0 ? PyBool_FromLong(may) : NULL;
 }
