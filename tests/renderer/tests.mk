@@ -69,7 +69,7 @@ test-axe: $(BUILD)/flameprof ## axe-core's rules for those who cannot see or poi
 lint-page: $(BUILD)/obj/renderer/assets.h ## eslint over the page's script (npm)
 	$(NPM_GET)
 	$(BUILD)/npm/node_modules/.bin/eslint --max-warnings 0 \
-		--config renderer/picture/page/eslint.config.mjs $(<D)/page.js
+		--config renderer/picture/page/eslint.config.mjs $(<D)/page.js middleware/badge/badge.js
 
 test-command: $(BUILD)/flameprof $(NO_MEMORY)
 	FLAMEPROF=$(BUILD)/flameprof $(PYTHON) -B tests/renderer/test_command.py
