@@ -109,6 +109,33 @@ class Browser:
         body = {"script": text, "args": []}
         self._send("POST", self.session + "/execute/sync", body)
 
+    def wait_for(self, expression, seconds=10):
+        """Its value in the page, once it is true."""
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            value = self.script(expression)
+            if value:
+                return value
+            time.sleep(0.1)
+        raise AssertionError("never true: %s: %s" % (expression, self.log()))
+
+    def wait_for_text(self, frame, condition, seconds=20):
+        """All text of a frame, once an expression is true in it."""
+        self.wait_for(frame + "?.clientWidth")
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            # Entered anew each time: a frame that is loaded becomes another one.
+            with self.inside(frame):
+                text = self.script("(%s) && document.documentElement.textContent" % condition)
+            if text:
+                return text
+            time.sleep(0.1)
+        raise AssertionError("nothing in the frame: %s" % self.log())
+
+    def complaints(self):
+        """What the console said since the last call, but for the icon that is not there."""
+        return [line["message"] for line in self.log() if "favicon" not in line["message"]]
+
     @contextlib.contextmanager
     def inside(self, frame):
         """Within, the page is that of a frame: an expression for its element."""

@@ -39,18 +39,9 @@ class Panel(unittest.TestCase):
         self.browser.log()
         return site
 
-    def wait_for(self, expression):
-        """Its value, once it is true."""
-        for _ in range(100):
-            value = self.browser.script(expression)
-            if value:
-                return value
-            time.sleep(0.1)
-        self.fail(f"never true: {expression}: {self.browser.log()}")
-
     def press(self, element):
         """Once the toolbar has been made ready, which is when it is shown."""
-        self.wait_for(TOOLBAR + ".querySelector('#djDebugToolbar')?.offsetWidth")
+        self.browser.wait_for(TOOLBAR + ".querySelector('#djDebugToolbar')?.offsetWidth")
         self.browser.run(element + ".click()")
 
     def switch_on(self, site):
@@ -60,20 +51,7 @@ class Panel(unittest.TestCase):
     def open(self):
         """The text of the graph in the panel."""
         self.press(BUTTON + ".querySelector('a')")
-        self.wait_for(f"{FRAME}?.clientWidth")
-        for _ in range(100):
-            # Entered anew each time: a frame that is loaded becomes another one.
-            with self.browser.inside(FRAME):
-                text = self.browser.script("document.querySelectorAll('rect').length > 5"
-                                           " && document.documentElement.textContent")
-            if text:
-                return text
-            time.sleep(0.1)
-        self.fail(f"no graph: {self.browser.log()}")
-
-    def complaints(self):
-        return [line["message"] for line in self.browser.log()
-                if "favicon" not in line["message"]]
+        return self.browser.wait_for_text(FRAME, "document.querySelectorAll('rect').length > 5")
 
     def test_off_until_it_is_ticked(self):
         site = self.serve()
@@ -103,8 +81,8 @@ class Panel(unittest.TestCase):
                       ".find((button) => button.textContent === 'CPU')")
             self.assertEqual(self.browser.script(f"{button}.ariaPressed"), "false")
             self.browser.run(f"{button}.click()")
-            self.wait_for(f"{button}.ariaPressed === 'true'")
-        self.assertEqual(self.complaints(), [])
+            self.browser.wait_for(f"{button}.ariaPressed === 'true'")
+        self.assertEqual(self.browser.complaints(), [])
 
     def test_full_screen_and_formats(self):
         site = self.serve()
@@ -144,7 +122,7 @@ class Panel(unittest.TestCase):
         for _ in range(6):
             self.browser.go(site.url)
             self.assertIn("compute", self.open())
-        self.assertEqual(self.complaints(), [])
+        self.assertEqual(self.browser.complaints(), [])
 
     def test_on_worker_threads(self):
         site = self.serve("--workers", "1", "--threads", "4")
@@ -158,7 +136,7 @@ class Panel(unittest.TestCase):
         self.assertIn('"wait"', self.open())
         of_page = self.browser.script(BUTTON + ".innerText")
         self.browser.promise("fetch('/data/').then((answer) => answer.text())")
-        of_data = self.wait_for(f"{BUTTON}.innerText !== {of_page!r} && {BUTTON}.innerText")
+        of_data = self.browser.wait_for(f"{BUTTON}.innerText !== {of_page!r} && {BUTTON}.innerText")
         text = self.open()
         self.assertIn("GET /data/", text)
         self.assertNotIn('"wait"', text)
@@ -166,9 +144,9 @@ class Panel(unittest.TestCase):
         self.press(TOOLBAR + ".querySelector('#djdt-HistoryPanel a')")
         row = (f"[...{TOOLBAR}.querySelectorAll('#HistoryPanel tr[id^=historyMain_]')]"
                ".find((row) => !row.innerText.includes('/data/'))")
-        self.wait_for(f"{row}?.offsetHeight")
+        self.browser.wait_for(f"{row}?.offsetHeight")
         self.browser.run(f"{row}.querySelector('.switchHistory').click()")
-        self.wait_for(f"{BUTTON}.innerText !== {of_data!r}")
+        self.browser.wait_for(f"{BUTTON}.innerText !== {of_data!r}")
         text = self.open()
         self.assertNotIn("GET /data/", text)
         self.assertIn('"wait"', text)
@@ -177,14 +155,14 @@ class Panel(unittest.TestCase):
         site = self.serve(POLICY="default-src 'self'")
         self.switch_on(site)
         self.assertIn("compute", self.open())
-        self.assertEqual(self.complaints(), [])
+        self.assertEqual(self.browser.complaints(), [])
 
     @unittest.skipIf(django.VERSION < (6, 0), "Django has nonces of its own since 6.0")
     def test_under_a_policy_of_nonces(self):
         site = self.serve(POLICY="nonce")
         self.switch_on(site)
         self.assertIn("compute", self.open())
-        self.assertEqual(self.complaints(), [])
+        self.assertEqual(self.browser.complaints(), [])
 
     def test_no_folder_to_keep_it_in(self):
         site = self.serve(FLAMEPROF_CONFIG={"FOLDER": "/proc/no/such"})

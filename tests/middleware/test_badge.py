@@ -66,34 +66,14 @@ class Badge(unittest.TestCase):
         self.browser.go(self.url + path)
         self.browser.log()
 
-    def wait_for(self, expression):
-        for _ in range(100):
-            value = self.browser.script(expression)
-            if value:
-                return value
-            time.sleep(0.1)
-        self.fail(f"never true: {expression}: {self.browser.log()}")
-
     def press(self, selector):
         self.browser.run(f"{INSIDE}.querySelector({selector!r}).click()")
 
     def graph(self):
         """The text of the graph that is shown."""
-        self.wait_for(f"{FRAME}?.clientWidth")
-        for _ in range(100):
-            # Entered anew each time: a frame that is loaded becomes another one.
-            with self.browser.inside(FRAME):
-                text = self.browser.script(
-                    "location.search.includes('flamegraph_profile')"
-                    " && document.querySelectorAll('rect').length > 2"
-                    " && document.documentElement.textContent")
-            if text:
-                return text
-            time.sleep(0.1)
-        self.fail(f"no graph: {self.browser.log()}")
-
-    def complaints(self):
-        return [line["message"] for line in self.browser.log() if "favicon" not in line["message"]]
+        return self.browser.wait_for_text(
+            FRAME, "location.search.includes('flamegraph_profile')"
+                   " && document.querySelectorAll('rect').length > 2")
 
     def test_the_graph_over_the_page_whichever_worker_is_asked(self):
         for _ in range(5):
@@ -105,7 +85,7 @@ class Badge(unittest.TestCase):
             self.assertIn("GET /", text)
             self.assertIn("compute", text)
             self.browser.key("\ue00c")  # Escape
-            self.wait_for(f"!{FRAME}?.clientWidth")
+            self.browser.wait_for(f"!{FRAME}?.clientWidth")
 
     def test_it_and_the_page_do_not_meet(self):
         self.go()
@@ -131,7 +111,7 @@ class Badge(unittest.TestCase):
             "new Promise((done) => { const asked = new XMLHttpRequest();"
             " asked.onload = done; asked.open('GET', '/old'); asked.send(); })"
             ".then(() => 1)")
-        self.wait_for(f"{INSIDE}.querySelector('.open').innerText.includes('+3')")
+        self.browser.wait_for(f"{INSIDE}.querySelector('.open').innerText.includes('+3')")
         self.press(".open")
         self.graph()
         names = self.browser.script(
@@ -153,16 +133,16 @@ class Badge(unittest.TestCase):
                 self.go(path)
                 self.press(".open")
                 self.assertIn("compute", self.graph())
-                self.assertEqual(self.complaints(), [])
+                self.assertEqual(self.browser.complaints(), [])
 
     def test_no_frames(self):
         self.go("/noframe")
         self.press(".open")
         self.assertIn("lets no frame in", self.browser.script(f"{INSIDE}.querySelector('p').innerText"))
         alone = self.browser.script(f"{INSIDE}.querySelector('footer a').href")
-        self.assertEqual(self.complaints(), [])
+        self.assertEqual(self.browser.complaints(), [])
         self.browser.go(alone)
-        self.wait_for("document.querySelectorAll('rect').length > 2")
+        self.browser.wait_for("document.querySelectorAll('rect').length > 2")
 
     def test_formats(self):
         self.go()
@@ -193,7 +173,7 @@ class Badge(unittest.TestCase):
         self.browser.key("\ue007")  # Enter
         self.graph()
         self.browser.key("\ue00c")
-        self.wait_for(f"{INSIDE}.activeElement?.className === 'open'")
+        self.browser.wait_for(f"{INSIDE}.activeElement?.className === 'open'")
 
 
 if __name__ == "__main__":

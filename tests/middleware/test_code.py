@@ -17,6 +17,7 @@ import unittest
 import flameprof
 import flameprof.decorator
 import flameprof.profiler
+from native import tickers
 
 
 def busy(seconds):
@@ -27,15 +28,6 @@ def busy(seconds):
 
 def seconds_in(profiler, name):
     return next((row.total for row in profiler.top(1000) if row.name == name), 0)
-
-
-def tickers():
-    """Threads of ours, which are there only while something is profiled."""
-    found = []
-    for task in os.listdir("/proc/self/task"):
-        with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/comm") as file:
-            found.append(file.read().strip())
-    return [name for name in found if name.startswith("flameprof")]
 
 
 def quiet(call, *arguments, **keywords):

@@ -15,6 +15,7 @@ from pathlib import Path
 import _flameprof
 import flameprof.launcher
 from flameprof.launcher import Record, SimpleLauncher
+from native import tickers
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "launcher.md"
 
@@ -30,15 +31,6 @@ def down(depth, seconds):
         down(depth - 1, seconds)
     else:
         busy(seconds)
-
-
-def tickers():
-    """Threads of ours, which are there only while something is profiled."""
-    found = []
-    for task in os.listdir("/proc/self/task"):
-        with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/comm") as file:
-            found.append(file.read().strip())
-    return [name for name in found if name.startswith("flameprof")]
 
 
 def hits(launcher, name):
