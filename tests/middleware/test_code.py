@@ -8,6 +8,7 @@ import inspect
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -21,9 +22,11 @@ from native import tickers
 
 
 def busy(seconds):
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
+    """How long it was: on a busy machine longer than asked for."""
+    start = time.perf_counter()
+    while time.perf_counter() < start + seconds:
         pass
+    return time.perf_counter() - start
 
 
 def seconds_in(profiler, name):
@@ -68,9 +71,11 @@ class Code(unittest.TestCase):
 class Profilers(Code):
     def test_block(self):
         with flameprof.profile(interval=0.0005) as profiler:
-            busy(0.2)
-        self.assertAlmostEqual(seconds_in(profiler, "busy"), 0.2, delta=0.05)
-        self.assertGreater(profiler.quality()["samples"], 100)
+            took = busy(0.2)
+        self.assertAlmostEqual(seconds_in(profiler, "busy"), took, delta=0.05)
+        quality = profiler.quality()
+        self.assertGreater(quality["samples"] + quality["missed"], 200)
+        self.assertGreater(quality["samples"], 50)
 
     def test_block_that_raises(self):
         with self.assertRaises(ZeroDivisionError):
@@ -97,13 +102,14 @@ class Profilers(Code):
 
     def test_started_again(self):
         profiler = flameprof.Profiler()
+        took = 0
         for _ in range(3):
             profiler.start()
-            busy(0.03)
+            took += busy(0.03)
             profiler.stop()
-            busy(0.03)
-        self.assertAlmostEqual(seconds_in(profiler, "busy"), 0.09, delta=0.02)
-        self.assertAlmostEqual(profiler.quality()["duration_ns"] / 1e9, 0.09, delta=0.02)
+            busy(0.1)
+        self.assertAlmostEqual(seconds_in(profiler, "busy"), took, delta=0.05)
+        self.assertAlmostEqual(profiler.quality()["duration_ns"] / 1e9, took, delta=0.05)
         self.assertNotIn("stretches", json.loads(profiler.render("json")))  # of three runs
 
     def test_started_more_often_than_there_is_room_for_profiles(self):
@@ -147,29 +153,31 @@ class Profilers(Code):
     def test_pause(self):
         profiler = flameprof.Profiler()
         profiler.start()
-        busy(0.05)
+        took = busy(0.05)
         for _ in range(2):
             profiler.pause()
         busy(0.1)
         for _ in range(2):
             profiler.resume()
-        busy(0.05)
+        took += busy(0.05)
         profiler.pause()
         busy(0.1)
         profiler.stop()
-        self.assertAlmostEqual(profiler.quality()["duration_ns"] / 1e9, 0.1, delta=0.03)
+        self.assertAlmostEqual(profiler.quality()["duration_ns"] / 1e9, took, delta=0.05)
 
     def test_merge(self):
         one, other = flameprof.Profiler(), flameprof.Profiler()
         with one:
-            busy(0.05)
+            took = busy(0.05)
         with other:
+            began = time.perf_counter()
             time.sleep(0.05)
+            slept = time.perf_counter() - began
         one.merge(other)
         one.merge(one)
-        self.assertAlmostEqual(seconds_in(one, "busy"), 0.1, delta=0.03)
+        self.assertAlmostEqual(seconds_in(one, "busy"), 2 * took, delta=0.04)
         quality = one.quality()
-        self.assertAlmostEqual(quality["duration_ns"] / 1e9, 0.2, delta=0.05)
+        self.assertAlmostEqual(quality["duration_ns"] / 1e9, 2 * (took + slept), delta=0.05)
         self.assertEqual(quality["samples"] % 2, 0)
         self.assertEqual(seconds_in(other, "busy"), 0)
         lines = one.render("folded").decode().splitlines()
@@ -324,11 +332,13 @@ class Decorator(Code):
         self.assertIn("busy", self.drawn()[0])
 
     def test_generator(self):
+        took = []
+
         @flameprof.flamegraph
         def work(n):
             got = []
             for i in range(n):
-                busy(0.02)
+                took.append(busy(0.02))
                 got.append((yield i))
             return got
 
@@ -345,8 +355,8 @@ class Decorator(Code):
         value, _ = quiet(use)
         self.assertEqual(value, ([0, 1, 2], ["a", "b", "c"]))
         (text,) = self.drawn()
-        quality = text[text.index('"quality":'):][:200]
-        self.assertRegex(quality, r'"quality":"[56]\d\.\d+ ms')
+        shown = float(re.search(r'"quality":"([\d.]+) ms', text)[1])
+        self.assertAlmostEqual(shown / 1000, sum(took), delta=0.05)  # without the caller's 0.1
 
     def test_generator_that_is_left(self):
         closed = []
