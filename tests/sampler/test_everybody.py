@@ -578,9 +578,5 @@ class Idle(Sessions):
             self.session.functions(name=lambda *row: 5)
 
 
-def roots_of(folded):
-    return {line.split(";")[0] for line in folded.splitlines()}
-
-
 if __name__ == "__main__":
     unittest.main()
