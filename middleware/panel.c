@@ -258,9 +258,12 @@ static void run(struct visit *visit, struct flame_session *session)
     mark_taken(visit->env, false);
 }
 
-/* What the server is handed in place of the body. */
+/* What the server is handed in place of the body; NULL: an exception. */
 static PyObject *body_of(struct visit *visit)
 {
+    if (visit->taken == NULL && PyErr_Occurred() != NULL) {
+        return NULL; /* there was no memory to begin */
+    }
     if (visit->taken == NULL || (!visit->changed && is_there(visit))) {
         Py_INCREF(visit->body);
         return visit->body;
@@ -288,7 +291,8 @@ PyObject *flame_panel_call(struct flame_middleware *self, PyObject *env,
         run(&visit, session);
         if (visit.body != NULL && let_go(&visit, flame_session_profile(session)) == 0) {
             result = body_of(&visit);
-        } else if (visit.body != NULL) {
+        }
+        if (result == NULL && visit.body != NULL) {
             flame_close_body(visit.body);
         }
     }
