@@ -1,6 +1,7 @@
 /*
  * The panel for every site: a request of somebody who may is answered as it always is,
- * with the badge in it if it is a page, and a note of its profile in any case.
+ * with the badge in it if it is a page, and with a note of its profile if a script
+ * asked.
  *
  * The session ends before the answer goes on: what a server does to send it, and the
  * application's close(), are not in the graph. A body is taken in only if it is a page
