@@ -29,9 +29,9 @@ def work(seconds=0.005):
         pass
 
 
-def site(headers=HTML, body=(PAGE,), status="200 OK"):
+def site(headers=HTML, body=(PAGE,), status="200 OK", seconds=0.005):
     def app(environ, start_response):
-        work()
+        work(seconds)
         start_response(status, list(headers))
         return list(body)
 
@@ -133,7 +133,7 @@ class Pages(Panel):
         self.assertEqual([pair for pair in answer.headers if pair in HTML], HTML)
         self.assertEqual(answer.all("Cache-Control"), ["no-store"])
         self.assertIn(f'data-profile="{answer.profile}"'.encode(), answer.body)
-        self.assertRegex(answer.body, rb'data-samples="[1-9]')
+        self.assertRegex(answer.body, rb'data-microseconds="[1-9]\d+" data-samples="\d+"')
 
     def test_the_last_body_is_the_end(self):
         page = b"<html><body><script>'</body>'</script></BODY ></html>"
@@ -523,7 +523,7 @@ class Kept(Panel):
         return Answer(panel, QUERY_STRING=f"flamegraph_profile={profile}{query}", **more)
 
     def test_shown_by_whoever_is_asked(self):
-        profile = Answer(self.panel(site())).profile
+        profile = Answer(self.panel(site(seconds=0.1))).profile
         code = (
             "import flameprof, sys\n"
             "panel = flameprof.Middleware(lambda *_: [], panel=True, panel_folder=sys.argv[1])\n"
@@ -541,7 +541,7 @@ class Kept(Panel):
         self.assertIn("work", picture)
 
     def test_formats_and_options(self):
-        panel = self.panel(site())
+        panel = self.panel(site(seconds=0.1))
         profile = Answer(panel).profile
         for name in ("svg", "html", "png", "pdf", "folded", "json", "speedscope", "pprof", "gecko"):
             with self.subTest(format=name):
