@@ -36,7 +36,7 @@ static void log_to_stderr(const char *line)
     PySys_WriteStderr("%s\n", line);
 }
 
-void flame_log_to_server(PyObject *env, const char *line)
+static void log_to_server(PyObject *env, const char *line)
 {
     PyObject *stream = PyDict_GetItemString(env, "wsgi.errors");
     PyObject *result = stream == NULL
@@ -229,7 +229,7 @@ static PyObject *answer_profile(PyObject *env, PyObject *start_response,
     flame_answer_make(profile, params, &told.outcome, &answer);
     Py_END_ALLOW_THREADS
     flame_answer_log(profile, &told.outcome, &answer, line, sizeof line);
-    flame_log_to_server(env, line);
+    log_to_server(env, line);
     return flame_reply(start_response, &answer, params->head, said);
 }
 

@@ -32,7 +32,6 @@ struct flame_told {
 
 /* What is to be told of a request and of its status (NULL: there was none). */
 void flame_told_read(PyObject *env, PyObject *status, struct flame_told *told);
-void flame_log_to_server(PyObject *env, const char *line);
 /* Calls close() even after an error, which it then keeps. */
 void flame_close_body(PyObject *body);
 

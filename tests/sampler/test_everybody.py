@@ -13,7 +13,7 @@ import unittest
 
 import _flameprof
 from test_children import roots
-from watching import busy, seconds, weights
+from watching import busy, profiled, seconds, weights
 
 try:
     import greenlet
@@ -24,13 +24,7 @@ LANES = 32  # sampler/session.h
 
 
 def watched(work, **options):
-    session = _flameprof.Session(everybody=True, **options)
-    session.start()
-    try:
-        work()
-    finally:
-        session.stop()
-    return session
+    return profiled(work, everybody=True, **options)
 
 
 def started(target, *args, name=None):
