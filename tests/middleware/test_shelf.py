@@ -13,7 +13,9 @@ import flameprof
 
 def profile():
     with flameprof.profile() as profiler:
-        sum(i * i for i in range(100000))
+        end = time.thread_time() + 0.1
+        while time.thread_time() < end:
+            sum(i * i for i in range(1000))
     return profiler.render("json", title="kept")
 
 

@@ -4,6 +4,7 @@ import gc
 import io
 import itertools
 import os
+import random
 import re
 import sys
 import threading
@@ -352,12 +353,14 @@ class Details(unittest.TestCase):
         """Most of them pass between two samples: they are where the others were."""
 
         def spin(seconds):
-            end = time.perf_counter() + seconds
-            while time.perf_counter() < end:
+            """CPU time, as others on this machine take wall time from either; never twice the
+            same, as the samples would come in step with it."""
+            end = time.thread_time() + seconds * random.uniform(0.5, 1.5)
+            while time.thread_time() < end:
                 pass
 
         def long():
-            spin(0.0002)
+            spin(0.0003)
 
         def short():
             spin(0.0001)
@@ -368,15 +371,17 @@ class Details(unittest.TestCase):
             start_response("200 OK", [])
             return []
 
-        asked = environ_for("flamegraph=1&flamegraph_format=folded&flamegraph_repeat=1000")
-        found = {}
+        asked = environ_for("flamegraph=1&flamegraph_format=folded&flamegraph_repeat=1000"
+                            "&flamegraph_clock=cpu")
+        found = dict.fromkeys(["long", "short", "[application]"], 0)
         for line in call(flameprof.Middleware(app), asked)[2].decode().splitlines():
             stack, weight = line.rsplit(" ", 1)
-            for name in ["long", "short", "[application]"]:
+            for name in found:
                 if name in stack:
-                    found[name] = found.get(name, 0) + int(weight)
-        self.assertAlmostEqual(found["long"] / found["[application]"], 0.65, delta=0.15)
-        self.assertAlmostEqual(found["short"] / found["[application]"], 0.33, delta=0.15)
+                    found[name] += int(weight)
+        inside = found["long"] + found["short"]
+        self.assertGreater(inside, 0.8 * found["[application]"])
+        self.assertAlmostEqual(found["long"] / inside, 0.75, delta=0.15)
 
     def test_short_requests_can_be_repeated(self):
         environs = []
