@@ -48,6 +48,7 @@ endif
 -include tests/flask/tests.mk
 -include tests/plugin/tests.mk
 -include tests/consumers/tests.mk
+-include tests/faults/tests.mk
 -include tests/fuzz/tests.mk
 -include bench/bench.mk
 include tests/house/tests.mk
@@ -65,7 +66,8 @@ TESTS := test-house \
 	$(if $(wildcard tests/middleware/tests.mk),$(call with,middleware,test-request test-wsgi test-panel test-badge test-code test-launcher test-servers)) \
 	$(if $(wildcard tests/django/tests.mk),$(call with,middleware,test-django)) \
 	$(if $(wildcard tests/flask/tests.mk),$(call with,middleware,test-flask)) \
-	$(if $(wildcard tests/plugin/tests.mk),$(call with,middleware plugin,test-plugin))
+	$(if $(wildcard tests/plugin/tests.mk),$(call with,middleware plugin,test-plugin)) \
+	$(if $(wildcard tests/faults/tests.mk),$(call with,middleware plugin,test-faults))
 
 .PHONY: all demo serve test soak bench matrix install uninstall clean help check-format
 
