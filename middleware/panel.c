@@ -266,6 +266,7 @@ static PyObject *body_of(struct visit *visit)
         return NULL; /* there was no memory to begin */
     }
     if (visit->taken == NULL || (!visit->changed && is_there(visit))) {
+        PyErr_Clear(); /* of a list's it can only be our own lack of memory */
         Py_INCREF(visit->body);
         return visit->body;
     }

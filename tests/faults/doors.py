@@ -46,13 +46,15 @@ class Gunicorn(server.Server):
         self.port = server.free_port()
         self.log_file = tempfile.TemporaryFile()
         module = "behind_panel" if panel else "behind"
+        self.folder = tempfile.TemporaryDirectory()  # what a panel keeps
         self.process = subprocess.Popen(
             [*wrap, sys.executable, "-B", "-m", "gunicorn", "-k", "sync", "-w", str(workers),
              "-b", f"127.0.0.1:{self.port}", "--chdir", str(HERE), "--timeout", str(timeout),
              "--graceful-timeout", "20", f"behind:{module}"],
             stdout=self.log_file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": f"{server.BUILD / 'python'}:{PLUGIN_TESTS}"})
+            env={**os.environ, "TMPDIR": self.folder.name,
+                 "PYTHONPATH": f"{server.BUILD / 'python'}:{PLUGIN_TESTS}"})
         try:
             self.wait_until_up()
         except BaseException:

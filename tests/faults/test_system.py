@@ -4,6 +4,7 @@ import gzip
 import json
 import pathlib
 import platform
+import re
 import sys
 import tempfile
 import unittest
@@ -21,6 +22,7 @@ from doors import (  # noqa: E402
 )
 
 MEMORY, MAPPING, THREAD = 1, 2, 4
+DAY = 86400
 MOST = 3000  # calls of a kind that one profile makes; it is far fewer
 # On x86-64: all that sets timers or has to do with when and where a thread runs.
 TIMERS = ("timer_create", "timer_settime", "timer_delete", "timerfd_create", "timerfd_settime",
@@ -180,6 +182,18 @@ class Panel(ThroughGunicorn, Row):
                 f"! head -c 1000000 /dev/zero >{folder}/full 2>/dev/null",
                 f"export TMPDIR={folder}")
             self.check_page(self.serve(wrap=wrap, panel=True))
+
+    def test_a_clock_that_is_stepped(self):
+        """What is kept is so by the calendar: a day later it is too old, and one that
+        comes from the future is there."""
+        served = self.serve(wrap=PRELOADED, panel=True)
+        page = served.get("/page", headers=[("Accept", "text/html")])
+        name = re.search(rb'data-profile="(\w+)"', page.body).group(1).decode()
+        for seconds, status in ((0, "200"), (DAY, "404"), (-DAY, "200"), (0, "200")):
+            served.get(f"/set_clock?seconds={seconds}")
+            answer = served.get(f"/page?flamegraph_profile={name}")
+            self.assertEqual(answer.status[:3], status)
+        self.check_page(served)
 
     def test_no_memory(self):
         served = self.serve(wrap=PRELOADED, panel=True)
