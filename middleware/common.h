@@ -46,24 +46,26 @@ struct flame_common *flame_common_here(void);
 
 /*
  * Makes this process' block, if it has none but its own yet: else 0, and nothing else
- * happens. Before any request runs. 0, or a negative errno: it stays as it was.
+ * happens. What was counted so far goes along. One at a time, and before any request
+ * runs. 0, or a negative errno: the block is of the process.
  *
  * before_fork: memory that the children inherit.
  * in_folder: a file in a folder that is open, of mode 0700 and ours, which stays the
- * caller's. The file has its whole size from the start (a full disk is an error here
- * and never a SIGBUS later) and never another; it is one for each layout of ours, boot
- * of the machine and PID namespace. path: where the folder is, for
- * flame_common_spend(); copied. -EPERM: what stands there is not ours; -EPROTO: it is
- * no block of ours.
+ * caller's; or the negative errno with which it could not be opened. The file has its
+ * whole size from the start (a full disk is an error here and never a SIGBUS later) and
+ * never another; it is one for each layout of ours, boot of the machine and PID
+ * namespace. path: where the folder is, for flame_common_spend(); copied. -EPERM: what
+ * stands there is not ours; -EPROTO: it is no block of ours.
  */
 int flame_common_make_before_fork(void);
 int flame_common_make_in_folder(int folder, const char *path);
 /* What to log, once, about an error of these: one line without its end. */
-const char *flame_common_error(int error);
+void flame_common_explain(int error, char *line, size_t size);
 
 enum flame_sharing flame_common_sharing(const struct flame_common *common);
 
-/* For tests, and nobody else: the same, not this process' own. NULL: an error. */
+/* The same, but not this process' own; folder < 0: before a fork. For
+ * flame_common_free(); NULL: *error. */
 struct flame_common *flame_common_new(int folder, const char *path, int *error);
 void flame_common_free(struct flame_common *common);
 
