@@ -1,7 +1,10 @@
 # What both doors share (no Python in it), the extension module and the package.
 
 MIDDLEWARE_OBJ := $(BUILD)/obj/middleware
-MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params options allow answer shelf badge)
+MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params options allow refusals networks proxies \
+	token answer shelf badge)
+# Of the parts above: HMAC-SHA-256.
+MIDDLEWARE_LIBS := -lsodium
 # The module's objects: the plugin links them too, so that a process has one sampler.
 MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi configure profiled panel headers passing response reply session picture rows \
 	kept web)
@@ -25,7 +28,7 @@ $(MIDDLEWARE_OBJ)/badge.o: $(MIDDLEWARE_OBJ)/badge_assets.h
 # Unresolved on purpose: CPython's own symbols come from the interpreter.
 $(EXTENSION): $(MODULE_OBJS) $(MIDDLEWARE_OBJS) $(SAMPLER_OBJS) $(RENDERER_OBJS) $(READER_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $^ -lpthread $(RENDERER_LIBS) $(READER_LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $^ -lpthread $(RENDERER_LIBS) $(READER_LIBS) $(MIDDLEWARE_LIBS)
 
 $(BUILD)/python/flameprof/%: middleware/python/flameprof/%
 	@mkdir -p $(@D)

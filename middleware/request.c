@@ -1,7 +1,9 @@
 /* The decision: asked at all, by whom, for what. */
+#include "middleware/access.h"
 #include "middleware/parts.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +53,20 @@ static bool is(struct flame_slice slice, const char *text)
            memcmp(slice.data, text, slice.length) == 0;
 }
 
+/* What a token allows is less than what everybody else may ask for. */
+static int check_interval(const struct flame_params *params, uint64_t least_ns,
+                          char sentence[FLAME_SENTENCE_SIZE])
+{
+    if (params->interval_ns >= least_ns) {
+        return 0;
+    }
+    snprintf(sentence, FLAME_SENTENCE_SIZE,
+             "The interval is too small for this token: it allows %" PRIu64
+             ".%09" PRIu64 " seconds and more.",
+             least_ns / 1000000000, least_ns % 1000000000);
+    return -EINVAL;
+}
+
 enum flame_decision flame_request_decide(const struct flame_config *config,
                                          flame_lookup *lookup, void *door_request,
                                          void (*log)(const char *line),
@@ -69,26 +85,32 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
     if (!kept && !flame_params_asked(query)) {
         return FLAME_ORDINARY;
     }
-    if (!flame_allowed(config, lookup, door_request)) {
-        count_refusal(
-            lookup(door_request, "REMOTE_ADDR"),
-            config->authorize != NULL
-                ? "authorize did not let it, or it came from another site"
-                : "only direct requests from this host may ask; --flameprof-allow "
-                  "NETWORK (uWSGI) or allow=[NETWORK] (Middleware) widens that",
-            log);
+    struct flame_access access;
+    flame_access_check(config, lookup, door_request, &access);
+    if (access.refusal != FLAME_MAY) {
+        count_refusal(lookup(door_request, "REMOTE_ADDR"),
+                      flame_refusal_reason(access.refusal), log);
         return FLAME_ORDINARY;
     }
     query = lookup(door_request, "QUERY_STRING"); /* authorize() may be anything */
     if (query.data == NULL) {
         return FLAME_ORDINARY;
     }
-    *params = (struct flame_params){.interval_ns = config->interval_ns,
+    *params = (struct flame_params){.interval_ns =
+                                        config->interval_ns > access.interval_min_ns
+                                            ? config->interval_ns
+                                            : access.interval_min_ns,
                                     .format = FLAME_FORMAT_SVG,
                                     .repeat = 1,
                                     .head = head};
-    if (flame_params_read(query, params, sentence) != 0) {
+    if (flame_params_read(query, params, sentence) != 0 ||
+        check_interval(params, access.interval_min_ns, sentence) != 0) {
         return FLAME_MALFORMED;
+    }
+    if (!flame_access_spend(&access)) {
+        count_refusal(lookup(door_request, "REMOTE_ADDR"),
+                      flame_refusal_reason(access.refusal), log);
+        return FLAME_ORDINARY;
     }
     return kept ? FLAME_KEPT : FLAME_PROFILE;
 }

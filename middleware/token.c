@@ -260,18 +260,11 @@ enum flame_token_state flame_token_check(const struct flame_secrets *secrets,
         return text.data == NULL ? FLAME_TOKEN_ABSENT : FLAME_TOKEN_BAD;
     }
     understand(bytes.said, token);
+    memcpy(token->digest, bytes.mac, sizeof token->digest);
     if (token->signed_at > now + (token->once ? 0 : FLAME_TOKEN_SKEW_S)) {
         return FLAME_TOKEN_EARLY;
     }
     return token->seconds > FLAME_TOKEN_SECONDS_MAX || flame_token_ends(token) < now
                ? FLAME_TOKEN_EXPIRED
                : FLAME_TOKEN_GOOD;
-}
-
-void flame_token_id(struct flame_slice text, unsigned char id[16])
-{
-    struct token_bytes bytes;
-
-    decode(text, &bytes);
-    memcpy(id, bytes.mac, 16);
 }

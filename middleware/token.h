@@ -60,6 +60,8 @@ struct flame_token {
     uint32_t interval_min_ns;
     bool once;
     unsigned char nonce[4];
+    unsigned char
+        digest[16]; /* of its HMAC: by which a spent one is known; not signed */
 };
 
 /* By the first of the secrets; NUL-terminated. The path is FLAME_TOKEN_PATH_MAX bytes
@@ -92,9 +94,5 @@ enum flame_token_state flame_token_check(const struct flame_secrets *secrets,
                                          struct flame_slice script,
                                          struct flame_slice info, uint64_t now,
                                          struct flame_token *token);
-
-/* By which a token that is good once is known: 16 bytes of its HMAC. The text is one
- * that was checked. */
-void flame_token_id(struct flame_slice text, unsigned char id[16]);
 
 #endif

@@ -9,7 +9,7 @@ $(REQUEST_TEST): tests/middleware/test_request.c \
 		$(MIDDLEWARE_OBJ)/badge_assets.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -DFLAME_VERSION='"$(VERSION)"' -I. \
-		-I$(RENDERER_OBJ) -I$(MIDDLEWARE_OBJ) -o $@ $^ -lcmocka $(RENDERER_LIBS) $(READER_LIBS)
+		-I$(RENDERER_OBJ) -I$(MIDDLEWARE_OBJ) -o $@ $^ -lcmocka $(RENDERER_LIBS) $(READER_LIBS) $(MIDDLEWARE_LIBS)
 
 .PHONY: test-request test-wsgi
 test-request: $(REQUEST_TEST) ## what is asked, by whom: tables under sanitizers
