@@ -261,7 +261,8 @@ enum flame_token_state flame_token_check(const struct flame_secrets *secrets,
     }
     understand(bytes.said, token);
     memcpy(token->digest, bytes.mac, sizeof token->digest);
-    if (token->signed_at > now + (token->once ? 0 : FLAME_TOKEN_SKEW_S)) {
+    if (token->signed_at > now &&
+        (token->once || token->signed_at - now > FLAME_TOKEN_SKEW_S)) {
         return FLAME_TOKEN_EARLY;
     }
     return token->seconds > FLAME_TOKEN_SECONDS_MAX || flame_token_ends(token) < now
