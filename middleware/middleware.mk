@@ -13,7 +13,7 @@ EXTENSION := $(BUILD)/python/_flameprof$(EXT_SUFFIX)
 PACKAGE := $(patsubst middleware/python/%,$(BUILD)/python/%,$(shell find middleware/python \
 	-type f -not -name '*.pyc'))
 
-$(MIDDLEWARE_OBJ)/%.o: middleware/%.c $(wildcard middleware/*.h) renderer/renderer.h \
+$(MIDDLEWARE_OBJ)/%.o: middleware/%.c $(wildcard middleware/*.h middleware/*/*.h) renderer/renderer.h \
 		sampler/sampler.h sampler/profile.h VERSION
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -fPIC -D_GNU_SOURCE -DFLAME_VERSION='"$(VERSION)"' -I. -I$(MIDDLEWARE_OBJ) $(PY_CFLAGS) -c -o $@ $<
@@ -24,6 +24,12 @@ $(MIDDLEWARE_OBJ)/badge_assets.h: middleware/badge/embed.py middleware/badge/bad
 	$(PYTHON) -B middleware/badge/embed.py $@
 
 $(MIDDLEWARE_OBJ)/badge.o: $(MIDDLEWARE_OBJ)/badge_assets.h
+
+# The program: what draws is the renderer's.
+PROGRAM_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,command/main command/sign params token)
+
+$(BUILD)/flameprof: $(PROGRAM_OBJS) $(COMMAND_OBJS) $(READER_OBJS) $(RENDERER_OBJS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(READER_LIBS) $(RENDERER_LIBS) $(MIDDLEWARE_LIBS)
 
 # Unresolved on purpose: CPython's own symbols come from the interpreter.
 $(EXTENSION): $(MODULE_OBJS) $(MIDDLEWARE_OBJS) $(SAMPLER_OBJS) $(RENDERER_OBJS) $(READER_OBJS)
