@@ -1,5 +1,6 @@
 /* Who may have a profile. */
 #include "middleware/access.h"
+#include "middleware/limits.h"
 #include "middleware/options.h"
 #include "middleware/parts.h"
 #include "middleware/proxies.h"
@@ -23,6 +24,7 @@ void flame_config_init(struct flame_config *config)
 {
     *config =
         (struct flame_config){.interval_ns = 1000000, .max_ns = UINT64_C(60000000000)};
+    flame_limits_init(config);
 }
 
 int flame_config_allow(struct flame_config *config, struct flame_slice cidr)
@@ -148,13 +150,13 @@ static bool looks_proxied(flame_lookup *lookup, void *door_request)
  * Where the request comes from. `proxied` is not looked for unless it matters, if it is
  * NULL: on the path of pages that only may get a badge.
  */
-static enum flame_refusal judge_address(const struct flame_config *config,
+static enum flame_verdict judge_address(const struct flame_config *config,
                                         flame_lookup *lookup, void *door_request,
                                         const bool *proxied)
 {
     struct flame_slice text = lookup(door_request, "REMOTE_ADDR");
     enum flame_client kind = FLAME_CLIENT_STRAIGHT;
-    enum flame_refusal stranger =
+    enum flame_verdict stranger =
         config->allow.count > 0 ? FLAME_REFUSED_NETWORK : FLAME_REFUSED_NOT_LOCAL;
     struct flame_address remote = {{0}};
     struct flame_address client = {{0}};
@@ -219,7 +221,7 @@ static struct flame_slice find_cookie(struct flame_slice header)
     return (struct flame_slice){NULL, 0};
 }
 
-static enum flame_refusal refusal_of(enum flame_token_state state)
+static enum flame_verdict refusal_of(enum flame_token_state state)
 {
     switch (state) {
     case FLAME_TOKEN_GOOD:
@@ -233,6 +235,19 @@ static enum flame_refusal refusal_of(enum flame_token_state state)
         break;
     }
     return FLAME_REFUSED_TOKEN_BAD;
+}
+
+/* Of a token that is good once. What was spent before our memory began is not known. */
+static enum flame_verdict judge_once(const struct flame_token *token)
+{
+    const struct flame_common *common = flame_common_here();
+    bool known = flame_common_can_spend(common);
+    bool spent = flame_common_is_spent(common, token->digest);
+
+    if (!known || (int64_t)token->signed_at <= flame_common_since(common)) {
+        return FLAME_REFUSED_TOKEN_UNSPENDABLE;
+    }
+    return spent ? FLAME_REFUSED_TOKEN_SPENT : FLAME_MAY;
 }
 
 /* What the token says, that of the URL before that of the header before that of the
@@ -255,13 +270,17 @@ static bool judge_token(const struct flame_config *config, flame_lookup *lookup,
         &config->secrets, text, lookup(door_request, "SCRIPT_NAME"),
         lookup(door_request, "PATH_INFO"), (uint64_t)time(NULL), &token);
 
-    *access = (struct flame_access){.refusal = refusal_of(state),
+    *access = (struct flame_access){.verdict = refusal_of(state),
                                     .interval_min_ns = token.interval_min_ns,
                                     .once = token.once,
                                     .ends = flame_token_ends(&token)};
     memcpy(access->digest, token.digest, sizeof access->digest);
-    if (access->refusal == FLAME_MAY && cross_site && text.data == cookie.data) {
-        access->refusal = FLAME_REFUSED_TOKEN_CROSS_SITE;
+    enum flame_verdict once = judge_once(&token);
+    if (access->verdict == FLAME_MAY && token.once) {
+        access->verdict = once;
+    }
+    if (access->verdict == FLAME_MAY && cross_site && text.data == cookie.data) {
+        access->verdict = FLAME_REFUSED_TOKEN_CROSS_SITE;
     }
     return state != FLAME_TOKEN_ABSENT;
 }
@@ -283,21 +302,21 @@ void flame_access_check(const struct flame_config *config, flame_lookup *lookup,
     bool off = is_off(config);
     bool cross_site = is_cross_site(lookup, door_request);
     bool proxied = looks_proxied(lookup, door_request);
-    enum flame_refusal address = judge_address(config, lookup, door_request, &proxied);
+    enum flame_verdict address = judge_address(config, lookup, door_request, &proxied);
     bool token = false;
 
-    *access = (struct flame_access){.refusal = FLAME_REFUSED_TOKEN_BAD};
+    *access = (struct flame_access){.verdict = FLAME_REFUSED_TOKEN_BAD};
     if (config->secrets.count > 0) {
         token = judge_token(config, lookup, door_request, cross_site, access);
     }
     if (off) {
-        access->refusal = FLAME_REFUSED_OFF;
+        access->verdict = FLAME_REFUSED_OFF;
         return;
     }
-    if (access->refusal == FLAME_MAY) {
+    if (access->verdict == FLAME_MAY) {
         return;
     }
-    enum flame_refusal refusal = address;
+    enum flame_verdict refusal = address;
     if (cross_site) {
         refusal = FLAME_REFUSED_CROSS_SITE;
     } else if (config->authorize != NULL) {
@@ -305,8 +324,8 @@ void flame_access_check(const struct flame_config *config, flame_lookup *lookup,
                       ? FLAME_MAY
                       : FLAME_REFUSED_AUTHORIZE;
     }
-    refusal = refusal != FLAME_MAY && token ? access->refusal : refusal;
-    *access = (struct flame_access){.refusal = refusal};
+    refusal = refusal != FLAME_MAY && token ? access->verdict : refusal;
+    *access = (struct flame_access){.verdict = refusal};
 }
 
 bool flame_allowed(const struct flame_config *config, flame_lookup *lookup,
@@ -323,8 +342,9 @@ bool flame_allowed(const struct flame_config *config, flame_lookup *lookup,
 
 bool flame_access_spend(struct flame_access *access)
 {
-    if (access->once) {
-        access->refusal = FLAME_REFUSED_TOKEN_UNSPENDABLE;
+    if (access->once && !flame_common_spend(flame_common_here(), access->digest,
+                                            (int64_t)access->ends)) {
+        access->verdict = FLAME_REFUSED_TOKEN_SPENT;
         return false;
     }
     return true;

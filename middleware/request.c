@@ -1,51 +1,12 @@
 /* The decision: asked at all, by whom, for what. */
 #include "middleware/access.h"
+#include "middleware/limits.h"
 #include "middleware/parts.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-
-#define REFUSALS_EVERY_S 60
-
-/* A line a minute at most, whatever knocks. */
-static void count_refusal(struct flame_slice remote, const char *why,
-                          void (*log)(const char *line))
-{
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static unsigned long refused;
-    static time_t quiet_until;
-    struct timespec now;
-    unsigned long count = 0;
-    char line[400];
-    char from[64];
-    size_t length = remote.length < sizeof from - 1 ? remote.length : sizeof from - 1;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    pthread_mutex_lock(&lock);
-    refused++;
-    if (now.tv_sec >= quiet_until) {
-        quiet_until = now.tv_sec + REFUSALS_EVERY_S;
-        count = refused;
-        refused = 0;
-    }
-    pthread_mutex_unlock(&lock);
-    if (count == 0 || log == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < length; i++) {
-        char c = remote.data[i];
-        from[i] = c > ' ' && c < 0x7f ? c : '?';
-    }
-    from[length] = '\0';
-    snprintf(
-        line, sizeof line,
-        "[flameprof] %lu request%s for a flame graph refused, the last from %s: %s",
-        count, count == 1 ? "" : "s", length == 0 ? "(no address)" : from, why);
-    log(line);
-}
 
 static bool is(struct flame_slice slice, const char *text)
 {
@@ -87,9 +48,8 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
     }
     struct flame_access access;
     flame_access_check(config, lookup, door_request, &access);
-    if (access.refusal != FLAME_MAY) {
-        count_refusal(lookup(door_request, "REMOTE_ADDR"),
-                      flame_refusal_reason(access.refusal), log);
+    if (access.verdict != FLAME_MAY) {
+        flame_refused(access.verdict, lookup(door_request, "REMOTE_ADDR"), log);
         return FLAME_ORDINARY;
     }
     query = lookup(door_request, "QUERY_STRING"); /* authorize() may be anything */
@@ -102,14 +62,18 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
                                             : access.interval_min_ns,
                                     .format = FLAME_FORMAT_SVG,
                                     .repeat = 1,
-                                    .head = head};
+                                    .head = head,
+                                    .max_bytes = (size_t)config->max_picture_bytes};
     if (flame_params_read(query, params, sentence) != 0 ||
         check_interval(params, access.interval_min_ns, sentence) != 0) {
+        flame_count(FLAME_COUNT_REFUSED_MALFORMED, 1);
+        return FLAME_MALFORMED;
+    }
+    if (!flame_limits_allow_interval(config, params->interval_ns, sentence)) {
         return FLAME_MALFORMED;
     }
     if (!flame_access_spend(&access)) {
-        count_refusal(lookup(door_request, "REMOTE_ADDR"),
-                      flame_refusal_reason(access.refusal), log);
+        flame_refused(access.verdict, lookup(door_request, "REMOTE_ADDR"), log);
         return FLAME_ORDINARY;
     }
     return kept ? FLAME_KEPT : FLAME_PROFILE;

@@ -38,6 +38,12 @@ struct flame_config {
     bool (*authorize)(void *authority, void *door_request);
     void *authority;
     const struct flame_shelf *shelf; /* of the panel's profiles; NULL: no panel */
+    /* limits.h */
+    uint64_t at_once;        /* profiles, in all workers */
+    uint64_t worker_at_once; /* in one */
+    uint64_t per_minute;     /* begun, in all */
+    uint64_t least_interval_ns;
+    uint64_t max_picture_bytes;
 };
 
 void flame_config_init(struct flame_config *config);
@@ -109,6 +115,7 @@ struct flame_params {
     bool greenlets;         /* with its greenlets */
     unsigned repeat;        /* how often the application is called; 1 if not asked */
     bool head;              /* HEAD: headers only */
+    size_t max_bytes;       /* of the answer's body */
     struct flame_params_text title, subtitle;
     struct flame_params_text kept;        /* the name of a profile that was */
     struct flame_picture_options picture; /* how it is drawn; no text */
@@ -149,17 +156,14 @@ bool flame_header_is_dropped(struct flame_slice name);
 /* The same, as a NULL-terminated list of names, for a door that wants it. */
 extern const char *const flame_dropped_headers[];
 
-/* Bytes of a picture: no profile that fits its memory needs more, but for stacks of
- * thousands of frames in a format that writes each of them whole. */
-#define FLAME_BODY_MAX ((size_t)128 << 20)
-
 struct flame_answer {
     int status;         /* 200, or 500/503 when drawing failed */
     const char *reason; /* "OK" */
     const char *content_type;
     const char *security_policy; /* NULL: none */
     struct flame_writer body;
-    unsigned runs; /* for X-Flameprof-Runs; 0: not to be said */
+    unsigned runs;    /* for X-Flameprof-Runs; 0: not to be said */
+    unsigned retry_s; /* for Retry-After; 0: the same */
     uint64_t drawing_ns;
 };
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "middleware/access.h"
+#include "middleware/common.h"
 
 static char folder[] = "/tmp/flameprof-access-XXXXXX";
 static char secret[sizeof folder + 10];
@@ -31,7 +32,7 @@ static int make_folder(void **state)
         return -1;
     }
     fputs("0123456789abcdef0123456789abcdef", stream);
-    return fclose(stream);
+    return fclose(stream) == 0 ? flame_common_make_before_fork() : -1;
 }
 
 static int remove_folder(void **state)
@@ -91,13 +92,13 @@ static void keep(const char *line)
     snprintf(said, sizeof said, "%s", line);
 }
 
-static enum flame_refusal refusal(const struct flame_config *config,
+static enum flame_verdict refusal(const struct flame_config *config,
                                   const char *const *more, struct flame_access *access)
 {
     struct fake fake = request(more);
 
     flame_access_check(config, lookup, &fake, access);
-    return access->refusal;
+    return access->verdict;
 }
 
 static bool may(const struct flame_config *config, const char *const *more)
@@ -323,6 +324,60 @@ static void a_token_bounds_the_interval(void **state)
     flame_config_free(&config);
 }
 
+/* As a token that may have been spent has to be: signed after the memory began. */
+static void wait_for_the_next_second(void)
+{
+    while ((int64_t)time(NULL) <= flame_common_since(flame_common_here())) {
+        usleep(20000);
+    }
+}
+
+static enum flame_decision decide(const struct flame_config *config, const char *url)
+{
+    struct fake fake = request(WITH(url));
+    struct flame_params params;
+    char sentence[FLAME_SENTENCE_SIZE];
+
+    return flame_request_decide(config, lookup, &fake, keep, &params, sentence);
+}
+
+static void a_token_may_be_good_once(void **state)
+{
+    static const struct flame_token once = {.seconds = 600, .once = true};
+    struct flame_config config = with_secret();
+    struct flame_common *common = flame_common_here();
+    uint64_t refused = flame_counted(common, FLAME_COUNT_REFUSED_TOKEN);
+    struct flame_token old = once;
+    struct flame_access access;
+    char url[200];
+
+    (void)state;
+    old.signed_at = (uint32_t)flame_common_since(common);
+    signed_as(&config, IN_URL, old, url);
+    assert_int_equal(refusal(&config, WITH(url), &access),
+                     FLAME_REFUSED_TOKEN_UNSPENDABLE);
+
+    wait_for_the_next_second();
+    signed_as(&config, IN_URL, once, url);
+    assert_int_equal(refusal(&config, WITH(url), &access), FLAME_MAY);
+    strcat(url, "&flamegraph_format=nonsense");
+    assert_int_equal(decide(&config, url), FLAME_MALFORMED);
+    *strrchr(url, '&') = '\0';
+    struct flame_access other = access;
+    assert_int_equal(decide(&config, url), FLAME_PROFILE);
+    assert_int_equal(decide(&config, url), FLAME_ORDINARY);
+    assert_int_equal(flame_counted(common, FLAME_COUNT_REFUSED_TOKEN), refused + 1);
+    assert_int_equal(refusal(&config, WITH(url), &access), FLAME_REFUSED_TOKEN_SPENT);
+    /* Another request that came as far at the same time. */
+    assert_false(flame_access_spend(&other));
+    assert_int_equal(other.verdict, FLAME_REFUSED_TOKEN_SPENT);
+
+    signed_as(&config, IN_URL, ten_minutes, url);
+    assert_int_equal(decide(&config, url), FLAME_PROFILE);
+    assert_int_equal(decide(&config, url), FLAME_PROFILE);
+    flame_config_free(&config);
+}
+
 /* ---- switched off ------------------------------------------------------------ */
 
 static void the_off_file_switches_off(void **state)
@@ -416,14 +471,15 @@ static void the_same_is_done_whatever_fails(void **state)
     struct flame_token expired = {.seconds = 1, .signed_at = 1000};
     struct flame_token early = {.seconds = 1, .signed_at = UINT32_MAX};
     struct flame_access access;
-    char tokens[3][200];
+    struct flame_token old = {.seconds = 600, .once = true, .signed_at = 1};
+    char tokens[4][200];
 
     (void)state;
     assert_int_equal(flame_config_allow(&config, text("203.0.113.0/24")), 0);
     assert_int_equal(flame_config_trust(&config, text("10.0.0.0/8")), 0);
     const struct {
         const char *more[4];
-        enum flame_refusal refusal;
+        enum flame_verdict refusal;
     } cases[] = {
         {{"A="}, FLAME_REFUSED_NETWORK},
         {{"REMOTE_ADDR="}, FLAME_REFUSED_NETWORK},
@@ -437,6 +493,7 @@ static void the_same_is_done_whatever_fails(void **state)
         {{IN_URL "x"}, FLAME_REFUSED_TOKEN_BAD},
         {{signed_as(&config, IN_URL, expired, tokens[0])}, FLAME_REFUSED_TOKEN_EXPIRED},
         {{signed_as(&config, IN_URL, early, tokens[1])}, FLAME_REFUSED_TOKEN_EARLY},
+        {{signed_as(&config, IN_URL, old, tokens[3])}, FLAME_REFUSED_TOKEN_EXPIRED},
         {{signed_as(&config, IN_URL, ten_minutes, tokens[2]), "PATH_INFO=/"},
          FLAME_REFUSED_TOKEN_BAD},
     };
@@ -444,8 +501,8 @@ static void the_same_is_done_whatever_fails(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct fake fake = request(cases[i].more);
         flame_access_check(&config, lookup, &fake, &access);
-        if (access.refusal != cases[i].refusal || (i > 0 && fake.looks != looks)) {
-            fail_msg("case %zu: refused for %d, %u looks", i, (int)access.refusal,
+        if (access.verdict != cases[i].refusal || (i > 0 && fake.looks != looks)) {
+            fail_msg("case %zu: refused for %d, %u looks", i, (int)access.verdict,
                      fake.looks);
         }
         looks = fake.looks;
@@ -457,12 +514,12 @@ static void each_reason_has_its_words(void **state)
 {
     (void)state;
     for (int i = FLAME_MAY; i <= FLAME_REFUSED_TOKEN_UNSPENDABLE; i++) {
-        const char *reason = flame_refusal_reason((enum flame_refusal)i);
+        const char *reason = flame_verdict_reason((enum flame_verdict)i);
         assert_non_null(reason);
         assert_null(strpbrk(reason, "\r\n"));
         for (int other = FLAME_MAY; other < i; other++) {
             assert_string_not_equal(reason,
-                                    flame_refusal_reason((enum flame_refusal)other));
+                                    flame_verdict_reason((enum flame_verdict)other));
         }
     }
 }
@@ -477,6 +534,7 @@ int main(void)
         cmocka_unit_test(another_site),
         cmocka_unit_test(whoever_may_without_one_still_may),
         cmocka_unit_test(a_token_bounds_the_interval),
+        cmocka_unit_test(a_token_may_be_good_once),
         cmocka_unit_test(the_off_file_switches_off),
         cmocka_unit_test(authorize_is_asked_last_and_only_if_it_matters),
         cmocka_unit_test(the_same_is_done_whatever_fails),

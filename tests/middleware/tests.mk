@@ -1,9 +1,10 @@
 # The request part as a C unit under sanitizers; the WSGI door in real Python.
 
 REQUEST_TESTS := $(patsubst %,$(BUILD)/tests/middleware/test_%,request access)
+COMMON_TEST := $(BUILD)/tests/middleware/test_common
 SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
-$(REQUEST_TESTS): $(BUILD)/tests/middleware/test_%: tests/middleware/test_%.c \
+$(REQUEST_TESTS) $(COMMON_TEST): $(BUILD)/tests/middleware/%: tests/middleware/%.c \
 		$(MIDDLEWARE_OBJS:$(MIDDLEWARE_OBJ)/%.o=middleware/%.c) \
 		$(RENDERER_SOURCES:%=renderer/%.c) $(READER_SOURCES:%=renderer/%.c) $(RENDERER_OBJ)/pprof.pb-c.o | $(RENDERER_OBJ)/assets.h \
 		$(MIDDLEWARE_OBJ)/badge_assets.h
@@ -19,9 +20,12 @@ $(ACCESS_TESTS): $(BUILD)/tests/middleware/test_%: tests/middleware/test_%.c mid
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -I. -o $@ $(filter %.c,$^) -lcmocka $(MIDDLEWARE_LIBS)
 
-.PHONY: test-request test-wsgi
+.PHONY: test-request test-common test-wsgi
 test-request: $(REQUEST_TESTS) $(ACCESS_TESTS) ## what is asked, by whom: tables under sanitizers
 	set -e; for test in $^; do $$test; done
+
+test-common: $(COMMON_TEST) ## what processes share, some of them killed: under sanitizers
+	$(COMMON_TEST)
 
 test-wsgi: $(BUILD)/python ## the WSGI door: every response shape
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning \
