@@ -57,7 +57,8 @@ include tests/house/tests.mk
 PARTS := $(patsubst %/,%,$(dir $(wildcard sampler/sampler.mk renderer/renderer.mk \
 	middleware/middleware.mk plugin/plugin.mk)))
 with = $(if $(filter-out $(PARTS),$1),,$2)
-PRODUCTS := $(call with,renderer,$(BUILD)/flameprof $(BUILD)/libflameprof.a) \
+PRODUCTS := $(call with,renderer,$(BUILD)/libflameprof.a) \
+	$(call with,sampler renderer middleware,$(BUILD)/flameprof) \
 	$(call with,sampler renderer middleware,$(BUILD)/python) \
 	$(call with,sampler renderer middleware plugin,$(BUILD)/flameprof_plugin.so)
 TESTS := test-house \
