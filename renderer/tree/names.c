@@ -143,7 +143,8 @@ static struct flame_slice last_parts(struct flame_slice path)
             folder = slashes == 2 ? i : folder;
         }
     }
-    return flame_slice_from(path, slashes > 3 && path.data[0] == '/' ? folder : name);
+    bool deep = slashes > 3 && path.data[0] == '/' && !goes_up(path);
+    return flame_slice_from(path, deep ? folder : name);
 }
 
 /* A name that is no path: "<string>", "<template /srv/shop/page.html>". */
