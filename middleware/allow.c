@@ -92,6 +92,7 @@ void flame_config_free(struct flame_config *config)
     free(config->allow);
     config->allow = NULL;
     config->allow_count = 0;
+    flame_names_free(&config->names);
     flame_options_free(config);
 }
 

@@ -16,6 +16,13 @@ const struct flame_option flame_options[] = {
      "a network such as 10.0.0.0/8, ::1 or fd00::/8",
      "network that may ask for profiles, can be given several times (default: only "
      "requests that come straight from this machine)"},
+    {"full-paths", FLAME_OPTION_FLAG, offsetof(struct flame_config, names.full_paths),
+     0, 0, NULL, NULL,
+     "tell the files' whole paths (default: from the package or the project on)"},
+    {"redact", FLAME_OPTION_LIST, 0, 0, 0, flame_config_redact, FLAME_REDACT_ACCEPTED,
+     "show these functions as [redacted]: \"name\", \"name (file)\" or \"* "
+     "(folder/)\", "
+     "can be given several times"},
     {NULL, FLAME_OPTION_FLAG, 0, 0, 0, NULL, NULL, NULL},
 };
 

@@ -225,7 +225,7 @@ PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
                              const struct flame_params *params)
 {
     struct flame_session_options options =
-        flame_session_options_of(params, self->config.max_ns);
+        flame_session_options_of(&self->config, params);
     struct flame_session *session;
     char raised[200];
     PyObject *result = NULL;
@@ -234,6 +234,7 @@ PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
     if (response == NULL) {
         return NULL;
     }
+    flame_names_read_roots(&self->config.names);
     int error = flame_session_start(&options, &session);
     if (error != 0) {
         Py_DECREF(response);

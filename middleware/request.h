@@ -8,7 +8,7 @@
 
 #include <time.h>
 
-#include "renderer/renderer.h"
+#include "middleware/names.h"
 #include "sampler/sampler.h"
 
 /* ---- configuration: one per door, read-only once requests run ---------------- */
@@ -35,11 +35,15 @@ struct flame_config {
     bool (*authorize)(void *authority, void *door_request);
     void *authority;
     const struct flame_shelf *shelf; /* of the panel's profiles; NULL: no panel */
+    struct flame_names names;        /* what pictures tell of functions and files; its
+                                        roots are read when the first profile is begun */
 };
 
 void flame_config_init(struct flame_config *config);
 /* Adds "10.0.0.0/8", "::1" or "fd00::/8". 0, -EINVAL or -ENOMEM. */
 int flame_config_allow(struct flame_config *config, struct flame_slice cidr);
+/* Adds a pattern of what is not told. 0, -EINVAL or -ENOMEM. */
+int flame_config_redact(struct flame_config *config, struct flame_slice pattern);
 void flame_config_free(struct flame_config *config);
 
 /* Seconds as decimal text ("0.0005", "1e-3"; no nan, no hex) to ns. */
@@ -128,9 +132,10 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
 #define FLAME_PHASE_ITERATION "[iteration]"
 #define FLAME_PHASE_CLOSE "[close]"
 
-/* What the sampler has to know of that. */
-struct flame_session_options flame_session_options_of(const struct flame_params *params,
-                                                      uint64_t max_ns);
+/* What the sampler has to know of that. The configuration outlives the session. */
+struct flame_session_options
+flame_session_options_of(const struct flame_config *config,
+                         const struct flame_params *params);
 /* Why there is none: a sentence for an error of flame_session_start(). */
 const char *flame_start_error_sentence(int error);
 

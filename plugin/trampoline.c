@@ -14,7 +14,7 @@
 extern struct uwsgi_server uwsgi;
 
 static struct {
-    const struct flame_config *config;
+    struct flame_config *config;
     const char *refusal;
     /*
      * One per core, by async_id: a request that returns UWSGI_AGAIN comes back
@@ -162,7 +162,7 @@ static int profile(struct wsgi_request *wsgi_req, const struct flame_params *par
                                trampoline.refusal);
     }
     struct flame_watch *watch;
-    int error = flame_watch_start(params, trampoline.config->max_ns, &watch);
+    int error = flame_watch_start(params, trampoline.config, &watch);
     if (error) {
         return answer_sentence(wsgi_req, 503, "Service Unavailable",
                                flame_start_error_sentence(error));
@@ -296,7 +296,7 @@ static void resume_stack(struct wsgi_request *wsgi_req)
     }
 }
 
-int flame_trampoline_install(const struct flame_config *config, const char *refusal)
+int flame_trampoline_install(struct flame_config *config, const char *refusal)
 {
     trampoline.config = config;
     trampoline.refusal = refusal;

@@ -11,16 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-int flame_watch_start(const struct flame_params *params, uint64_t max_ns,
+int flame_watch_start(const struct flame_params *params, struct flame_config *config,
                       struct flame_watch **out)
 {
-    struct flame_session_options options = flame_session_options_of(params, max_ns);
+    struct flame_session_options options = flame_session_options_of(config, params);
     struct flame_watch *watch = calloc(1, sizeof(*watch));
     if (!watch) {
         return -ENOMEM;
     }
     watch->params = *params;
     flame_python_gil_get();
+    flame_names_read_roots(&config->names);
     int error = flame_session_start(&options, &watch->session);
     flame_python_gil_release();
     if (error) {
@@ -28,7 +29,7 @@ int flame_watch_start(const struct flame_params *params, uint64_t max_ns,
         return error;
     }
     watch->begun_ns = flame_now_ns();
-    watch->ends_ns = watch->begun_ns + max_ns;
+    watch->ends_ns = watch->begun_ns + config->max_ns;
     *out = watch;
     return 0;
 }

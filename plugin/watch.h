@@ -30,7 +30,7 @@ struct flame_watch {
 
 /* Starts to watch the calling thread; GIL not held. 0, or an error of
  * flame_session_start(). The owner frees with flame_watch_free(). */
-int flame_watch_start(const struct flame_params *params, uint64_t max_ns,
+int flame_watch_start(const struct flame_params *params, struct flame_config *config,
                       struct flame_watch **out);
 /* GIL not held. */
 void flame_watch_pause(struct flame_watch *watch);

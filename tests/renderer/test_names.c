@@ -179,6 +179,7 @@ static void assert_stack(const char *const *redact, const char *expected)
         flame_write_text(&writer, " ");
     }
     assert_written(&writer, expected);
+    flame_writer_free(&writer);
     assert_int_equal(whole, 7000000);
     flame_tree_free(tree);
 }
