@@ -37,6 +37,8 @@ class Middleware:
         authorize: Optional[Callable[[Dict[str, Any]], object]] = None,
         panel: bool = False,
         panel_folder: str = "",
+        full_paths: bool = False,
+        redact: Iterable[str] = (),
     ) -> None: ...
     def __call__(
         self, environ: Dict[str, Any], start_response: Callable[..., Any]
@@ -53,6 +55,8 @@ class Session:
         threads: bool = False,
         children: bool = False,
         everybody: bool = False,
+        full_paths: bool = True,
+        redact: Sequence[str] = (),
     ) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
