@@ -34,10 +34,10 @@ SWITCHES = ("LINES", "THREADS", "CHILDREN", "INVERTED", "CALLERS", "FULL_PATHS")
 
 # They say themselves what they take.
 TAKERS = {
-    "INTERVAL": lambda value: _flameprof.Session(interval=value),
-    "MAX_SECONDS": lambda value: _flameprof.Middleware(print, max_seconds=value),
-    "ALLOW": lambda value: _flameprof.Middleware(print, allow=value),
-    "REDACT": lambda value: _flameprof.Session(redact=value),
+    "INTERVAL": lambda value: _flameprof.check_options(interval=value),
+    "MAX_SECONDS": lambda value: _flameprof.check_options(max_seconds=value),
+    "ALLOW": lambda value: _flameprof.check_options(allow=value),
+    "REDACT": lambda value: _flameprof.check_options(redact=value),
     "FOLDER": lambda value: _flameprof.Shelf(os.fspath(value)),
     "CLOCK": lambda value: _flameprof.check_picture(clock=value),
     "COLOURS": lambda value: _flameprof.check_picture(colours=value),
