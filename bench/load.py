@@ -82,21 +82,24 @@ def measure(mode, share, seconds, rounds):
                 server.get(PATH)
                 found[plugin] = put_load(server, share, seconds)
         failed += found[True]["failed"][0]
-        counts = [sum(pair) for pair in zip(counts, (found[True]["others"][0], found[True]["profiled"][0]))]
+        for i, kind in enumerate(("others", "profiled")):
+            counts[i] += found[True][kind][0]
         for which, kept in enumerate(ratios, 1):
             one = ratio(found[True], found[False], which)
             if one is not None:
                 kept.append(one)
     middles = [statistics.median(kept) if kept else None for kept in ratios]
     shown = " | ".join("–" if middle is None else f"**{middle:.3f}**" for middle in middles)
-    times = " | ".join(f"{found[True]['others'][i]:.1f} / {found[False]['others'][i]:.1f}" for i in (1, 2))
-    print(f"| {mode} | {share} % | {counts[0]} | {counts[1]} | {failed} | {times} | {shown} |", flush=True)
+    with_us, without = found[True]["others"], found[False]["others"]
+    print(f"| {mode} | {share:g} % | {counts[0]} | {counts[1]} | {failed} "
+          f"| {with_us[1]:.1f} / {without[1]:.1f} | {with_us[2]:.1f} / {without[2]:.1f} "
+          f"| {shown} |", flush=True)  # fmt: skip
     return failed, middles
 
 
 def loads(options):
-    print("| mode | profiled | other requests | profiles | failed | others' p50, ms, with / without us "
-          "| p99 | p50, ratio | p99, ratio |")  # fmt: skip
+    print("| mode | profiled | other requests | profiles | failed "
+          "| others' p50, ms, with / without us | p99 | p50, ratio | p99, ratio |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     met = True
     for mode in options.modes:

@@ -4,8 +4,9 @@
 
 Time and runs are shared equally. Each target starts from its corpus here; what it finds
 that is new goes to a folder `found` beside the program, and --merge puts the fewest inputs
-of both that reach all of the code that both do into the corpus. Input that breaks a target is kept there, too, under
-a name that begins with its own. Ends with 1 if there was any.
+of both that reach all of the code that both do into the corpus. Input that breaks a target
+is kept in `found`, too, under a name that begins with the target's. Ends with 1 if there
+was any.
 """
 
 import argparse
