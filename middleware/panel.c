@@ -7,7 +7,7 @@
  * application's close(), are not in the graph. A body is taken in only if it is a page
  * whose end is in sight: it says how long it is, or is there as a list.
  */
-#include "middleware/limits.h"
+#include "middleware/taking.h"
 #include "middleware/wsgi.h"
 
 #include <errno.h>

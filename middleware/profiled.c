@@ -3,7 +3,7 @@
  * closed inside its profile, its body thrown away as it comes, and the picture is the
  * answer.
  */
-#include "middleware/limits.h"
+#include "middleware/taking.h"
 #include "middleware/wsgi.h"
 
 #include <string.h>

@@ -9,7 +9,7 @@
 #ifndef FLAME_PLUGIN_WATCH_H
 #define FLAME_PLUGIN_WATCH_H
 
-#include "middleware/limits.h"
+#include "middleware/taking.h"
 
 struct flame_body;
 struct wsgi_request;
