@@ -48,6 +48,7 @@ endif
 -include tests/flask/tests.mk
 -include tests/plugin/tests.mk
 -include tests/consumers/tests.mk
+-include tests/fuzz/tests.mk
 -include bench/bench.mk
 include tests/house/tests.mk
 
