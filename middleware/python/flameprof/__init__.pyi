@@ -44,6 +44,9 @@ class Middleware:
         per_minute: int = 60,
         min_interval: float = 0.0001,
         max_picture_bytes: int = 33554432,
+        trusted_proxies: Iterable[str] = (),
+        secret_file: Iterable[str] = (),
+        off_file: Optional[str] = None,
         full_paths: bool = False,
         redact: Iterable[str] = (),
     ) -> None: ...
