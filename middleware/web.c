@@ -24,27 +24,6 @@ static PyObject *allowed(PyObject *module, PyObject *args, PyObject *kwargs)
     return done >= 0 ? PyBool_FromLong(may) : NULL;
 }
 
-static PyObject *asked(PyObject *module, PyObject *query)
-{
-    (void)module;
-    return PyBool_FromLong(flame_params_asked(flame_bytes_of(query)));
-}
-
-static PyObject *check_picture(PyObject *module, PyObject *args, PyObject *kwargs)
-{
-    struct flame_asked picture = {.texts = NULL};
-
-    (void)module;
-    int error = PyArg_ParseTuple(args, ":check_picture")
-                    ? flame_asked_read(&picture, NULL, kwargs)
-                    : -1;
-    flame_asked_end(&picture);
-    if (error != 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
 static PyObject *check_options(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     struct flame_config config;
@@ -61,12 +40,33 @@ static PyObject *check_options(PyObject *module, PyObject *args, PyObject *kwarg
     while (done > 0 && kwargs != NULL && PyDict_Next(kwargs, &at, &key, &value)) {
         const char *name = PyUnicode_AsUTF8(key);
         done = name == NULL ? -1 : flame_option_from_python(&config, name, value);
+        if (done == 0) {
+            PyErr_Format(PyExc_TypeError, "there is no option '%.50s'", name);
+        }
     }
     flame_config_free(&config);
-    if (done == 0) {
-        PyErr_Format(PyExc_TypeError, "there is no option %R", key);
-    }
     if (done <= 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *asked(PyObject *module, PyObject *query)
+{
+    (void)module;
+    return PyBool_FromLong(flame_params_asked(flame_bytes_of(query)));
+}
+
+static PyObject *check_picture(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    struct flame_asked picture = {.texts = NULL};
+
+    (void)module;
+    int error = PyArg_ParseTuple(args, ":check_picture")
+                    ? flame_asked_read(&picture, NULL, kwargs)
+                    : -1;
+    flame_asked_end(&picture);
+    if (error != 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -119,7 +119,7 @@ PyMethodDef flame_web_functions[] = {
     {"check_options", (PyCFunction)(void (*)(void))check_options,
      METH_VARARGS | METH_KEYWORDS,
      "check_options(**options)\n--\n\n"
-     "ValueError or TypeError, with a sentence: no server option takes this."},
+     "ValueError or TypeError, with a sentence: Middleware() does not take these."},
     {"check_picture", (PyCFunction)(void (*)(void))check_picture,
      METH_VARARGS | METH_KEYWORDS,
      "check_picture(*, clock='wall', **options)\n--\n\n"
