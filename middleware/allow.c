@@ -81,6 +81,7 @@ void flame_config_free(struct flame_config *config)
     flame_secrets_free(&config->secrets);
     free(config->off_file);
     config->off_file = NULL;
+    flame_names_free(&config->names);
     flame_options_free(config);
 }
 

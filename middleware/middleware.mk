@@ -2,11 +2,11 @@
 
 MIDDLEWARE_OBJ := $(BUILD)/obj/middleware
 MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params options allow refusals networks proxies \
-	token answer shelf badge common slots spent counters limits)
+	token answer names shelf badge common slots spent counters limits)
 # Of the parts above: HMAC-SHA-256.
 MIDDLEWARE_LIBS := -lsodium
 # The module's objects: the plugin links them too, so that a process has one sampler.
-MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi configure profiled panel headers passing response reply session picture rows \
+MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi configure profiled roots panel headers passing response reply session picture rows \
 	kept web stats taking)
 EXT_SUFFIX := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 EXTENSION := $(BUILD)/python/_flameprof$(EXT_SUFFIX)

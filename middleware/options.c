@@ -47,6 +47,13 @@ const struct flame_option flame_options[] = {
      offsetof(struct flame_config, max_picture_bytes), FLAME_PICTURE_BYTES_LEAST,
      FLAME_PICTURE_BYTES_MOST, NULL, "bytes from 64K to 1G",
      "largest answer, in whatever format (default 32M)"},
+    {"full-paths", FLAME_OPTION_FLAG, offsetof(struct flame_config, names.full_paths),
+     0, 0, NULL, NULL,
+     "tell the files' whole paths (default: from the package or the project on)"},
+    {"redact", FLAME_OPTION_LIST, 0, 0, 0, flame_config_redact, FLAME_REDACT_ACCEPTED,
+     "show these functions as [redacted]: \"name\", \"name (file)\" or \"* "
+     "(folder/)\", "
+     "can be given several times"},
     {NULL, FLAME_OPTION_FLAG, 0, 0, 0, NULL, NULL, NULL},
 };
 

@@ -79,14 +79,15 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
     return kept ? FLAME_KEPT : FLAME_PROFILE;
 }
 
-struct flame_session_options flame_session_options_of(const struct flame_params *params,
-                                                      uint64_t max_ns)
+struct flame_session_options flame_session_options_of(const struct flame_config *config,
+                                                      const struct flame_params *params)
 {
     return (struct flame_session_options){.interval_ns = params->interval_ns,
-                                          .max_ns = max_ns,
+                                          .max_ns = config->max_ns,
                                           .lines = params->lines,
                                           .threads = params->threads,
-                                          .greenlets = params->greenlets};
+                                          .greenlets = params->greenlets,
+                                          .names = &config->names};
 }
 
 const char *flame_start_error_sentence(int error)

@@ -8,9 +8,9 @@
 
 #include <time.h>
 
+#include "middleware/names.h"
 #include "middleware/networks.h"
 #include "middleware/token.h"
-#include "renderer/renderer.h"
 #include "sampler/sampler.h"
 
 /* ---- configuration: one per door, read-only once requests run ---------------- */
@@ -44,6 +44,8 @@ struct flame_config {
     uint64_t per_minute;     /* begun, in all */
     uint64_t least_interval_ns;
     uint64_t max_picture_bytes;
+    struct flame_names names; /* what pictures tell of functions and files; its
+                                 roots are read when the first profile is begun */
 };
 
 void flame_config_init(struct flame_config *config);
@@ -53,6 +55,8 @@ int flame_config_trust(struct flame_config *config, struct flame_slice cidr);
 /* A file of middleware/token.h's; an absolute path. The same errors. */
 int flame_config_secret(struct flame_config *config, struct flame_slice file);
 int flame_config_off_file(struct flame_config *config, struct flame_slice file);
+/* Adds a pattern of what is not told. 0, -EINVAL or -ENOMEM. */
+int flame_config_redact(struct flame_config *config, struct flame_slice pattern);
 void flame_config_free(struct flame_config *config);
 
 /* Seconds as decimal text ("0.0005", "1e-3"; no nan, no hex) to ns. */
@@ -143,9 +147,10 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
 #define FLAME_PHASE_ITERATION "[iteration]"
 #define FLAME_PHASE_CLOSE "[close]"
 
-/* What the sampler has to know of that. */
-struct flame_session_options flame_session_options_of(const struct flame_params *params,
-                                                      uint64_t max_ns);
+/* What the sampler has to know of that. The configuration outlives the session. */
+struct flame_session_options
+flame_session_options_of(const struct flame_config *config,
+                         const struct flame_params *params);
 /* Why there is none: a sentence for an error of flame_session_start(). */
 const char *flame_start_error_sentence(int error);
 

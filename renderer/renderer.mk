@@ -5,7 +5,7 @@ BUILD ?= build
 RENDERER_OBJ := $(BUILD)/obj/renderer
 # What draws, which the doors have too; what reads; and what protoc-c writes for both.
 RENDERER_SOURCES := writer numbers options format \
-    $(addprefix tree/,builder preorder tree combine idle rows callers) \
+    $(addprefix tree/,builder preorder names tree combine idle rows callers) \
     $(addprefix picture/,text view colours sentences data svg html cairo) \
     $(addprefix formats/,json folded profile_json speedscope gecko pprof)
 READER_SOURCES := $(addprefix read/,reader folded_read json_read pprof_read)

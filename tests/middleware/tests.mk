@@ -62,3 +62,7 @@ test-panel: $(BUILD)/python ## pages with a badge: every response shape
 
 test-badge: $(BUILD)/python ## the badge in a browser
 	PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) -B tests/middleware/test_badge.py
+
+.PHONY: test-names
+test-names: $(BUILD)/python ## what pictures tell of files and functions
+	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_names.py

@@ -47,6 +47,8 @@ class Middleware:
         trusted_proxies: Iterable[str] = (),
         secret_file: Iterable[str] = (),
         off_file: Optional[str] = None,
+        full_paths: bool = False,
+        redact: Iterable[str] = (),
     ) -> None: ...
     def __call__(
         self, environ: Dict[str, Any], start_response: Callable[..., Any]
@@ -63,6 +65,8 @@ class Session:
         threads: bool = False,
         children: bool = False,
         everybody: bool = False,
+        full_paths: bool = True,
+        redact: Sequence[str] = (),
     ) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
