@@ -73,6 +73,9 @@ class Access(Checks):
         self.assert_ordinary("flamegraph=1", HTTP_COOKIE=f"flameprof_token={token}",
                              HTTP_SEC_FETCH_SITE="cross-site")
 
+    def test_the_log_says_that_links_are_good(self):
+        self.assertIn("whoever has a signed link", self.server.log())
+
     def test_by_http(self):
         answer = self.server.get("/one/plain?" + self.sign(),
                                  headers=(("Host", "shop.example"), ("Via", "1.1 proxy")))
