@@ -236,7 +236,7 @@ PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
                              const struct flame_params *params)
 {
     struct flame_session_options options =
-        flame_session_options_of(params, self->config.max_ns);
+        flame_session_options_of(&self->config, params);
     struct flame_taking taking;
     struct flame_refusal refusal;
     char raised[200];

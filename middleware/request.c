@@ -100,11 +100,12 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
     return kept ? FLAME_KEPT : FLAME_PROFILE;
 }
 
-struct flame_session_options flame_session_options_of(const struct flame_params *params,
-                                                      uint64_t max_ns)
+struct flame_session_options flame_session_options_of(const struct flame_config *config,
+                                                      const struct flame_params *params)
 {
     return (struct flame_session_options){.interval_ns = params->interval_ns,
-                                          .max_ns = max_ns,
+                                          .max_ns = config->max_ns,
+                                          .bytes = config->max_profile_bytes,
                                           .lines = params->lines,
                                           .threads = params->threads,
                                           .greenlets = params->greenlets};

@@ -40,6 +40,7 @@ struct flame_config {
     uint64_t worker_at_once; /* in one */
     uint64_t per_minute;     /* begun, in all */
     uint64_t least_interval_ns;
+    uint64_t max_profile_bytes;
     uint64_t max_picture_bytes;
 };
 
@@ -136,8 +137,9 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
 #define FLAME_PHASE_CLOSE "[close]"
 
 /* What the sampler has to know of that. */
-struct flame_session_options flame_session_options_of(const struct flame_params *params,
-                                                      uint64_t max_ns);
+struct flame_session_options
+flame_session_options_of(const struct flame_config *config,
+                         const struct flame_params *params);
 /* Why there is none: a sentence for an error of flame_session_start(). */
 const char *flame_start_error_sentence(int error);
 

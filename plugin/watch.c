@@ -15,8 +15,7 @@ bool flame_watch_start(const struct flame_config *config,
                        const struct flame_params *params, struct flame_watch **out,
                        struct flame_refusal *refusal)
 {
-    struct flame_session_options options =
-        flame_session_options_of(params, config->max_ns);
+    struct flame_session_options options = flame_session_options_of(config, params);
     struct flame_watch *watch = calloc(1, sizeof(*watch));
     if (!watch) {
         flame_refuse_start(-ENOMEM, refusal);

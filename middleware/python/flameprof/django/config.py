@@ -21,6 +21,7 @@ DEFAULTS = {
     "WORKER_AT_ONCE": 2,  # in one worker
     "PER_MINUTE": 60,  # begun in a minute, in all workers
     "MIN_INTERVAL": 0.0001,  # the shortest that may be asked for
+    "MAX_PROFILE_BYTES": 100663296,  # memory of one
     "MAX_PICTURE_BYTES": 33554432,  # the largest answer
     "FOLDER": "",  # where the panel's profiles wait; all workers must reach it
     "CLOCK": "wall",  # which time widths are at first
@@ -28,7 +29,8 @@ DEFAULTS = {
     "INVERTED": False,
     "CALLERS": False,
 }
-LIMITS = ("AT_ONCE", "WORKER_AT_ONCE", "PER_MINUTE", "MIN_INTERVAL", "MAX_PICTURE_BYTES")
+LIMITS = ("AT_ONCE", "WORKER_AT_ONCE", "PER_MINUTE", "MIN_INTERVAL",
+          "MAX_PROFILE_BYTES", "MAX_PICTURE_BYTES")
 SESSION = ("INTERVAL", "MAX_SECONDS", "LINES", "THREADS", "CHILDREN")
 PICTURE = ("CLOCK", "COLOURS", "INVERTED", "CALLERS")
 SWITCHES = ("LINES", "THREADS", "CHILDREN", "INVERTED", "CALLERS")
