@@ -95,9 +95,15 @@ static int set_list(struct flame_config *config, const struct flame_option *opti
         return -1;
     }
     while (result == 0 && (item = PyIter_Next(iterator)) != NULL) {
-        struct flame_slice text = flame_bytes_of(item);
+        Py_ssize_t length = 0;
+        const char *text =
+            PyUnicode_Check(item) ? PyUnicode_AsUTF8AndSize(item, &length) : NULL;
+        PyErr_Clear(); /* of a str that is no text */
         int error =
-            text.data == NULL ? -EINVAL : flame_option_set_text(config, option, text);
+            text == NULL
+                ? -EINVAL
+                : flame_option_set_text(config, option,
+                                        (struct flame_slice){text, (size_t)length});
         result = error == 0 ? 0 : raise(option, item, error);
         Py_DECREF(item);
     }
@@ -178,7 +184,7 @@ static int configure_authorize(struct flame_middleware *self, PyObject *authoriz
         PyErr_SetString(PyExc_TypeError, "authorize takes a callable");
         return -1;
     }
-    if (self->config.allow_count > 0) {
+    if (self->config.allow.count > 0) {
         PyErr_SetString(PyExc_ValueError,
                         "allow and authorize exclude each other: either decides alone");
         return -1;

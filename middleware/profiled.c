@@ -246,6 +246,7 @@ PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
     if (response == NULL) {
         return NULL;
     }
+    flame_names_read_roots(&self->config.names);
     if (!flame_taking_start(&self->config, &options, &taking, &refusal)) {
         Py_DECREF(response);
         return reply_refusal(start_response, &refusal, params->head);

@@ -24,8 +24,9 @@ struct flame_session_object {
     size_t readers;                           /* threads that draw it without the GIL */
     bool busy; /* a thread changes it, perhaps without the GIL */
     pthread_t thread;
-    bool paused; /* and running */
-    struct flame_session_options options;
+    bool paused;                          /* and running */
+    struct flame_session_options options; /* names: of the capsule */
+    PyObject *names;                      /* a capsule, which its snapshots share */
 };
 
 /* picture.c and rows.c: methods of a Session that has ended. */

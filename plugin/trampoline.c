@@ -14,7 +14,7 @@
 extern struct uwsgi_server uwsgi;
 
 static struct {
-    const struct flame_config *config;
+    struct flame_config *config;
     const char *refusal;
     /*
      * One per core, by async_id: a request that returns UWSGI_AGAIN comes back
@@ -309,7 +309,7 @@ static void resume_stack(struct wsgi_request *wsgi_req)
     }
 }
 
-int flame_trampoline_install(const struct flame_config *config, const char *refusal)
+int flame_trampoline_install(struct flame_config *config, const char *refusal)
 {
     trampoline.config = config;
     trampoline.refusal = refusal;

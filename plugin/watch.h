@@ -31,9 +31,8 @@ struct flame_watch {
 
 /* Starts to watch the calling thread, within the limits; GIL not held. False: *refusal
  * says why not. The owner frees with flame_watch_free(). */
-bool flame_watch_start(const struct flame_config *config,
-                       const struct flame_params *params, struct flame_watch **out,
-                       struct flame_refusal *refusal);
+bool flame_watch_start(struct flame_config *config, const struct flame_params *params,
+                       struct flame_watch **out, struct flame_refusal *refusal);
 /* GIL not held. */
 void flame_watch_pause(struct flame_watch *watch);
 void flame_watch_resume(struct flame_watch *watch);

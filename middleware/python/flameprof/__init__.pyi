@@ -45,6 +45,8 @@ class Middleware:
         min_interval: float = 0.0001,
         max_profile_bytes: int = 100663296,
         max_picture_bytes: int = 33554432,
+        full_paths: bool = False,
+        redact: Iterable[str] = (),
     ) -> None: ...
     def __call__(
         self, environ: Dict[str, Any], start_response: Callable[..., Any]
@@ -61,6 +63,8 @@ class Session:
         threads: bool = False,
         children: bool = False,
         everybody: bool = False,
+        full_paths: bool = True,
+        redact: Sequence[str] = (),
     ) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...

@@ -23,25 +23,30 @@ DEFAULTS = {
     "MIN_INTERVAL": 0.0001,  # the shortest that may be asked for
     "MAX_PROFILE_BYTES": 100663296,  # memory of one
     "MAX_PICTURE_BYTES": 33554432,  # the largest answer
+    "FULL_PATHS": False,  # tell files' whole paths, not from the package or project on
+    "REDACT": (),  # functions shown as [redacted]: "name", "name (file)", "* (folder/)"
     "FOLDER": "",  # where the panel's profiles wait; all workers must reach it
     "CLOCK": "wall",  # which time widths are at first
     "COLOURS": "origin",
     "INVERTED": False,
     "CALLERS": False,
 }
-LIMITS = ("AT_ONCE", "WORKER_AT_ONCE", "PER_MINUTE", "MIN_INTERVAL",
-          "MAX_PROFILE_BYTES", "MAX_PICTURE_BYTES")
-SESSION = ("INTERVAL", "MAX_SECONDS", "LINES", "THREADS", "CHILDREN")
+LIMITS = (
+    "AT_ONCE", "WORKER_AT_ONCE", "PER_MINUTE", "MIN_INTERVAL", "MAX_PROFILE_BYTES",
+    "MAX_PICTURE_BYTES",
+)
+SESSION = (
+    "INTERVAL", "MAX_SECONDS", "LINES", "THREADS", "CHILDREN", "FULL_PATHS", "REDACT",
+)
 PICTURE = ("CLOCK", "COLOURS", "INVERTED", "CALLERS")
-SWITCHES = ("LINES", "THREADS", "CHILDREN", "INVERTED", "CALLERS")
+SWITCHES = ("LINES", "THREADS", "CHILDREN", "INVERTED", "CALLERS", "FULL_PATHS")
 
 
 # They say themselves what they take.
 TAKERS = {
-    "INTERVAL": lambda value: _flameprof.Session(interval=value),
     **{
         key: lambda value, key=key: _flameprof.check_options(**{key.lower(): value})
-        for key in ("MAX_SECONDS", "ALLOW", *LIMITS)
+        for key in ("INTERVAL", "MAX_SECONDS", "ALLOW", "REDACT", *LIMITS)
     },
     "FOLDER": lambda value: _flameprof.Shelf(os.fspath(value)),
     "CLOCK": lambda value: _flameprof.check_picture(clock=value),

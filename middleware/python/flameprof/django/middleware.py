@@ -41,6 +41,8 @@ class FlameprofMiddleware:
             "allow": config["ALLOW"],
             "panel_folder": config["FOLDER"],
             **config.limits(),
+            "full_paths": config["FULL_PATHS"],
+            "redact": config["REDACT"],
         }
 
     def __call__(self, request):
