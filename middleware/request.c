@@ -84,6 +84,7 @@ struct flame_session_options flame_session_options_of(const struct flame_config 
 {
     return (struct flame_session_options){.interval_ns = params->interval_ns,
                                           .max_ns = config->max_ns,
+                                          .bytes = config->max_profile_bytes,
                                           .lines = params->lines,
                                           .threads = params->threads,
                                           .greenlets = params->greenlets,

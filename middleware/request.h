@@ -43,6 +43,7 @@ struct flame_config {
     uint64_t worker_at_once; /* in one */
     uint64_t per_minute;     /* begun, in all */
     uint64_t least_interval_ns;
+    uint64_t max_profile_bytes;
     uint64_t max_picture_bytes;
     struct flame_names names; /* what pictures tell of functions and files; its
                                  roots are read when the first profile is begun */

@@ -43,6 +43,7 @@ class Middleware:
         worker_at_once: int = 2,
         per_minute: int = 60,
         min_interval: float = 0.0001,
+        max_profile_bytes: int = 100663296,
         max_picture_bytes: int = 33554432,
         trusted_proxies: Iterable[str] = (),
         secret_file: Iterable[str] = (),
