@@ -1,4 +1,5 @@
 /* Who may have a profile. */
+#include "middleware/limits.h"
 #include "middleware/options.h"
 #include "middleware/parts.h"
 
@@ -85,6 +86,7 @@ void flame_config_init(struct flame_config *config)
 {
     *config =
         (struct flame_config){.interval_ns = 1000000, .max_ns = UINT64_C(60000000000)};
+    flame_limits_init(config);
 }
 
 void flame_config_free(struct flame_config *config)

@@ -1,5 +1,7 @@
 #include "middleware/options.h"
 
+#include "middleware/limits.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,23 @@ const struct flame_option flame_options[] = {
      "show these functions as [redacted]: \"name\", \"name (file)\" or \"* "
      "(folder/)\", "
      "can be given several times"},
+    {"at-once", FLAME_OPTION_COUNT, offsetof(struct flame_config, at_once), 1,
+     FLAME_COMMON_SLOTS, NULL, "a number from 1 to 256",
+     "profiles at once in all workers (default 4)"},
+    {"worker-at-once", FLAME_OPTION_COUNT,
+     offsetof(struct flame_config, worker_at_once), 1, FLAME_SESSIONS_MAX, NULL,
+     "a number from 1 to 64", "profiles at once in one worker (default 2)"},
+    {"per-minute", FLAME_OPTION_COUNT, offsetof(struct flame_config, per_minute), 1,
+     FLAME_PER_MINUTE_MOST, NULL, "a number from 1 to 1000000",
+     "profiles begun in a minute in all workers (default 60)"},
+    {"min-interval", FLAME_OPTION_SECONDS,
+     offsetof(struct flame_config, least_interval_ns), FLAME_INTERVAL_MIN_NS,
+     FLAME_INTERVAL_MOST_NS, NULL, FLAME_INTERVAL_ACCEPTED,
+     "shortest interval= that may be asked for (default 0.0001)"},
+    {"max-picture-bytes", FLAME_OPTION_COUNT,
+     offsetof(struct flame_config, max_picture_bytes), FLAME_PICTURE_BYTES_LEAST,
+     FLAME_PICTURE_BYTES_MOST, NULL, "bytes from 64K to 1G",
+     "largest answer, in whatever format (default 32M)"},
     {NULL, FLAME_OPTION_FLAG, 0, 0, 0, NULL, NULL, NULL},
 };
 

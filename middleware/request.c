@@ -1,4 +1,5 @@
 /* The decision: asked at all, by whom, for what. */
+#include "middleware/limits.h"
 #include "middleware/parts.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@ static void count_refusal(struct flame_slice remote, const char *why,
     char from[64];
     size_t length = remote.length < sizeof from - 1 ? remote.length : sizeof from - 1;
 
+    flame_count(FLAME_COUNT_REFUSED_CALLER, 1);
     clock_gettime(CLOCK_MONOTONIC, &now);
     pthread_mutex_lock(&lock);
     refused++;
@@ -86,22 +88,26 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
     *params = (struct flame_params){.interval_ns = config->interval_ns,
                                     .format = FLAME_FORMAT_SVG,
                                     .repeat = 1,
-                                    .head = head};
+                                    .head = head,
+                                    .max_bytes = (size_t)config->max_picture_bytes};
     if (flame_params_read(query, params, sentence) != 0) {
+        flame_count(FLAME_COUNT_REFUSED_MALFORMED, 1);
+        return FLAME_MALFORMED;
+    }
+    if (!flame_limits_allow_interval(config, params->interval_ns, sentence)) {
         return FLAME_MALFORMED;
     }
     return kept ? FLAME_KEPT : FLAME_PROFILE;
 }
 
-struct flame_session_options flame_session_options_of(const struct flame_config *config,
-                                                      const struct flame_params *params)
+struct flame_session_options flame_session_options_of(const struct flame_params *params,
+                                                      uint64_t max_ns)
 {
     return (struct flame_session_options){.interval_ns = params->interval_ns,
-                                          .max_ns = config->max_ns,
+                                          .max_ns = max_ns,
                                           .lines = params->lines,
                                           .threads = params->threads,
-                                          .greenlets = params->greenlets,
-                                          .names = &config->names};
+                                          .greenlets = params->greenlets};
 }
 
 const char *flame_start_error_sentence(int error)

@@ -37,6 +37,12 @@ struct flame_config {
     const struct flame_shelf *shelf; /* of the panel's profiles; NULL: no panel */
     struct flame_names names;        /* what pictures tell of functions and files; its
                                         roots are read when the first profile is begun */
+    /* limits.h */
+    uint64_t at_once;        /* profiles, in all workers */
+    uint64_t worker_at_once; /* in one */
+    uint64_t per_minute;     /* begun, in all */
+    uint64_t least_interval_ns;
+    uint64_t max_picture_bytes;
 };
 
 void flame_config_init(struct flame_config *config);
@@ -105,6 +111,7 @@ struct flame_params {
     bool greenlets;         /* with its greenlets */
     unsigned repeat;        /* how often the application is called; 1 if not asked */
     bool head;              /* HEAD: headers only */
+    size_t max_bytes;       /* of the answer's body */
     struct flame_params_text title, subtitle;
     struct flame_params_text kept;        /* the name of a profile that was */
     struct flame_picture_options picture; /* how it is drawn; no text */
@@ -132,10 +139,9 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
 #define FLAME_PHASE_ITERATION "[iteration]"
 #define FLAME_PHASE_CLOSE "[close]"
 
-/* What the sampler has to know of that. The configuration outlives the session. */
-struct flame_session_options
-flame_session_options_of(const struct flame_config *config,
-                         const struct flame_params *params);
+/* What the sampler has to know of that. */
+struct flame_session_options flame_session_options_of(const struct flame_params *params,
+                                                      uint64_t max_ns);
 /* Why there is none: a sentence for an error of flame_session_start(). */
 const char *flame_start_error_sentence(int error);
 
@@ -146,17 +152,14 @@ bool flame_header_is_dropped(struct flame_slice name);
 /* The same, as a NULL-terminated list of names, for a door that wants it. */
 extern const char *const flame_dropped_headers[];
 
-/* Bytes of a picture: no profile that fits its memory needs more, but for stacks of
- * thousands of frames in a format that writes each of them whole. */
-#define FLAME_BODY_MAX ((size_t)128 << 20)
-
 struct flame_answer {
     int status;         /* 200, or 500/503 when drawing failed */
     const char *reason; /* "OK" */
     const char *content_type;
     const char *security_policy; /* NULL: none */
     struct flame_writer body;
-    unsigned runs; /* for X-Flameprof-Runs; 0: not to be said */
+    unsigned runs;    /* for X-Flameprof-Runs; 0: not to be said */
+    unsigned retry_s; /* for Retry-After; 0: the same */
     uint64_t drawing_ns;
 };
 

@@ -1,9 +1,10 @@
 # The request part as a C unit under sanitizers; the WSGI door in real Python.
 
 REQUEST_TEST := $(BUILD)/tests/middleware/test_request
+COMMON_TEST := $(BUILD)/tests/middleware/test_common
 SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
-$(REQUEST_TEST): tests/middleware/test_request.c \
+$(REQUEST_TEST) $(COMMON_TEST): $(BUILD)/tests/middleware/%: tests/middleware/%.c \
 		$(MIDDLEWARE_OBJS:$(MIDDLEWARE_OBJ)/%.o=middleware/%.c) \
 		$(RENDERER_SOURCES:%=renderer/%.c) $(READER_SOURCES:%=renderer/%.c) $(RENDERER_OBJ)/pprof.pb-c.o | $(RENDERER_OBJ)/assets.h \
 		$(MIDDLEWARE_OBJ)/badge_assets.h
@@ -11,9 +12,12 @@ $(REQUEST_TEST): tests/middleware/test_request.c \
 	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -DFLAME_VERSION='"$(VERSION)"' -I. \
 		-I$(RENDERER_OBJ) -I$(MIDDLEWARE_OBJ) -o $@ $^ -lcmocka $(RENDERER_LIBS) $(READER_LIBS)
 
-.PHONY: test-request test-wsgi
+.PHONY: test-request test-common test-wsgi
 test-request: $(REQUEST_TEST) ## what is asked, by whom: tables under sanitizers
 	$(REQUEST_TEST)
+
+test-common: $(COMMON_TEST) ## what processes share, some of them killed: under sanitizers
+	$(COMMON_TEST)
 
 test-wsgi: $(BUILD)/python ## the WSGI door: every response shape
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning \
