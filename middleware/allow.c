@@ -95,6 +95,7 @@ void flame_config_free(struct flame_config *config)
     config->allow = NULL;
     config->allow_count = 0;
     flame_names_free(&config->names);
+    flame_push_target_free(&config->push);
     flame_options_free(config);
 }
 

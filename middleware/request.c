@@ -88,6 +88,7 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
     *params = (struct flame_params){.interval_ns = config->interval_ns,
                                     .format = FLAME_FORMAT_SVG,
                                     .repeat = 1,
+                                    .push = &config->push,
                                     .head = head,
                                     .max_bytes = (size_t)config->max_picture_bytes};
     if (flame_params_read(query, params, sentence) != 0) {

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "middleware/names.h"
+#include "middleware/push.h"
 #include "sampler/sampler.h"
 
 /* ---- configuration: one per door, read-only once requests run ---------------- */
@@ -37,6 +38,7 @@ struct flame_config {
     const struct flame_shelf *shelf; /* of the panel's profiles; NULL: no panel */
     struct flame_names names;        /* what pictures tell of functions and files; its
                                         roots are read when the first profile is begun */
+    struct flame_push_target push;   /* where profiles are sent to as well */
     /* limits.h */
     uint64_t at_once;        /* profiles, in all workers */
     uint64_t worker_at_once; /* in one */
@@ -48,8 +50,12 @@ struct flame_config {
 void flame_config_init(struct flame_config *config);
 /* Adds "10.0.0.0/8", "::1" or "fd00::/8". 0, -EINVAL or -ENOMEM. */
 int flame_config_allow(struct flame_config *config, struct flame_slice cidr);
-/* Adds a pattern of what is not told. 0, -EINVAL or -ENOMEM. */
+/* Each of them: 0, -EINVAL or -ENOMEM. Adds a pattern of what is not told. */
 int flame_config_redact(struct flame_config *config, struct flame_slice pattern);
+/* push.h */
+int flame_config_push(struct flame_config *config, struct flame_slice url);
+int flame_config_push_service(struct flame_config *config, struct flame_slice name);
+int flame_config_push_credentials(struct flame_config *config, struct flame_slice path);
 void flame_config_free(struct flame_config *config);
 
 /* Seconds as decimal text ("0.0005", "1e-3"; no nan, no hex) to ns. */
@@ -115,6 +121,7 @@ struct flame_params {
     struct flame_params_text title, subtitle;
     struct flame_params_text kept;        /* the name of a profile that was */
     struct flame_picture_options picture; /* how it is drawn; no text */
+    const struct flame_push_target *push; /* NULL: it is not sent anywhere */
 };
 
 #define FLAME_SENTENCE_SIZE 1024 /* enough for every sentence, with its NUL */
