@@ -1,7 +1,7 @@
 # What both doors share (no Python in it), the extension module and the package.
 
 MIDDLEWARE_OBJ := $(BUILD)/obj/middleware
-MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params options allow answer names push push_label push_http shelf badge common slots spent counters \
+MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params options allow answer names push push_item push_label push_http shelf badge common slots spent counters \
 	limits)
 # The module's objects: the plugin links them too, so that a process has one sampler.
 MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi configure profiled roots panel headers passing response reply session picture rows \

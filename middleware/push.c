@@ -1,6 +1,7 @@
 /* What waits to be pushed, and the thread that does it. */
-#include "middleware/push.h"
 #include "middleware/common.h"
+#include "middleware/push_parts.h"
+#include "middleware/request.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -19,23 +20,10 @@
 #define STACK_SIZE ((size_t)512 << 10) /* libcurl with OpenSSL takes a fifth */
 #define JOIN_MS 200u                   /* the thread ends by itself before that */
 
-struct item {
-    struct item *next;
-    struct flame_tree *tree;    /* NULL: it has been written */
-    struct flame_writer packed; /* as pprof */
-    size_t size;
-    uint64_t begun_ns;
-    char *address, *user, *token;
-    char *url; /* for the log */
-    char *title, *subtitle, *warning;
-    struct flame_quality quality;
-    enum flame_clock clock;
-};
-
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct item *first; /* the oldest */
+    struct flame_push_item *first; /* the oldest */
     unsigned count;
     size_t bytes;
     bool known;   /* fork and exit are told of us */
@@ -44,142 +32,22 @@ static struct {
     bool stopping;
     uint64_t ends_ns; /* when it stops at the latest */
     pthread_t thread;
-    struct flame_push_client *client; /* NULL: not yet */
-    unsigned wait_s;                  /* 0: the last attempt succeeded */
+    unsigned wait_s; /* 0: the last attempt succeeded */
     uint64_t not_before_ns;
     unsigned long lost; /* since it was said */
     uint64_t quiet_until_ns;
 } push = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 static struct timespec timespec_of(uint64_t ns)
 {
     return (struct timespec){(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)};
 }
 
-/* ---- items -------------------------------------------------------------------- */
-
-static void item_free(struct item *item)
-{
-    if (item == NULL) {
-        return;
-    }
-    flame_tree_free(item->tree);
-    flame_writer_free(&item->packed);
-    free(item->address);
-    free(item->user);
-    free(item->token);
-    free(item->url);
-    free(item->title);
-    free(item->subtitle);
-    free(item->warning);
-    free(item);
-}
-
-/* NULL for NULL; *ok: there was memory. */
-static char *copy(const char *text, bool *ok)
-{
-    char *made = text == NULL ? NULL : strdup(text);
-
-    *ok = *ok && (text == NULL || made != NULL);
-    return made;
-}
-
-static char *join(const char *before, struct flame_slice text, const char *after,
-                  bool *ok)
-{
-    int length = text.length < 1000 ? (int)text.length : 1000;
-    char *made = NULL;
-
-    if (asprintf(&made, "%s%.*s%s", before, length, length > 0 ? text.data : "",
-                 after) < 0) {
-        *ok = false;
-        return NULL;
-    }
-    return made;
-}
-
-static bool describe(struct item *item, const struct flame_push_target *target,
-                     const struct flame_pushed *pushed)
-{
-    char pattern[FLAME_PUSH_LABEL_MAX + 1];
-    char method[32];
-    int length = pushed->method.length < 16 ? (int)pushed->method.length : 16;
-    int64_t until = (int64_t)time(NULL) + 1;
-    int64_t seconds =
-        (int64_t)((pushed->quality.duration_ns + NS_PER_S - 1) / NS_PER_S);
-    bool ok = true;
-
-    flame_push_pattern(pushed->path, pattern);
-    snprintf(method, sizeof method, "%.*s ", length,
-             length > 0 ? pushed->method.data : "");
-    item->title = join(method, flame_slice_of(pattern), "", &ok);
-    item->subtitle = join("", pushed->status, "", &ok);
-    item->warning = pushed->raised.length == 0
-                        ? NULL
-                        : join("The application raised ", pushed->raised, ".", &ok);
-    item->user = copy(target->user, &ok);
-    item->token = copy(target->token, &ok);
-    item->url = copy(target->url, &ok);
-    item->address =
-        flame_push_address(target, pushed->path, until - 1 - seconds, until);
-    return ok && item->address != NULL;
-}
-
-/* Takes the tree. NULL: out of memory. */
-static struct item *item_new(const struct flame_push_target *target,
-                             struct flame_tree *tree, const struct flame_pushed *pushed)
-{
-    struct item *item = calloc(1, sizeof *item);
-
-    if (item == NULL) {
-        flame_tree_free(tree);
-        return NULL;
-    }
-    *item = (struct item){.tree = tree,
-                          .size = flame_tree_size(tree),
-                          .begun_ns = now_ns(),
-                          .quality = pushed->quality,
-                          .clock = pushed->clock};
-    if (!describe(item, target, pushed)) {
-        item_free(item);
-        return NULL;
-    }
-    return item;
-}
-
-/* As pprof, which is a tenth of it; by the thread. False: out of memory. */
-static bool pack(struct item *item)
-{
-    struct flame_picture_options options = {.quality = &item->quality,
-                                            .clock = item->clock};
-
-    if (item->tree == NULL) {
-        return true;
-    }
-    options.title = flame_slice_of(item->title);
-    options.subtitle = flame_slice_of(item->subtitle);
-    options.warning = flame_slice_of(item->warning != NULL ? item->warning : "");
-    item->packed.limit = FLAME_PUSH_BYTES;
-    int error = flame_render_pprof(item->tree, &options, &item->packed);
-    flame_tree_free(item->tree);
-    item->tree = NULL;
-    item->size = item->packed.length;
-    return error == 0;
-}
-
 /* ---- what waits: all under the lock ------------------------------------------- */
 
-static struct item *pop(void)
+static struct flame_push_item *pop(void)
 {
-    struct item *item = push.first;
+    struct flame_push_item *item = push.first;
 
     push.first = item->next;
     push.count--;
@@ -187,9 +55,9 @@ static struct item *pop(void)
     return item;
 }
 
-static void lose(struct item *item)
+static void lose(struct flame_push_item *item)
 {
-    item_free(item);
+    flame_push_item_free(item);
     push.lost++;
     flame_count(FLAME_COUNT_PUSH_LOST, 1);
 }
@@ -199,9 +67,9 @@ static bool is_full(void)
     return push.count > FLAME_PUSH_PROFILES || push.bytes > FLAME_PUSH_BYTES;
 }
 
-static void append(struct item *item)
+static void append(struct flame_push_item *item)
 {
-    struct item **last = &push.first;
+    struct flame_push_item **last = &push.first;
 
     while (*last != NULL) {
         last = &(*last)->next;
@@ -215,7 +83,7 @@ static void append(struct item *item)
 }
 
 /* Back to where it was; the oldest has to go if there is no room any more. */
-static void put_back(struct item *item)
+static void put_back(struct flame_push_item *item)
 {
     item->next = push.first;
     push.first = item;
@@ -229,7 +97,7 @@ static void put_back(struct item *item)
 /* Once a minute at most, or at the end. */
 static void say(const char *url, const char *why, bool at_the_end)
 {
-    uint64_t now = now_ns();
+    uint64_t now = flame_now_ns();
 
     if (now < push.quiet_until_ns && !at_the_end) {
         return;
@@ -261,7 +129,7 @@ static void lose_all(const char *why)
 static bool must_stop(void)
 {
     pthread_mutex_lock(&push.lock);
-    bool stop = push.stopping && now_ns() >= push.ends_ns;
+    bool stop = push.stopping && flame_now_ns() >= push.ends_ns;
     pthread_mutex_unlock(&push.lock);
     return stop;
 }
@@ -282,12 +150,12 @@ static void wait_longer(unsigned asked_s)
     push.wait_s = push.wait_s < WAIT_MOST_S ? push.wait_s : WAIT_MOST_S;
     uint64_t asked_ns = (asked_s < WAIT_MOST_S ? asked_s : WAIT_MOST_S) * NS_PER_S;
     uint64_t wait_ns = shortened(push.wait_s);
-    push.not_before_ns = now_ns() + (wait_ns > asked_ns ? wait_ns : asked_ns);
+    push.not_before_ns = flame_now_ns() + (wait_ns > asked_ns ? wait_ns : asked_ns);
 }
 
 /* Under the lock: what becomes of it. */
-static void settle(struct item *item, enum flame_push_outcome outcome, const char *why,
-                   unsigned asked_s)
+static void settle(struct flame_push_item *item, enum flame_push_outcome outcome,
+                   const char *why, unsigned asked_s)
 {
     char *url = item->url;
 
@@ -295,12 +163,12 @@ static void settle(struct item *item, enum flame_push_outcome outcome, const cha
     if (outcome == FLAME_PUSH_DONE) {
         push.wait_s = 0;
         flame_count(FLAME_COUNT_PUSHED, 1);
-        item_free(item);
+        flame_push_item_free(item);
         free(url);
         return;
     }
     flame_count(FLAME_COUNT_PUSH_ERRORS, 1);
-    bool old = now_ns() - item->begun_ns > FLAME_PUSH_AGE_S * NS_PER_S;
+    bool old = flame_now_ns() - item->begun_ns > FLAME_PUSH_AGE_S * NS_PER_S;
     if (outcome != FLAME_PUSH_LATER || old || push.stopping) {
         lose(item);
         say(url, why, false);
@@ -317,7 +185,7 @@ static void settle(struct item *item, enum flame_push_outcome outcome, const cha
 static bool wait_for_work(void)
 {
     for (;;) {
-        uint64_t now = now_ns();
+        uint64_t now = flame_now_ns();
         if (push.stopping) {
             return push.first != NULL && now < push.ends_ns;
         }
@@ -335,13 +203,13 @@ static bool wait_for_work(void)
 
 static void push_one(struct flame_push_client *client)
 {
-    struct item *item = pop();
+    struct flame_push_item *item = pop();
     char why[200] = "there is no memory to write it";
     unsigned asked_s = 0;
     enum flame_push_outcome outcome = FLAME_PUSH_NEVER;
 
     pthread_mutex_unlock(&push.lock);
-    if (pack(item)) {
+    if (flame_push_item_pack(item)) {
         outcome = flame_push_post(
             client, item->address, item->user, item->token,
             (struct flame_slice){item->packed.data, item->packed.length}, must_stop,
@@ -365,7 +233,6 @@ static void *run(void *unused)
      * first. */
     (void)atexit(stop_at_exit);
     pthread_mutex_lock(&push.lock);
-    push.client = client;
     push.useless = client == NULL;
     if (client == NULL) {
         lose_all("libcurl.so.4 cannot be loaded");
@@ -396,10 +263,9 @@ static void after_fork_in_child(void)
     pthread_mutex_init(&push.lock, NULL);
     pthread_cond_init(&push.changed, NULL);
     while (push.first != NULL) {
-        item_free(pop());
+        flame_push_item_free(pop());
     }
     push.running = push.useless = push.stopping = false;
-    push.client = NULL;
     push.wait_s = 0;
     push.not_before_ns = push.quiet_until_ns = 0;
     push.lost = 0;
@@ -411,7 +277,7 @@ static void stop_at_exit(void)
     bool running = push.running;
     push.running = false;
     push.stopping = true;
-    push.ends_ns = now_ns() + FLAME_PUSH_EXIT_MS * NS_PER_MS;
+    push.ends_ns = flame_now_ns() + FLAME_PUSH_EXIT_MS * NS_PER_MS;
     struct timespec until = timespec_of(push.ends_ns + JOIN_MS * NS_PER_MS);
     pthread_cond_signal(&push.changed);
     pthread_mutex_unlock(&push.lock);
@@ -450,7 +316,7 @@ static bool start_thread(void)
 void flame_push(const struct flame_push_target *target, struct flame_tree *tree,
                 const struct flame_pushed *pushed)
 {
-    struct item *item = item_new(target, tree, pushed);
+    struct flame_push_item *item = flame_push_item_new(target, tree, pushed);
 
     pthread_mutex_lock(&push.lock);
     if (item == NULL || push.useless || push.stopping) {

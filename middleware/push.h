@@ -69,36 +69,4 @@ struct flame_pushed {
 void flame_push(const struct flame_push_target *target, struct flame_tree *tree,
                 const struct flame_pushed *pushed);
 
-/* ---- parts: push_label.c and push_http.c -------------------------------------- */
-
-/* "/shop/41/é?page=2" as "/shop/:id/_": numbers, hexadecimal ids, UUIDs and what looks
- * like a token are ":id"; what a label may not hold is "_". NUL at the end. */
-void flame_push_pattern(struct flame_slice path, char out[FLAME_PUSH_LABEL_MAX + 1]);
-/* The address to post to; malloc'd, NULL: out of memory. from and until: UNIX time. */
-char *flame_push_address(const struct flame_push_target *target,
-                         struct flame_slice path, int64_t from, int64_t until);
-
-/* The thread's libcurl. NULL: it cannot be loaded. Any one thread at a time. */
-struct flame_push_client;
-struct flame_push_client *flame_push_client_new(void);
-
-enum flame_push_outcome {
-    FLAME_PUSH_DONE,
-    FLAME_PUSH_LATER,   /* it may go another time */
-    FLAME_PUSH_NEVER,   /* the server does not want it */
-    FLAME_PUSH_STOPPED, /* `stopped` said so */
-};
-
-/* One attempt. `authority`: "user:password" or NULL; `token` likewise. stopped() is
- * asked after every moment of waiting, which flame_push_client_wake() ends. why: what
- * went wrong, without the address; *wait_s: when the server wants to be asked again, 0:
- * it did not say. */
-enum flame_push_outcome flame_push_post(struct flame_push_client *client,
-                                        const char *address, const char *user,
-                                        const char *token, struct flame_slice body,
-                                        bool (*stopped)(void), char why[200],
-                                        unsigned *wait_s);
-/* Any thread, while the client is there. */
-void flame_push_client_wake(struct flame_push_client *client);
-
 #endif

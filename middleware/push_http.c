@@ -2,7 +2,7 @@
  * HTTP by libcurl, which is loaded when there is something to push and only then: a
  * worker that never pushes maps neither it nor its thirty libraries.
  */
-#include "middleware/push.h"
+#include "middleware/push_parts.h"
 
 #include <curl/curl.h>
 #include <dlfcn.h>
@@ -12,7 +12,6 @@
 
 #define CONNECT_TIMEOUT_MS 3000L
 #define ANSWER_MAX (64u << 10) /* of which nothing is read */
-#define POLL_MS 1000
 
 struct flame_push_client {
     CURLM *multi;
@@ -28,7 +27,6 @@ struct flame_push_client {
     CURLMcode (*remove)(CURLM *, CURL *);
     CURLMcode (*perform)(CURLM *, int *);
     CURLMcode (*poll)(CURLM *, struct curl_waitfd *, unsigned, int, int *);
-    CURLMcode (*wake)(CURLM *);
     CURLMsg *(*read)(CURLM *, int *);
     struct curl_slist *(*list_add)(struct curl_slist *, const char *);
     void (*list_free)(struct curl_slist *);
@@ -56,7 +54,6 @@ static bool find_all(struct flame_push_client *c, void *library)
            find(library, "curl_multi_remove_handle", &c->remove) &&
            find(library, "curl_multi_perform", &c->perform) &&
            find(library, "curl_multi_poll", &c->poll) &&
-           find(library, "curl_multi_wakeup", &c->wake) &&
            find(library, "curl_multi_info_read", &c->read) &&
            find(library, "curl_slist_append", &c->list_add) &&
            find(library, "curl_slist_free_all", &c->list_free);
@@ -80,11 +77,6 @@ struct flame_push_client *flame_push_client_new(void)
         return NULL;
     }
     return client;
-}
-
-void flame_push_client_wake(struct flame_push_client *client)
-{
-    client->wake(client->multi);
 }
 
 /* ---- one request -------------------------------------------------------------- */
@@ -156,7 +148,7 @@ static bool transfer(const struct flame_push_client *c, bool (*stopped)(void),
         if (stopped()) {
             return false;
         }
-        if (c->poll(c->multi, NULL, 0, POLL_MS, NULL) != CURLM_OK) {
+        if (c->poll(c->multi, NULL, 0, FLAME_PUSH_POLL_MS, NULL) != CURLM_OK) {
             break;
         }
     }

@@ -1,5 +1,5 @@
 /* Where profiles are pushed to, and under which labels. */
-#include "middleware/push.h"
+#include "middleware/push_parts.h"
 
 #include <ctype.h>
 #include <errno.h>
