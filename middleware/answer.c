@@ -197,6 +197,14 @@ static struct flame_answer answer_of(enum flame_format format, struct flame_writ
                                  .body = body};
 }
 
+static const char *drawing_error(int error)
+{
+    return error == -E2BIG ? "The picture would be larger than allowed "
+                             "(max-picture-bytes): a larger "
+                             "flamegraph_smallest= or another format makes it smaller."
+                           : flame_render_error(error);
+}
+
 static void count_picture(int error, size_t bytes, uint64_t ns)
 {
     if (error == 0) {
@@ -220,8 +228,7 @@ void flame_answer_make(const struct flame_profile *profile,
         *answer = answer_of(params->format, body);
     } else {
         flame_writer_free(&body);
-        flame_answer_text(500, "Internal Server Error", flame_render_error(error),
-                          answer);
+        flame_answer_text(500, "Internal Server Error", drawing_error(error), answer);
     }
     answer->runs = params->repeat > 1 ? outcome->runs : 0;
     answer->drawing_ns = flame_now_ns() - begun;
@@ -251,8 +258,7 @@ void flame_answer_kept(const struct flame_shelf *shelf,
     }
     flame_writer_free(&body);
     if (drawing) {
-        flame_answer_text(500, "Internal Server Error", flame_render_error(error),
-                          answer);
+        flame_answer_text(500, "Internal Server Error", drawing_error(error), answer);
     } else {
         flame_answer_text(404, "Not Found", flame_shelf_error(error), answer);
     }

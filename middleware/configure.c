@@ -1,9 +1,11 @@
 /* What a Middleware is made with, from Python. */
+#include "middleware/common.h"
 #include "middleware/options.h"
 #include "middleware/wsgi.h"
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- the options of the table ------------------------------------------------ */
 
@@ -263,6 +265,22 @@ static int read_keyword(struct flame_config *config, struct own *own, PyObject *
     return 0;
 }
 
+/* The first Middleware of a process finds what all workers share. */
+static void find_common(const struct flame_shelf *shelf)
+{
+    char line[300];
+    int folder = flame_shelf_open_folder(shelf);
+    int error = flame_common_make_in_folder(folder, shelf->folder);
+
+    if (folder >= 0) {
+        close(folder);
+    }
+    if (error != 0) {
+        flame_common_explain(error, line, sizeof line);
+        flame_log_to_stderr(line);
+    }
+}
+
 int flame_configure(struct flame_middleware *self, PyObject *args, PyObject *kwargs,
                     PyObject **app)
 {
@@ -286,8 +304,10 @@ int flame_configure(struct flame_middleware *self, PyObject *args, PyObject *kwa
         return -1;
     }
     *app = own.app;
-    return configure_authorize(self, own.authorize) != 0 ||
-                   configure_panel(self, own.panel, own.panel_folder) != 0
-               ? -1
-               : 0;
+    if (configure_authorize(self, own.authorize) != 0 ||
+        configure_panel(self, own.panel, own.panel_folder) != 0) {
+        return -1;
+    }
+    find_common(&self->shelf);
+    return 0;
 }

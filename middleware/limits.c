@@ -12,6 +12,9 @@ void flame_limits_init(struct flame_config *config)
     config->max_picture_bytes = FLAME_PICTURE_BYTES_DEFAULT;
 }
 
+static const struct flame_refusal unavailable = {.status = 503,
+                                                 .reason = "Service Unavailable"};
+
 /* ---- who is told what -------------------------------------------------------- */
 
 static const char *many(uint64_t count)
@@ -19,20 +22,14 @@ static const char *many(uint64_t count)
     return count == 1 ? "" : "s";
 }
 
-static void say_too_many(struct flame_refusal *refusal, unsigned retry_s)
-{
-    refusal->status = 429;
-    refusal->reason = "Too Many Requests";
-    refusal->retry_s = retry_s;
-}
-
-static void refuse(const struct flame_config *config, enum flame_entry entry,
-                   unsigned retry_s, struct flame_refusal *refusal)
+void flame_refuse_entry(const struct flame_config *config, enum flame_entry entry,
+                        unsigned retry_s, struct flame_refusal *refusal)
 {
     char *sentence = refusal->sentence;
     const size_t size = sizeof refusal->sentence;
 
-    say_too_many(refusal, retry_s);
+    *refusal = (struct flame_refusal){
+        .status = 429, .reason = "Too Many Requests", .retry_s = retry_s};
     switch (entry) {
     case FLAME_FULL:
         flame_count(FLAME_COUNT_REFUSED_AT_ONCE, 1);
@@ -58,8 +55,7 @@ static void refuse(const struct flame_config *config, enum flame_entry entry,
     case FLAME_ENTRY_STUCK:
     case FLAME_ENTERED:
         flame_count(FLAME_COUNT_REFUSED_START, 1);
-        refusal->status = 503;
-        refusal->reason = "Service Unavailable";
+        *refusal = unavailable;
         snprintf(sentence, size,
                  "No profile can be taken now: a worker that was stopped holds what "
                  "all share.");
@@ -70,7 +66,7 @@ static void refuse(const struct flame_config *config, enum flame_entry entry,
 void flame_refuse_start(int error, struct flame_refusal *refusal)
 {
     flame_count(FLAME_COUNT_REFUSED_START, 1);
-    *refusal = (struct flame_refusal){.status = 503, .reason = "Service Unavailable"};
+    *refusal = unavailable;
     snprintf(refusal->sentence, sizeof refusal->sentence, "%s",
              flame_start_error_sentence(error));
 }
@@ -80,55 +76,6 @@ void flame_answer_refusal(const struct flame_refusal *refusal,
 {
     flame_answer_text(refusal->status, refusal->reason, refusal->sentence, answer);
     answer->retry_s = refusal->retry_s;
-}
-
-/* ---- a profile --------------------------------------------------------------- */
-
-bool flame_taking_start(const struct flame_config *config,
-                        const struct flame_session_options *options,
-                        struct flame_taking *taking, struct flame_refusal *refusal)
-{
-    const struct flame_entry_limits limits = {
-        .at_once = (uint32_t)config->at_once,
-        .worker_at_once = (uint32_t)config->worker_at_once,
-        .per_minute = (uint32_t)config->per_minute};
-    struct flame_session_options named = *options;
-    unsigned retry_s;
-
-    named.names = &config->names;
-    enum flame_entry entry = flame_common_enter(
-        flame_common_here(), &limits, options->max_ns, &taking->ticket, &retry_s);
-
-    taking->session = NULL;
-    if (entry != FLAME_ENTERED) {
-        refuse(config, entry, retry_s, refusal);
-        return false;
-    }
-    int error = flame_session_start(&named, &taking->session);
-    if (error != 0) {
-        flame_common_leave(flame_common_here(), &taking->ticket);
-        flame_refuse_start(error, refusal);
-        return false;
-    }
-    return true;
-}
-
-static void count(const struct flame_quality *quality)
-{
-    flame_count(FLAME_COUNT_PROFILES, 1);
-    flame_count(FLAME_COUNT_CUT, quality->deadline_reached ? 1 : 0);
-    flame_count(FLAME_COUNT_SAMPLES, quality->samples);
-    flame_count(FLAME_COUNT_MISSED, quality->missed);
-    flame_count(FLAME_COUNT_REJECTED, quality->rejected);
-    flame_count(FLAME_COUNT_SAMPLING_NS, quality->sampling_ns);
-}
-
-void flame_taking_free(struct flame_taking *taking)
-{
-    count(&flame_session_profile(taking->session)->quality);
-    flame_session_free(taking->session);
-    taking->session = NULL;
-    flame_common_leave(flame_common_here(), &taking->ticket);
 }
 
 /* ---- the interval ------------------------------------------------------------ */

@@ -1,6 +1,6 @@
 /*
- * How much one server may spend on profiles of requests, whoever asks for them: each
- * door begins one here and gives it back here, and what it saw is counted.
+ * How much one server may spend on profiles of requests, whoever asks for them, and
+ * what those are told who ask for more. taking.h has the profiles.
  *
  * Who may not ask at all is refused before, and learns nothing of limits. Profiles of
  * code (flameprof.Profiler, the launcher) are the application's own business: no limit
@@ -33,29 +33,11 @@ struct flame_refusal {
     char sentence[200];
 };
 
-/* A profile of a request, within the limits. */
-struct flame_taking {
-    struct flame_session *session; /* the door's, to be stopped by it */
-    struct flame_ticket ticket;
-};
-
-/*
- * Starts a session within the limits, whose profile tells what the configuration says;
- * that outlives it. GIL and thread: as flame_session_start(), which
- * this calls. False: one limit is reached, or the sampler could not; that is counted,
- * and *refusal says it.
- */
-bool flame_taking_start(const struct flame_config *config,
-                        const struct flame_session_options *options,
-                        struct flame_taking *taking, struct flame_refusal *refusal);
-/* Refuses because of an error of flame_session_start(), which is counted. */
+/* Because of what flame_common_enter() said, or of an error of flame_session_start();
+ * counted. */
+void flame_refuse_entry(const struct flame_config *config, enum flame_entry entry,
+                        unsigned retry_s, struct flame_refusal *refusal);
 void flame_refuse_start(int error, struct flame_refusal *refusal);
-/*
- * Counts what the stopped session saw, gives its memory back and its place to others:
- * when its answer has been made. Any thread. In a child that was forked meanwhile the
- * place stays the parent's.
- */
-void flame_taking_free(struct flame_taking *taking);
 
 /*
  * False: this interval is shorter than may be asked for, which is counted, and the

@@ -7,7 +7,7 @@
  * application's close(), are not in the graph. A body is taken in only if it is a page
  * whose end is in sight: it says how long it is, or is there as a list.
  */
-#include "middleware/limits.h"
+#include "middleware/taking.h"
 #include "middleware/wsgi.h"
 
 #include <errno.h>
@@ -287,7 +287,6 @@ PyObject *flame_panel_call(struct flame_middleware *self, PyObject *env,
     struct flame_refusal refusal;
     PyObject *result = NULL;
 
-    flame_names_read_roots(&self->config.names);
     if (!flame_taking_start(&self->config, &options, &taking, &refusal)) {
         return PyObject_CallFunctionObjArgs(self->app, env, start_response, NULL);
     }

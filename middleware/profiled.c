@@ -3,7 +3,7 @@
  * closed inside its profile, its body thrown away as it comes, and the picture is the
  * answer.
  */
-#include "middleware/limits.h"
+#include "middleware/taking.h"
 #include "middleware/wsgi.h"
 
 #include <string.h>
@@ -246,7 +246,6 @@ PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
     if (response == NULL) {
         return NULL;
     }
-    flame_names_read_roots(&self->config.names);
     if (!flame_taking_start(&self->config, &options, &taking, &refusal)) {
         Py_DECREF(response);
         return reply_refusal(start_response, &refusal, params->head);

@@ -62,6 +62,7 @@ int flame_option_from_python(struct flame_config *config, const char *name,
 
 /* web.c: what a door that is written in Python calls; functions of the module. */
 extern PyMethodDef flame_web_functions[];
+extern PyMethodDef flame_stats_functions[];
 
 /* Of the type of flame_response_spec; a new reference, or NULL. */
 PyObject *flame_response_new(PyTypeObject *type);

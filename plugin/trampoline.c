@@ -176,7 +176,6 @@ static int profile(struct wsgi_request *wsgi_req, const struct flame_params *par
                                trampoline.refusal);
     }
     struct flame_watch *watch;
-    flame_watch_read_roots(trampoline.config);
     struct flame_refusal refusal;
     if (!flame_watch_start(trampoline.config, params, &watch, &refusal)) {
         return answer_refusal(wsgi_req, &refusal);

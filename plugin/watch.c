@@ -11,16 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-void flame_watch_read_roots(struct flame_config *config)
-{
-    flame_python_gil_get();
-    flame_names_read_roots(&config->names);
-    flame_python_gil_release();
-}
-
-bool flame_watch_start(const struct flame_config *config,
-                       const struct flame_params *params, struct flame_watch **out,
-                       struct flame_refusal *refusal)
+bool flame_watch_start(struct flame_config *config, const struct flame_params *params,
+                       struct flame_watch **out, struct flame_refusal *refusal)
 {
     struct flame_session_options options =
         flame_session_options_of(params, config->max_ns);

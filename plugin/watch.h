@@ -9,7 +9,7 @@
 #ifndef FLAME_PLUGIN_WATCH_H
 #define FLAME_PLUGIN_WATCH_H
 
-#include "middleware/limits.h"
+#include "middleware/taking.h"
 
 struct flame_body;
 struct wsgi_request;
@@ -29,13 +29,10 @@ struct flame_watch {
     char raised[128]; /* the exception's type; empty: none */
 };
 
-/* What short paths are made by, once in each worker; GIL not held. */
-void flame_watch_read_roots(struct flame_config *config);
 /* Starts to watch the calling thread, within the limits; GIL not held. False: *refusal
  * says why not. The owner frees with flame_watch_free(). */
-bool flame_watch_start(const struct flame_config *config,
-                       const struct flame_params *params, struct flame_watch **out,
-                       struct flame_refusal *refusal);
+bool flame_watch_start(struct flame_config *config, const struct flame_params *params,
+                       struct flame_watch **out, struct flame_refusal *refusal);
 /* GIL not held. */
 void flame_watch_pause(struct flame_watch *watch);
 void flame_watch_resume(struct flame_watch *watch);

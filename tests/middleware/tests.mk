@@ -35,6 +35,10 @@ test-launcher: $(BUILD)/python ## the launcher: all threads of a process
 test-servers: $(BUILD)/python ## the middleware behind gunicorn and wsgiref
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -m unittest -v tests/middleware/test_servers.py
 
+.PHONY: test-limits
+test-limits: $(BUILD)/python ## limits and numbers that several processes share
+	PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) -B tests/middleware/test_limits.py
+
 .PHONY: test-panel test-badge
 test-panel: $(BUILD)/python ## pages with a badge: every response shape
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_panel.py

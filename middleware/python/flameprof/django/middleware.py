@@ -41,6 +41,8 @@ class FlameprofMiddleware:
             "allow": config["ALLOW"],
             "full_paths": config["FULL_PATHS"],
             "redact": config["REDACT"],
+            "panel_folder": config["FOLDER"],
+            **config.limits(),
         }
 
     def __call__(self, request):
