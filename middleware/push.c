@@ -167,6 +167,11 @@ static void settle(struct flame_push_item *item, enum flame_push_outcome outcome
         free(url);
         return;
     }
+    if (outcome == FLAME_PUSH_STOPPED) {
+        item->url = url;
+        put_back(item); /* to be lost with the others */
+        return;
+    }
     flame_count(FLAME_COUNT_PUSH_ERRORS, 1);
     bool old = flame_now_ns() - item->begun_ns > FLAME_PUSH_AGE_S * NS_PER_S;
     if (outcome != FLAME_PUSH_LATER || old || push.stopping) {
@@ -216,9 +221,6 @@ static void push_one(struct flame_push_client *client)
             why, &asked_s);
     }
     pthread_mutex_lock(&push.lock);
-    if (outcome == FLAME_PUSH_STOPPED) {
-        snprintf(why, sizeof why, "the process ends");
-    }
     settle(item, outcome, why, asked_s);
 }
 
