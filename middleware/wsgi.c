@@ -159,7 +159,8 @@ static PyType_Slot middleware_slots[] = {
      "Middleware(app, *, interval=0.001, allow=(), max_seconds=60, authorize=None,\n"
      "           panel=False, panel_folder='', at_once=4, worker_at_once=2,\n"
      "           per_minute=60, min_interval=0.0001, max_picture_bytes=33554432,\n"
-     "           full_paths=False, redact=())\n"
+     "           full_paths=False, redact=(), push=None, push_service='flameprof',\n"
+     "           push_credentials=None)\n"
      "--\n\n"
      "A WSGI application that answers a request with ?flamegraph=1 by a flame graph\n"
      "of what app does for it, and passes every other request on untouched.\n\n"
@@ -175,6 +176,9 @@ static PyType_Slot middleware_slots[] = {
      "full_paths: tell the files' whole paths, not from the package or project on.\n"
      "redact: functions that are shown as [redacted]: \"name\", \"name (file)\" or\n"
      "\"* (folder/)\".\n"
+     "push: address of a Pyroscope-compatible server that profiles are sent to, too;\n"
+     "push_service: under that name; push_credentials: file with user:password or\n"
+     "\"Bearer TOKEN\".\n"
      "Raises TypeError if app is no callable, ValueError for a bad option."},
     {Py_tp_init, middleware_init},
     {Py_tp_new, PyType_GenericNew},

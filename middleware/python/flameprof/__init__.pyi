@@ -1,3 +1,4 @@
+import os
 from typing import Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Tuple, Union, final
 
 from .decorator import flamegraph as flamegraph
@@ -46,6 +47,9 @@ class Middleware:
         max_picture_bytes: int = 33554432,
         full_paths: bool = False,
         redact: Iterable[str] = (),
+        push: Optional[str] = None,
+        push_service: str = "flameprof",
+        push_credentials: Union[None, str, os.PathLike[str]] = None,
     ) -> None: ...
     def __call__(
         self, environ: Dict[str, Any], start_response: Callable[..., Any]
