@@ -14,9 +14,9 @@ struct flame_taking {
 
 /*
  * Starts a session within the limits, whose profile tells of names what the
- * configuration says; that outlives it, and with its first one learns its roots. GIL and thread: as flame_session_start(), which
- * this calls. False: one limit is reached, or the sampler could not; that is counted,
- * and *refusal says it.
+ * configuration says; that outlives it, and with its first one learns its roots. GIL
+ * and thread: as flame_session_start(), which this calls. False: one limit is reached,
+ * or the sampler could not; that is counted, and *refusal says it.
  */
 bool flame_taking_start(struct flame_config *config,
                         const struct flame_session_options *options,
