@@ -1,5 +1,5 @@
 import os
-from typing import Any, Dict, List, NamedTuple, Union
+from typing import Any, Dict, List, NamedTuple, Sequence, Union
 
 from . import _Clock, _Format
 
