@@ -1,3 +1,4 @@
+import os
 from typing import Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Tuple, Union, final
 
 from .decorator import flamegraph as flamegraph
@@ -50,6 +51,9 @@ class Middleware:
         off_file: Optional[str] = None,
         full_paths: bool = False,
         redact: Iterable[str] = (),
+        push: Optional[str] = None,
+        push_service: str = "flameprof",
+        push_credentials: Union[None, str, os.PathLike[str]] = None,
     ) -> None: ...
     def __call__(
         self, environ: Dict[str, Any], start_response: Callable[..., Any]
