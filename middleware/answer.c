@@ -1,6 +1,6 @@
 /* What goes back to the person who asked. */
+#include "middleware/archive.h"
 #include "middleware/request.h"
-#include "middleware/shelf.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -206,9 +206,13 @@ void flame_answer_kept(const struct flame_shelf *shelf,
     options.title = (struct flame_slice){params->title.data, params->title.length};
     options.subtitle =
         (struct flame_slice){params->subtitle.data, params->subtitle.length};
-    int error = flame_shelf_render(
-        shelf, (struct flame_slice){params->kept.data, params->kept.length},
-        params->format, params->clock, &options, &body, &drawing);
+    const struct flame_drawn drawn = {
+        .name = {params->kept.data, params->kept.length},
+        .before = {params->diff.data, params->diff.length},
+        .format = params->format,
+        .clock = params->clock,
+        .options = &options};
+    int error = flame_archive_render(shelf, &drawn, &body, &drawing);
     if (error == 0) {
         *answer = answer_of(params->format, body);
         return;

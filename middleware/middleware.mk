@@ -1,7 +1,7 @@
 # What both doors share (no Python in it), the extension module and the package.
 
 MIDDLEWARE_OBJ := $(BUILD)/obj/middleware
-MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params allow answer shelf badge)
+MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params allow answer shelf facts archive badge)
 # The module's objects: the plugin links them too, so that a process has one sampler.
 MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi panel headers passing response reply session picture rows \
 	kept web)

@@ -88,6 +88,9 @@ static void keep(struct visit *visit, const struct flame_profile *profile,
     Py_BEGIN_ALLOW_THREADS
     flame_answer_make(profile, &params, &told.outcome, &answer);
     if (answer.status == 200) {
+        error = flame_shelf_make_name(visit->profile);
+    }
+    if (error == 0) {
         error = flame_shelf_put(
             &visit->self->shelf,
             (struct flame_slice){answer.body.data, answer.body.length}, visit->profile);

@@ -35,6 +35,9 @@ struct flame_config {
     bool (*authorize)(void *authority, void *door_request);
     void *authority;
     const struct flame_shelf *shelf; /* of the panel's profiles; NULL: no panel */
+    const struct flame_shelf *archive; /* of --flameprof-dir; NULL: none */
+    struct flame_slice url;            /* where it is shown: "/_flameprof/" */
+    bool unsafe_methods;               /* POST and others are profiled, too */
 };
 
 void flame_config_init(struct flame_config *config);
@@ -103,6 +106,8 @@ struct flame_params {
     bool head;              /* HEAD: headers only */
     struct flame_params_text title, subtitle;
     struct flame_params_text kept;        /* the name of a profile that was */
+    struct flame_params_text diff;        /* of one to compare with */
+    bool keep;                            /* in the archive; the answer is its own */
     struct flame_picture_options picture; /* how it is drawn; no text */
 };
 
