@@ -1,4 +1,5 @@
 /* Who may have a profile. */
+#include "middleware/archive.h"
 #include "middleware/options.h"
 #include "middleware/parts.h"
 
@@ -83,8 +84,10 @@ int flame_config_allow(struct flame_config *config, struct flame_slice cidr)
 
 void flame_config_init(struct flame_config *config)
 {
-    *config =
-        (struct flame_config){.interval_ns = 1000000, .max_ns = UINT64_C(60000000000)};
+    *config = (struct flame_config){.interval_ns = 1000000,
+                                    .max_ns = UINT64_C(60000000000),
+                                    .dir_profiles = FLAME_ARCHIVE_PROFILES,
+                                    .dir_bytes = FLAME_ARCHIVE_BYTES};
 }
 
 void flame_config_free(struct flame_config *config)

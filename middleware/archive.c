@@ -231,6 +231,15 @@ static int draw(const struct flame_shelf *shelf, const struct flame_drawn *drawn
     return error;
 }
 
+/* pprof of an archive, as it was written: with its facts. */
+static bool is_the_file(const struct flame_shelf *shelf,
+                        const struct flame_drawn *drawn)
+{
+    return drawn->format == FLAME_FORMAT_PPROF && drawn->before.length == 0 &&
+           drawn->options->title.length == 0 && drawn->options->subtitle.length == 0 &&
+           strcmp(shelf->suffix, FLAME_ARCHIVE_SUFFIX) == 0;
+}
+
 int flame_archive_render(const struct flame_shelf *shelf,
                          const struct flame_drawn *drawn, struct flame_writer *out,
                          bool *drawing)
@@ -238,6 +247,9 @@ int flame_archive_render(const struct flame_shelf *shelf,
     struct flame_document document;
 
     *drawing = false;
+    if (is_the_file(shelf, drawn)) {
+        return flame_shelf_get(shelf, drawn->name, out);
+    }
     int error = flame_archive_read(shelf, drawn->name, &document);
     if (error == 0) {
         error = draw(shelf, drawn, &document, out, drawing);
