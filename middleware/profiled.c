@@ -231,8 +231,8 @@ static void end_session(struct flame_middleware *self, PyObject *env,
     struct flame_told told;
     struct flame_facts facts;
 
-    cut = cut == FLAME_CUT_NOT && quality->deadline_reached ? FLAME_CUT_MAX_SECONDS
-                                                            : cut;
+    cut =
+        cut == FLAME_CUT_NOT && quality->deadline_reached ? FLAME_CUT_MAX_SECONDS : cut;
     if (self->config.archive == NULL || cut == FLAME_CUT_NOT ||
         flame_shelf_make_name(name) != 0) {
         flame_session_free(session);
