@@ -1,6 +1,7 @@
 /* What goes back to the person who asked. */
 #include "middleware/archive.h"
 #include "middleware/request.h"
+#include "renderer/writer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -112,11 +113,7 @@ static size_t write_subtitle(const struct flame_params *params,
                  params->repeat);
     }
     said = (struct flame_slice){runs, strlen(runs)};
-    struct flame_slice compared = {"", 0};
-    if (params->diff.length != 0) {
-        compared = flame_slice_of("compared with a kept one");
-    }
-    const struct flame_slice parts[] = {outcome->status, said, compared,
+    const struct flame_slice parts[] = {outcome->status, said,
                                         params->lines
                                             ? (struct flame_slice){"split by line", 13}
                                             : (struct flame_slice){"", 0},
@@ -131,13 +128,14 @@ static size_t write_subtitle(const struct flame_params *params,
     return used;
 }
 
-/* The tree becomes what has changed to it. */
-static int compare(const struct flame_params *params, struct flame_tree **tree)
+/* The tree becomes what has changed to it, which the subtitle says. */
+static int compare(const struct flame_params *params, struct flame_tree **tree,
+                   struct flame_writer *subtitle)
 {
     int error;
     struct flame_tree *difference = flame_archive_difference(
         params->archive, (struct flame_slice){params->diff.data, params->diff.length},
-        *tree, params->clock, &error);
+        *tree, params->clock, subtitle, &error);
 
     flame_tree_free(*tree);
     *tree = difference;
@@ -151,6 +149,7 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
     char subtitle[2200];
     char warning[1200];
     struct flame_picture_options options = params->picture;
+    struct flame_writer compared = {0};
     int length;
 
     options.quality = &profile->quality;
@@ -176,12 +175,15 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
     struct flame_tree *tree = flame_tree_from_profile(profile, params->clock);
     int error = tree == NULL ? -ENOMEM : 0;
     if (error == 0 && params->diff.length != 0) {
-        error = compare(params, &tree);
+        flame_write_bytes(&compared, options.subtitle.data, options.subtitle.length);
+        error = compare(params, &tree, &compared);
+        options.subtitle = (struct flame_slice){compared.data, compared.length};
     }
     if (error == 0) {
         error = flame_render(params->format, tree, &options, body);
     }
     flame_tree_free(tree);
+    flame_writer_free(&compared);
     return error;
 }
 

@@ -58,10 +58,15 @@ def application(environ, start_response):
 
 
 def streams(environ, start_response):
-    """/hangs: for as long as the server lets it."""
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    if environ["PATH_INFO"] == "/hangs":
+    path = environ["PATH_INFO"]
+    status = "404 Not Found" if path == "/missing" else "200 OK"
+    if path == "/raises":
+        raise RuntimeError("as it was asked to")
+    start_response(status, [("Content-Type", "text/plain")])
+    if path == "/hangs":  # for as long as the server lets it
         time.sleep(60)
+    if path == "/long":
+        slow_helper()
     for i in range(5):
         time.sleep(0.01)
         yield b"%d\n" % i

@@ -369,6 +369,7 @@ class List(Folder):
                             ("/x", f"flamegraph=1&flamegraph_diff={first}")):
             answer = Answer(self.app, path, query + "&flamegraph_format=folded")
             self.assertRegex(answer.body.decode(), r"(?m)application.* \d+ \d+$")
+            self.assertIn(b"compared with GET /one?q= of 20", Answer(self.app, path, query).body)
         half = Answer(self.app, "/_flameprof/", f"flamegraph_diff={first}")
         self.assertEqual(half.status, "400 Bad Request")
         missing = Answer(self.app, f"/_flameprof/{second}", f"flamegraph_diff={'0' * 32}")

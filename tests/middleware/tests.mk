@@ -43,5 +43,6 @@ test-panel: $(BUILD)/python ## pages with a badge: every response shape
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B tests/middleware/test_shelf.py
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B tests/middleware/test_documents.py
 
-test-badge: $(BUILD)/python ## the badge in a browser
+test-badge: $(BUILD)/python ## the badge, and the list of what is kept, in a browser
 	PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) -B tests/middleware/test_badge.py
+	PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) -B tests/middleware/test_listing.py
