@@ -5,7 +5,7 @@ import sys
 import time
 import wsgiref.simple_server
 
-import flameprof
+import lifted
 
 
 def slow_helper():
@@ -37,7 +37,7 @@ def spawns(name):
     gevent.joinall([gevent.spawn(waits_and_works(name)) for _ in range(2)])
 
 
-@flameprof.Middleware
+@lifted.Middleware
 def application(environ, start_response):
     kind, _, name = environ["PATH_INFO"].strip("/").partition("/")
     if kind in ("waits", "spawns"):
@@ -72,7 +72,7 @@ def streams(environ, start_response):
         yield b"%d\n" % i
 
 
-kept = flameprof.Middleware(streams, dir=os.environ.get("FLAMEPROF_DIR"))
+kept = lifted.Middleware(streams, dir=os.environ.get("FLAMEPROF_DIR"))
 
 
 if __name__ == "__main__":

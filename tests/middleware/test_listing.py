@@ -42,7 +42,8 @@ class Listing(unittest.TestCase):
         cls.server = subprocess.Popen(
             [sys.executable, "-B", "-m", "gunicorn", "--workers", "2", "--threads", "4",
              "--graceful-timeout", "1", "--bind", cls.url[7:], "server_app:kept"],
-            cwd=HERE, env=dict(os.environ, FLAMEPROF_DIR=os.path.join(cls.folder, "kept")),
+            cwd=HERE, env=dict(os.environ, FLAMEPROF_DIR=os.path.join(cls.folder, "kept"),
+                     TMPDIR=cls.folder),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         cls.browser = None
         try:
