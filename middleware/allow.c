@@ -1,5 +1,6 @@
 /* Who may have a profile. */
 #include "middleware/access.h"
+#include "middleware/archive.h"
 #include "middleware/limits.h"
 #include "middleware/options.h"
 #include "middleware/parts.h"
@@ -22,8 +23,10 @@ static bool slice_is(struct flame_slice slice, const char *text)
 
 void flame_config_init(struct flame_config *config)
 {
-    *config =
-        (struct flame_config){.interval_ns = 1000000, .max_ns = UINT64_C(60000000000)};
+    *config = (struct flame_config){.interval_ns = 1000000,
+                                    .max_ns = UINT64_C(60000000000),
+                                    .dir_profiles = FLAME_ARCHIVE_PROFILES,
+                                    .dir_bytes = FLAME_ARCHIVE_BYTES};
     flame_limits_init(config);
 }
 

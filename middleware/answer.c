@@ -1,7 +1,8 @@
 /* What goes back to the person who asked. */
+#include "middleware/archive.h"
 #include "middleware/common.h"
 #include "middleware/request.h"
-#include "middleware/shelf.h"
+#include "renderer/writer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -170,6 +171,29 @@ static void part_with(struct flame_tree *tree, const struct flame_profile *profi
     }
 }
 
+/* The tree, or what has changed to it. */
+static int draw_tree(const struct flame_tree *tree, const struct flame_params *params,
+                     struct flame_picture_options *options, struct flame_writer *body)
+{
+    struct flame_writer subtitle = {0};
+    int error = 0;
+
+    if (params->diff.length == 0) {
+        return flame_render(params->format, tree, options, body);
+    }
+    flame_write_bytes(&subtitle, options->subtitle.data, options->subtitle.length);
+    struct flame_tree *difference = flame_archive_difference(
+        params->archive, (struct flame_slice){params->diff.data, params->diff.length},
+        tree, params->clock, &subtitle, &error);
+    if (difference != NULL) {
+        options->subtitle = (struct flame_slice){subtitle.data, subtitle.length};
+        error = flame_render(params->format, difference, options, body);
+    }
+    flame_tree_free(difference);
+    flame_writer_free(&subtitle);
+    return error;
+}
+
 static int draw(const struct flame_profile *profile, const struct flame_params *params,
                 const struct flame_outcome *outcome, struct flame_writer *body)
 {
@@ -205,7 +229,7 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
     if (tree == NULL) {
         return -ENOMEM;
     }
-    int error = flame_render(params->format, tree, &options, body);
+    int error = draw_tree(tree, params, &options, body);
     part_with(tree, profile, params, outcome);
     return error;
 }
@@ -271,9 +295,13 @@ void flame_answer_kept(const struct flame_shelf *shelf,
     options.title = (struct flame_slice){params->title.data, params->title.length};
     options.subtitle =
         (struct flame_slice){params->subtitle.data, params->subtitle.length};
-    int error = flame_shelf_render(
-        shelf, (struct flame_slice){params->kept.data, params->kept.length},
-        params->format, params->clock, &options, &body, &drawing);
+    const struct flame_drawn drawn = {
+        .name = {params->kept.data, params->kept.length},
+        .before = {params->diff.data, params->diff.length},
+        .format = params->format,
+        .clock = params->clock,
+        .options = &options};
+    int error = flame_archive_render(shelf, &drawn, &body, &drawing);
     if (drawing) {
         count_picture(error, body.length, flame_now_ns() - begun);
     }

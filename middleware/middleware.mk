@@ -2,12 +2,13 @@
 
 MIDDLEWARE_OBJ := $(BUILD)/obj/middleware
 MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params options allow refusals networks proxies \
-	token answer names push push_item push_label push_http shelf badge common slots spent counters limits)
+	token answer names push push_item push_label push_http shelf facts archive listing archived badge \
+	common slots spent counters limits)
 # Of the parts above: HMAC-SHA-256.
 MIDDLEWARE_LIBS := -lsodium
 # The module's objects: the plugin links them too, so that a process has one sampler.
-MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi configure profiled roots panel headers passing response reply session picture rows \
-	kept web stats taking)
+MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi configure profiled onward roots panel headers passing response reply session picture rows \
+	kept keeper web stats taking)
 EXT_SUFFIX := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 EXTENSION := $(BUILD)/python/_flameprof$(EXT_SUFFIX)
 PACKAGE := $(patsubst middleware/python/%,$(BUILD)/python/%,$(shell find middleware/python \
@@ -22,6 +23,13 @@ $(MIDDLEWARE_OBJ)/badge_assets.h: middleware/badge/embed.py middleware/badge/bad
 		renderer/picture/embed.py
 	@mkdir -p $(@D)
 	$(PYTHON) -B middleware/badge/embed.py $@
+
+$(MIDDLEWARE_OBJ)/listing_assets.h: middleware/listing/embed.py middleware/listing/listing.css \
+		renderer/picture/embed.py
+	@mkdir -p $(@D)
+	$(PYTHON) -B middleware/listing/embed.py $@
+
+$(MIDDLEWARE_OBJ)/listing.o: $(MIDDLEWARE_OBJ)/listing_assets.h
 
 $(MIDDLEWARE_OBJ)/badge.o: $(MIDDLEWARE_OBJ)/badge_assets.h
 

@@ -221,8 +221,35 @@ static PyObject *answer_profile(PyObject *env, PyObject *start_response,
     return flame_reply(start_response, &answer, params->head, said);
 }
 
-static PyObject *reply_refusal(PyObject *start_response,
-                               const struct flame_refusal *refusal, bool head)
+/* A profile that was cut short is kept, too, where there is an archive; an exception
+ * that is set stays so. Frees the taking. */
+static void end_session(struct flame_middleware *self, PyObject *env,
+                        struct flame_taking *taking, const struct flame_said *said,
+                        enum flame_cut cut)
+{
+    const struct flame_quality *quality =
+        &flame_session_profile(taking->session)->quality;
+    char name[FLAME_SHELF_NAME + 1];
+    struct flame_told told;
+    struct flame_facts facts;
+
+    cut =
+        cut == FLAME_CUT_NOT && quality->deadline_reached ? FLAME_CUT_MAX_SECONDS : cut;
+    if (self->config.archive == NULL || cut == FLAME_CUT_NOT ||
+        flame_shelf_make_name(name) != 0) {
+        flame_taking_free(taking);
+        return;
+    }
+    flame_told_read(env, said->status, &told);
+    flame_archived_facts(&told.outcome, quality->duration_ns, &facts);
+    facts.why = FLAME_WHY_CUT;
+    facts.cut = cut;
+    (void)flame_keeper_keep(self->config.archive, flame_taking_take(taking), &facts,
+                            name);
+}
+
+PyObject *flame_reply_refusal(PyObject *start_response,
+                              const struct flame_refusal *refusal, bool head)
 {
     static const struct flame_said nothing = {NULL, NULL};
     struct flame_answer answer;
@@ -248,17 +275,19 @@ PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
     }
     if (!flame_taking_start(&self->config, &options, &taking, &refusal)) {
         Py_DECREF(response);
-        return reply_refusal(start_response, &refusal, params->head);
+        return flame_reply_refusal(start_response, &refusal, params->head);
     }
     unsigned runs = run_repeatedly(self, taking.session, params, env, &response);
     flame_session_stop(taking.session);
     struct flame_said said = flame_response_take(response);
+    enum flame_cut cut = FLAME_CUT_STOPPED; /* by SystemExit, as servers do it */
     if (take_exception(raised, sizeof raised) == 0) {
+        cut = FLAME_CUT_NOT;
         result =
             answer_profile(env, start_response, flame_session_profile(taking.session),
                            params, &said, raised, runs);
     }
-    flame_taking_free(&taking);
+    end_session(self, env, &taking, &said, cut);
     flame_said_clear(&said);
     Py_DECREF(response);
     return result;

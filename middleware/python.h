@@ -41,6 +41,7 @@ struct flame_module_state {
     PyTypeObject *response_type;
     PyTypeObject *passing_type;
     PyTypeObject *body_type;
+    PyTypeObject *onward_type;
 };
 
 /* WSGI's strings hold bytes as Latin-1. data == NULL: this is none such. The slice

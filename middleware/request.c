@@ -1,5 +1,6 @@
 /* The decision: asked at all, by whom, for what. */
 #include "middleware/access.h"
+#include "middleware/archived.h"
 #include "middleware/limits.h"
 #include "middleware/parts.h"
 
@@ -12,6 +13,34 @@ static bool is(struct flame_slice slice, const char *text)
 {
     return slice.data != NULL && slice.length == strlen(text) &&
            memcmp(slice.data, text, slice.length) == 0;
+}
+
+/* Whether the caller may; who may not is counted. */
+static bool may(const struct flame_config *config, flame_lookup *lookup,
+                void *door_request, void (*log)(const char *line),
+                struct flame_access *access)
+{
+    flame_access_check(config, lookup, door_request, access);
+    if (access->verdict == FLAME_MAY) {
+        return true;
+    }
+    flame_refused(access->verdict, lookup(door_request, "REMOTE_ADDR"), log);
+    return false;
+}
+
+bool flame_request_may(const struct flame_config *config, flame_lookup *lookup,
+                       void *door_request, void (*log)(const char *line))
+{
+    struct flame_access access;
+
+    if (!may(config, lookup, door_request, log, &access)) {
+        return false;
+    }
+    if (flame_access_spend(&access)) {
+        return true;
+    }
+    flame_refused(access.verdict, lookup(door_request, "REMOTE_ADDR"), log);
+    return false;
 }
 
 /* What a token allows is less than what everybody else may ask for. */
@@ -38,18 +67,18 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
     struct flame_slice method = lookup(door_request, "REQUEST_METHOD");
     bool head = is(method, "HEAD");
 
-    if (query.data == NULL || (!head && !is(method, "GET")) ||
+    bool safe = head || is(method, "GET");
+
+    if (query.data == NULL || (!safe && !config->unsafe_methods) ||
         lookup(door_request, FLAME_TAKEN).data != NULL) {
         return FLAME_ORDINARY;
     }
-    bool kept = config->shelf != NULL && flame_params_kept(query);
+    bool kept = safe && config->shelf != NULL && flame_params_kept(query);
     if (!kept && !flame_params_asked(query)) {
         return FLAME_ORDINARY;
     }
     struct flame_access access;
-    flame_access_check(config, lookup, door_request, &access);
-    if (access.verdict != FLAME_MAY) {
-        flame_refused(access.verdict, lookup(door_request, "REMOTE_ADDR"), log);
+    if (!may(config, lookup, door_request, log, &access)) {
         return FLAME_ORDINARY;
     }
     query = lookup(door_request, "QUERY_STRING"); /* authorize() may be anything */
@@ -64,9 +93,17 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
                                     .repeat = 1,
                                     .push = &config->push,
                                     .head = head,
+                                    .archive = config->archive,
                                     .max_bytes = (size_t)config->max_picture_bytes};
     if (flame_params_read(query, params, sentence) != 0 ||
         check_interval(params, access.interval_min_ns, sentence) != 0) {
+        flame_count(FLAME_COUNT_REFUSED_MALFORMED, 1);
+        return FLAME_MALFORMED;
+    }
+    if (!safe) {
+        params->repeat = 1; /* what it does is done once */
+    }
+    if (flame_archived_check(config, params, sentence) != 0) {
         flame_count(FLAME_COUNT_REFUSED_MALFORMED, 1);
         return FLAME_MALFORMED;
     }

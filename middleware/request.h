@@ -42,6 +42,14 @@ struct flame_config {
     struct flame_names names;        /* what pictures tell of functions and files; its
                                         roots are read when the first profile is begun */
     struct flame_push_target push;   /* where profiles are sent to as well */
+    /* archived.h */
+    const struct flame_shelf *archive; /* of --flameprof-dir; NULL: none */
+    char *dir;                         /* what it was made from */
+    uint64_t dir_profiles;             /* at most */
+    uint64_t dir_bytes;                /* at most, of all of them */
+    char *url;                         /* where it is shown: "/_flameprof/" */
+    size_t url_length;
+    bool unsafe_methods; /* POST and others are profiled, too */
     /* limits.h */
     uint64_t at_once;        /* profiles, in all workers */
     uint64_t worker_at_once; /* in one */
@@ -100,6 +108,10 @@ typedef struct flame_slice flame_lookup(void *door_request, const char *name);
 bool flame_allowed(const struct flame_config *config, flame_lookup *lookup,
                    void *door_request);
 
+/* The same; a refusal is counted and logged. */
+bool flame_request_may(const struct flame_config *config, flame_lookup *lookup,
+                       void *door_request, void (*log)(const char *line));
+
 enum flame_decision {
     FLAME_ORDINARY,  /* nothing asked, or asked by somebody who may not */
     FLAME_MALFORMED, /* may ask, but asked nonsense: answer 400 */
@@ -129,6 +141,9 @@ struct flame_params {
     size_t max_bytes;       /* of the answer's body */
     struct flame_params_text title, subtitle;
     struct flame_params_text kept;        /* the name of a profile that was */
+    struct flame_params_text diff;        /* of one to compare with, */
+    const struct flame_shelf *archive;    /* from here */
+    bool keep;                            /* in the archive; the answer is its own */
     struct flame_picture_options picture; /* how it is drawn; no text */
     const struct flame_push_target *push; /* NULL: it is not sent anywhere */
 };

@@ -40,10 +40,17 @@ static void count(const struct flame_quality *quality)
     flame_count(FLAME_COUNT_SAMPLING_NS, quality->sampling_ns);
 }
 
-void flame_taking_free(struct flame_taking *taking)
+struct flame_session *flame_taking_take(struct flame_taking *taking)
 {
-    count(&flame_session_profile(taking->session)->quality);
-    flame_session_free(taking->session);
+    struct flame_session *session = taking->session;
+
+    count(&flame_session_profile(session)->quality);
     taking->session = NULL;
     flame_common_leave(flame_common_here(), &taking->ticket);
+    return session;
+}
+
+void flame_taking_free(struct flame_taking *taking)
+{
+    flame_session_free(flame_taking_take(taking));
 }

@@ -27,5 +27,7 @@ bool flame_taking_start(struct flame_config *config,
  * place stays the parent's.
  */
 void flame_taking_free(struct flame_taking *taking);
+/* The same, but for the session, which is the caller's from now on. */
+struct flame_session *flame_taking_take(struct flame_taking *taking);
 
 #endif

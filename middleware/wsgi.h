@@ -5,8 +5,11 @@
 #ifndef FLAME_MIDDLEWARE_WSGI_H
 #define FLAME_MIDDLEWARE_WSGI_H
 
+#include "middleware/archived.h"
 #include "middleware/badge.h"
+#include "middleware/keeper.h"
 #include "middleware/python.h"
+#include "middleware/taking.h"
 
 struct flame_middleware {
     PyObject_HEAD vectorcallfunc vectorcall;
@@ -17,7 +20,10 @@ struct flame_middleware {
     PyTypeObject *body_type;
     PyObject *authorize; /* NULL: the rules of the configuration decide */
     struct flame_config config;
-    struct flame_shelf shelf; /* of the panel */
+    struct flame_shelf shelf;   /* of the panel */
+    struct flame_shelf archive; /* of dir= */
+    PyObject *path_key;         /* "PATH_INFO", interned */
+    PyTypeObject *onward_type;
 };
 
 /* What an outcome's slices point into: copies, since without the GIL the application's
@@ -32,6 +38,9 @@ struct flame_told {
 
 /* What is to be told of a request and of its status (NULL: there was none). */
 void flame_told_read(PyObject *env, PyObject *status, struct flame_told *told);
+/* Another Middleware behind this one leaves the request alone meanwhile. An exception
+ * that is set stays so. */
+void flame_mark_taken(PyObject *env, bool taken);
 /* Calls close() even after an error, which it then keeps. */
 void flame_close_body(PyObject *body);
 
@@ -47,6 +56,19 @@ int flame_configure(struct flame_middleware *self, PyObject *args, PyObject *kwa
 PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
                              PyObject *start_response,
                              const struct flame_params *params);
+
+/* The same file: what somebody who may ask is told instead. */
+PyObject *flame_reply_refusal(PyObject *start_response,
+                              const struct flame_refusal *refusal, bool head);
+
+/*
+ * onward.c: calls the application under a profile that goes to the archive, while its
+ * own answer goes on as it always does, but for a header with the profile's name.
+ */
+PyObject *flame_onward_call(struct flame_middleware *self, PyObject *env,
+                            PyObject *start_response,
+                            const struct flame_params *params);
+extern PyType_Spec flame_onward_spec; /* a body under its profile */
 
 /* panel.c: calls the application, and answers what it does with the badge in it, or
  * just as it does. `purpose` is not FLAME_NEITHER. */

@@ -31,7 +31,8 @@ bool flame_watch_start(struct flame_config *config, const struct flame_params *p
     }
     watch->session = watch->taking.session;
     watch->begun_ns = flame_now_ns();
-    watch->ends_ns = watch->begun_ns + config->max_ns;
+    /* One whose answer goes on is the client's to leave. */
+    watch->ends_ns = params->keep ? UINT64_MAX : watch->begun_ns + config->max_ns;
     *out = watch;
     return true;
 }
@@ -70,6 +71,14 @@ void flame_watch_stop(struct flame_watch *watch)
     flame_python_gil_get();
     stop(watch);
     flame_python_gil_release();
+}
+
+struct flame_session *flame_watch_take_session(struct flame_watch *watch)
+{
+    struct flame_session *session = flame_taking_take(&watch->taking);
+    flame_body_forget(watch);
+    free(watch);
+    return session;
 }
 
 void flame_watch_free(struct flame_watch *watch)

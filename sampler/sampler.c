@@ -180,6 +180,7 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     session->children_room = FLAME_CHILDREN_MAX;
     session->children_small = false;
     session->expected_count = 0;
+    session->cut = false;
     session->offcpu_file = -1;
 }
 
@@ -409,7 +410,9 @@ static void leave_ticker(struct flame_session *session)
     while (flame_handler_take_back(session) == FLAME_ANSWERING) {
         sched_yield(); /* only if this is not the watched thread; microseconds */
     }
-    flame_sites_name(session->store);
+    if (!session->cut) {
+        flame_sites_name(session->store);
+    }
     if (held != NULL) {
         PyEval_RestoreThread(held);
     }
@@ -432,7 +435,9 @@ void flame_session_stop(struct flame_session *session)
         if (pthread_equal(session->thread, pthread_self())) {
             flame_session_block_again(&session->blocked_before);
         }
-        flame_session_complete(session, end, cpu_end);
+        if (!session->cut) {
+            flame_session_complete(session, end, cpu_end);
+        }
     }
     flame_children_end(session, end);
     session->profile.quality = session->quality;

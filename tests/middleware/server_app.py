@@ -1,5 +1,6 @@
 """An application for test_servers.py, and its own wsgiref server: PORT."""
 
+import os
 import sys
 import time
 import wsgiref.simple_server
@@ -54,6 +55,24 @@ def application(environ, start_response):
     headers = [("Content-Type", "text/html"), ("Set-Cookie", "session=1")]
     start_response("200 OK", headers + [("X-Slow-Share", str(share))])
     return [b"<h1>done</h1>"]
+
+
+def streams(environ, start_response):
+    path = environ["PATH_INFO"]
+    status = "404 Not Found" if path == "/missing" else "200 OK"
+    if path == "/raises":
+        raise RuntimeError("as it was asked to")
+    start_response(status, [("Content-Type", "text/plain")])
+    if path == "/hangs":  # for as long as the server lets it
+        time.sleep(60)
+    if path == "/long":
+        slow_helper()
+    for i in range(5):
+        time.sleep(0.01)
+        yield b"%d\n" % i
+
+
+kept = lifted.Middleware(streams, dir=os.environ.get("FLAMEPROF_DIR"))
 
 
 if __name__ == "__main__":

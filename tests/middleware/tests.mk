@@ -1,13 +1,14 @@
 # The request part as a C unit under sanitizers; the WSGI door in real Python.
 
 REQUEST_TESTS := $(patsubst %,$(BUILD)/tests/middleware/test_%,request access)
+ARCHIVE_TEST := $(BUILD)/tests/middleware/test_archive
 COMMON_TEST := $(BUILD)/tests/middleware/test_common
 SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
-$(REQUEST_TESTS) $(COMMON_TEST): $(BUILD)/tests/middleware/%: tests/middleware/%.c \
+$(REQUEST_TESTS) $(COMMON_TEST) $(ARCHIVE_TEST): $(BUILD)/tests/middleware/%: tests/middleware/%.c \
 		$(MIDDLEWARE_OBJS:$(MIDDLEWARE_OBJ)/%.o=middleware/%.c) \
 		$(RENDERER_SOURCES:%=renderer/%.c) $(READER_SOURCES:%=renderer/%.c) $(RENDERER_OBJ)/pprof.pb-c.o | $(RENDERER_OBJ)/assets.h \
-		$(MIDDLEWARE_OBJ)/badge_assets.h
+		$(MIDDLEWARE_OBJ)/badge_assets.h $(MIDDLEWARE_OBJ)/listing_assets.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -DFLAME_VERSION='"$(VERSION)"' -I. \
 		-I$(RENDERER_OBJ) -I$(MIDDLEWARE_OBJ) -o $@ $^ -lcmocka $(RENDERER_LIBS) $(READER_LIBS) $(MIDDLEWARE_LIBS)
@@ -26,6 +27,11 @@ test-request: $(REQUEST_TESTS) $(ACCESS_TESTS) ## what is asked, by whom: tables
 
 test-common: $(COMMON_TEST) ## what processes share, some of them killed: under sanitizers
 	$(COMMON_TEST)
+
+.PHONY: test-archive
+test-archive: $(ARCHIVE_TEST) $(BUILD)/python ## profiles that are kept: full disks, kill -9, both doors
+	$(ARCHIVE_TEST)
+	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_archive.py
 
 test-wsgi: $(BUILD)/python ## the WSGI door: every response shape
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning \
@@ -60,8 +66,9 @@ test-panel: $(BUILD)/python ## pages with a badge: every response shape
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B tests/middleware/test_shelf.py
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B tests/middleware/test_documents.py
 
-test-badge: $(BUILD)/python ## the badge in a browser
+test-badge: $(BUILD)/python ## the badge, and the list of what is kept, in a browser
 	PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) -B tests/middleware/test_badge.py
+	PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) -B tests/middleware/test_listing.py
 
 .PHONY: test-names
 test-names: $(BUILD)/python ## what pictures tell of files and functions
