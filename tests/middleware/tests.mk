@@ -5,13 +5,21 @@ ARCHIVE_TEST := $(BUILD)/tests/middleware/test_archive
 COMMON_TEST := $(BUILD)/tests/middleware/test_common
 SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
-$(REQUEST_TESTS) $(COMMON_TEST) $(ARCHIVE_TEST): $(BUILD)/tests/middleware/%: tests/middleware/%.c \
-		$(MIDDLEWARE_OBJS:$(MIDDLEWARE_OBJ)/%.o=middleware/%.c) \
-		$(RENDERER_SOURCES:%=renderer/%.c) $(READER_SOURCES:%=renderer/%.c) $(RENDERER_OBJ)/pprof.pb-c.o | $(RENDERER_OBJ)/assets.h \
-		$(MIDDLEWARE_OBJ)/badge_assets.h $(MIDDLEWARE_OBJ)/listing_assets.h
+# Everything without Python in it, compiled once more for all of them.
+MIDDLEWARE_TEST_OBJ := $(BUILD)/obj/tests/middleware
+MIDDLEWARE_TEST_OBJS := $(MIDDLEWARE_OBJS:$(MIDDLEWARE_OBJ)/%=$(MIDDLEWARE_TEST_OBJ)/%) \
+	$(filter-out %/support.o,$(RENDERER_TEST_OBJS)) $(RENDERER_OBJ)/pprof.pb-c.o
+
+$(MIDDLEWARE_TEST_OBJ)/%.o: middleware/%.c $(wildcard middleware/*.h) renderer/renderer.h sampler/profile.h \
+		| $(RENDERER_OBJ)/assets.h $(MIDDLEWARE_OBJ)/badge_assets.h $(MIDDLEWARE_OBJ)/listing_assets.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -DFLAME_VERSION='"$(VERSION)"' -I. \
-		-I$(RENDERER_OBJ) -I$(MIDDLEWARE_OBJ) -o $@ $^ -lcmocka $(RENDERER_LIBS) $(READER_LIBS) $(MIDDLEWARE_LIBS)
+		-I$(RENDERER_OBJ) -I$(MIDDLEWARE_OBJ) -c -o $@ $<
+
+$(REQUEST_TESTS) $(COMMON_TEST) $(ARCHIVE_TEST): $(BUILD)/tests/middleware/%: tests/middleware/%.c \
+		$(MIDDLEWARE_TEST_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -I. -o $@ $^ -lcmocka $(RENDERER_LIBS) $(READER_LIBS) $(MIDDLEWARE_LIBS)
 
 # Those that need a few of the parts only.
 ACCESS_TESTS := $(patsubst %,$(BUILD)/tests/middleware/test_%,proxies token)
