@@ -82,6 +82,7 @@ void flame_config_free(struct flame_config *config)
     free(config->off_file);
     config->off_file = NULL;
     flame_names_free(&config->names);
+    flame_push_target_free(&config->push);
     flame_options_free(config);
 }
 

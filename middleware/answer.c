@@ -151,6 +151,25 @@ static struct flame_slice without_token(struct flame_slice path, char *out, size
     return (struct flame_slice){out, used};
 }
 
+/* The tree goes where profiles are sent, or nowhere. */
+static void part_with(struct flame_tree *tree, const struct flame_profile *profile,
+                      const struct flame_params *params,
+                      const struct flame_outcome *outcome)
+{
+    const struct flame_pushed pushed = {.method = outcome->method,
+                                        .path = outcome->path,
+                                        .status = outcome->status,
+                                        .raised = outcome->raised,
+                                        .quality = profile->quality,
+                                        .clock = params->clock};
+
+    if (params->push != NULL && params->push->url != NULL) {
+        flame_push(params->push, tree, &pushed);
+    } else {
+        flame_tree_free(tree);
+    }
+}
+
 static int draw(const struct flame_profile *profile, const struct flame_params *params,
                 const struct flame_outcome *outcome, struct flame_writer *body)
 {
@@ -187,7 +206,7 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
         return -ENOMEM;
     }
     int error = flame_render(params->format, tree, &options, body);
-    flame_tree_free(tree);
+    part_with(tree, profile, params, outcome);
     return error;
 }
 

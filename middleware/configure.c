@@ -26,8 +26,11 @@ static int raise(const struct flame_option *option, PyObject *value, int error)
     if (error == -ENOMEM) {
         PyErr_NoMemory();
     } else {
-        PyErr_Format(PyExc_ValueError, "%s: %R is not %s", option->name, value,
-                     option->accepted);
+        bool secret = flame_option_is_secret(option);
+        PyObject *shown = secret ? PyUnicode_FromString("(hidden)") : NULL;
+        PyErr_Format(PyExc_ValueError, "%s: %R is not %s", option->name,
+                     shown != NULL ? shown : value, option->accepted);
+        Py_XDECREF(shown);
     }
     return -1;
 }
@@ -70,6 +73,9 @@ static int set_text(struct flame_config *config, const struct flame_option *opti
 {
     PyObject *bytes = NULL;
 
+    if (value == Py_None) {
+        return 0; /* as if it were not there */
+    }
     if (!PyUnicode_FSConverter(value, &bytes)) {
         return -1;
     }

@@ -46,7 +46,8 @@ static void set_option(char *name, char *value, void *data)
         exit(1);
     }
     if (error) {
-        uwsgi_log("[flameprof] --%s: \"%s\" is not %s\n", name, value,
+        const char *shown = flame_option_is_secret(option) ? "(hidden)" : value;
+        uwsgi_log("[flameprof] --%s: \"%s\" is not %s\n", name, shown,
                   option->accepted);
         exit(1);
     }

@@ -66,3 +66,7 @@ test-badge: $(BUILD)/python ## the badge in a browser
 .PHONY: test-names
 test-names: $(BUILD)/python ## what pictures tell of files and functions
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_names.py
+
+.PHONY: test-push
+test-push: $(BUILD)/python ## profiles on their way to a server
+	PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_push.py
