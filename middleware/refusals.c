@@ -16,8 +16,8 @@ const char *flame_verdict_reason(enum flame_verdict verdict)
         [FLAME_REFUSED_CROSS_SITE] = "it came from another site",
         [FLAME_REFUSED_AUTHORIZE] = "authorize did not let it",
         [FLAME_REFUSED_NOT_LOCAL] =
-            "only direct requests from this host may ask; --flameprof-allow NETWORK "
-            "(uWSGI) or allow=[NETWORK] (Middleware) widens that",
+            ("only direct requests from this host may ask; --flameprof-allow NETWORK "
+             "(uWSGI) or allow=[NETWORK] (Middleware) widens that"),
         [FLAME_REFUSED_NETWORK] = "its address is in no allowed network",
         [FLAME_REFUSED_CLIENT] =
             "a trusted proxy did not say, or not clearly, whose request it is",

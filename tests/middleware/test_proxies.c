@@ -66,6 +66,38 @@ static void check(const char *list, const char *forwarded, const char *expected)
     }
 }
 
+static void networks_have_what_their_bits_say(void **state)
+{
+    static const struct {
+        const char *network;
+        const char *address;
+        bool has;
+    } cases[] = {
+        {"192.0.2.128/25", "192.0.2.129", true},
+        {"192.0.2.128/25", "192.0.2.127", false},
+        {"192.0.2.0/24", "192.0.2.255", true},
+        {"192.0.2.0/24", "192.0.3.0", false},
+        {"0.0.0.0/0", "192.0.2.1", true},
+        {"0.0.0.0/0", "2001:db8::1", false},
+        {"::/0", "192.0.2.1", true},
+        {"2001:db8::/33", "2001:db8:7fff::", true},
+        {"192.0.2.1", "192.0.2.1", true},
+        {"2001:db8::/33", "2001:db8:8000::", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct flame_networks networks = {NULL, 0};
+        struct flame_address address;
+        assert_int_equal(flame_networks_add(&networks, text(cases[i].network)), 0);
+        assert_true(flame_address_read(text(cases[i].address), &address));
+        if (flame_networks_have(&networks, &address) != cases[i].has) {
+            fail_msg("%s, %s", cases[i].network, cases[i].address);
+        }
+        flame_networks_free(&networks);
+    }
+}
+
 static void lists(void **state)
 {
     static const struct {
@@ -248,6 +280,7 @@ static void only_a_trusted_proxy_is_asked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(networks_have_what_their_bits_say),
         cmocka_unit_test(lists),
         cmocka_unit_test(forwarded_headers),
         cmocka_unit_test(both_must_agree),

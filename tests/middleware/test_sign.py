@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -175,6 +176,23 @@ class Door(Signed):
                     self.middleware(**options)
 
 
+# A worker of its own: SECRET FOLDER QUERY; says whether it was profiled.
+WORKER = """
+import sys
+import flameprof
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"as ever"]
+
+_, secret, folder, query = sys.argv
+app = flameprof.Middleware(application, secret_file=[secret], panel_folder=folder)
+environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/shop/", "QUERY_STRING": query,
+           "REMOTE_ADDR": "192.0.2.9", "SERVER_PROTOCOL": "HTTP/1.1"}
+print(b"<svg" in b"".join(app(environ, lambda *said: None)))
+"""
+
+
 class Once(Signed):
     def setUp(self):
         super().setUp()
@@ -206,6 +224,18 @@ class Once(Signed):
         for thread in threads:
             thread.join(30)
         self.assertEqual(sorted(statuses), [False] * 7 + [True])
+
+
+    def test_by_several_processes(self):
+        query = self.sign("--once")
+        workers = [
+            subprocess.Popen(
+                [sys.executable, "-B", "-c", WORKER, self.secret, SHARED.name, query],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            for _ in range(4)
+        ]
+        said = sorted(worker.communicate(timeout=30)[0].strip() for worker in workers)
+        self.assertEqual(said, ["False"] * 3 + ["True"])
 
 
 class Command(Signed):

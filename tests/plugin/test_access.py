@@ -122,6 +122,8 @@ class Access(Checks):
                 return server.get("/plain?flamegraph=1", headers=headers)
 
             self.assert_picture(ask("192.0.2.1", "198.51.100.7"))
+            # By the last line alone it would be nobody's.
+            self.assert_picture(ask("198.51.100.7", "127.0.0.1"))
             ordinary = server.get("/plain").raw
             self.assertEqual(ask("198.51.100.7", "192.0.2.1").raw, ordinary)
             # Nor is anybody local whom a trusted proxy brings.
