@@ -80,6 +80,10 @@ void flame_common_free(struct flame_common *common);
  */
 bool flame_common_spend(struct flame_common *common, const unsigned char digest[16],
                         int64_t expires);
+/* Whether it has been: by a look without the mutex, which takes the same whatever it
+ * finds. Only spending it is proof that it was not. */
+bool flame_common_is_spent(const struct flame_common *common,
+                           const unsigned char digest[16]);
 /* False: no token can be spent here, whatever it is. Says why they are refused. */
 bool flame_common_can_spend(const struct flame_common *common);
 /*

@@ -190,7 +190,7 @@ static int configure_authorize(struct flame_middleware *self, PyObject *authoriz
         PyErr_SetString(PyExc_TypeError, "authorize takes a callable");
         return -1;
     }
-    if (self->config.allow_count > 0) {
+    if (self->config.allow.count > 0) {
         PyErr_SetString(PyExc_ValueError,
                         "allow and authorize exclude each other: either decides alone");
         return -1;

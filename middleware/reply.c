@@ -107,9 +107,11 @@ PyObject *flame_reply(PyObject *start_response, struct flame_answer *answer, boo
             PyUnicode_FromFormat("%d %s", answer->status, answer->reason), headers);
     }
     if (write != NULL) {
+        /* Where there was no memory for a sentence: no bytes, not None. */
         result = head ? PyList_New(0)
-                      : Py_BuildValue("[y#]", answer->body.data,
-                                      (Py_ssize_t)answer->body.length);
+                      : Py_BuildValue("[N]", PyBytes_FromStringAndSize(
+                                                 answer->body.data,
+                                                 (Py_ssize_t)answer->body.length));
     }
     Py_XDECREF(write);
     Py_XDECREF(headers);

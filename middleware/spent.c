@@ -62,3 +62,18 @@ bool flame_common_spend(struct flame_common *common, const unsigned char digest[
     flame_block_unlock(block);
     return place != NULL;
 }
+
+bool flame_common_is_spent(const struct flame_common *common,
+                           const unsigned char digest[16])
+{
+    const struct flame_block *block = common->block;
+    int64_t now = (int64_t)time(NULL);
+    bool found = false;
+
+    for (size_t i = 0; i < FLAME_COMMON_TOKENS; i++) {
+        const struct flame_spent *spent = &block->spent[i];
+        bool valid = atomic_load_explicit(&spent->expires, memory_order_acquire) >= now;
+        found |= valid & (memcmp(spent->digest, digest, sizeof spent->digest) == 0);
+    }
+    return found;
+}

@@ -24,33 +24,6 @@ static PyObject *allowed(PyObject *module, PyObject *args, PyObject *kwargs)
     return done >= 0 ? PyBool_FromLong(may) : NULL;
 }
 
-static PyObject *check_options(PyObject *module, PyObject *args, PyObject *kwargs)
-{
-    struct flame_config config;
-    Py_ssize_t at = 0;
-    PyObject *key;
-    PyObject *value;
-    int done = 1;
-
-    (void)module;
-    if (!PyArg_ParseTuple(args, ":check_options")) {
-        return NULL;
-    }
-    flame_config_init(&config);
-    while (done > 0 && kwargs != NULL && PyDict_Next(kwargs, &at, &key, &value)) {
-        const char *name = PyUnicode_AsUTF8(key);
-        done = name == NULL ? -1 : flame_option_from_python(&config, name, value);
-        if (done == 0) {
-            PyErr_Format(PyExc_TypeError, "there is no option '%.50s'", name);
-        }
-    }
-    flame_config_free(&config);
-    if (done <= 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
 static PyObject *asked(PyObject *module, PyObject *query)
 {
     (void)module;
@@ -67,6 +40,33 @@ static PyObject *check_picture(PyObject *module, PyObject *args, PyObject *kwarg
                     : -1;
     flame_asked_end(&picture);
     if (error != 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *check_options(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    struct flame_config config;
+    Py_ssize_t at = 0;
+    PyObject *key;
+    PyObject *value;
+    int done = 1;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, ":check_options")) {
+        return NULL;
+    }
+    flame_config_init(&config);
+    while (done > 0 && kwargs != NULL && PyDict_Next(kwargs, &at, &key, &value)) {
+        const char *name = PyUnicode_AsUTF8(key);
+        done = name == NULL ? -1 : flame_option_from_python(&config, name, value);
+    }
+    flame_config_free(&config);
+    if (done == 0) {
+        PyErr_Format(PyExc_TypeError, "there is no option %R", key);
+    }
+    if (done <= 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -119,7 +119,7 @@ PyMethodDef flame_web_functions[] = {
     {"check_options", (PyCFunction)(void (*)(void))check_options,
      METH_VARARGS | METH_KEYWORDS,
      "check_options(**options)\n--\n\n"
-     "ValueError or TypeError, with a sentence: Middleware() does not take these."},
+     "ValueError or TypeError, with a sentence: no server option takes this."},
     {"check_picture", (PyCFunction)(void (*)(void))check_picture,
      METH_VARARGS | METH_KEYWORDS,
      "check_picture(*, clock='wall', **options)\n--\n\n"

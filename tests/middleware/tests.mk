@@ -1,20 +1,28 @@
 # The request part as a C unit under sanitizers; the WSGI door in real Python.
 
-REQUEST_TEST := $(BUILD)/tests/middleware/test_request
+REQUEST_TESTS := $(patsubst %,$(BUILD)/tests/middleware/test_%,request access)
 COMMON_TEST := $(BUILD)/tests/middleware/test_common
 SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
-$(REQUEST_TEST) $(COMMON_TEST): $(BUILD)/tests/middleware/%: tests/middleware/%.c \
+$(REQUEST_TESTS) $(COMMON_TEST): $(BUILD)/tests/middleware/%: tests/middleware/%.c \
 		$(MIDDLEWARE_OBJS:$(MIDDLEWARE_OBJ)/%.o=middleware/%.c) \
 		$(RENDERER_SOURCES:%=renderer/%.c) $(READER_SOURCES:%=renderer/%.c) $(RENDERER_OBJ)/pprof.pb-c.o | $(RENDERER_OBJ)/assets.h \
 		$(MIDDLEWARE_OBJ)/badge_assets.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -DFLAME_VERSION='"$(VERSION)"' -I. \
-		-I$(RENDERER_OBJ) -I$(MIDDLEWARE_OBJ) -o $@ $^ -lcmocka $(RENDERER_LIBS) $(READER_LIBS)
+		-I$(RENDERER_OBJ) -I$(MIDDLEWARE_OBJ) -o $@ $^ -lcmocka $(RENDERER_LIBS) $(READER_LIBS) $(MIDDLEWARE_LIBS)
+
+# Those that need a few of the parts only.
+ACCESS_TESTS := $(patsubst %,$(BUILD)/tests/middleware/test_%,proxies token)
+
+$(ACCESS_TESTS): $(BUILD)/tests/middleware/test_%: tests/middleware/test_%.c middleware/%.c middleware/%.h \
+		middleware/networks.c middleware/networks.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -I. -o $@ $(filter %.c,$^) -lcmocka $(MIDDLEWARE_LIBS)
 
 .PHONY: test-request test-common test-wsgi
-test-request: $(REQUEST_TEST) ## what is asked, by whom: tables under sanitizers
-	$(REQUEST_TEST)
+test-request: $(REQUEST_TESTS) $(ACCESS_TESTS) ## what is asked, by whom: tables under sanitizers
+	set -e; for test in $^; do $$test; done
 
 test-common: $(COMMON_TEST) ## what processes share, some of them killed: under sanitizers
 	$(COMMON_TEST)

@@ -57,6 +57,23 @@ static void test_folded_round_trip(void **state)
     flame_tree_free(again);
 }
 
+/* A stack of nothing would be no line to anybody. */
+static void test_folded_without_a_name(void **state)
+{
+    const struct flame_code codes[] = {{{"", 0}, {"", 0}, 1}};
+    const struct flame_node nodes[] = {{.samples = 0},
+                                       {.wall_ns = {5000}, .samples = 1}};
+    const struct flame_profile profile = {nodes, 2, codes, 1, NULL, 0, {0}};
+    struct flame_writer writer = {0};
+    (void)state;
+
+    struct flame_tree *tree = flame_tree_from_profile(&profile, FLAME_CLOCK_WALL);
+    assert_int_equal(flame_render_folded(tree, &writer), 0);
+    assert_written(&writer, "[no name] 5\n");
+    flame_writer_free(&writer);
+    flame_tree_free(tree);
+}
+
 /* Ten thousand places of 400 ns are 4 ms, not nothing. */
 static void test_folded_carries_remainders(void **state)
 {
@@ -358,6 +375,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folded_golden),
         cmocka_unit_test(test_folded_round_trip),
+        cmocka_unit_test(test_folded_without_a_name),
         cmocka_unit_test(test_folded_carries_remainders),
         cmocka_unit_test(test_limit_is_kept),
         cmocka_unit_test(test_svg_golden),
