@@ -39,15 +39,16 @@ struct flame_config {
     bool (*authorize)(void *authority, void *door_request);
     void *authority;
     const struct flame_shelf *shelf; /* of the panel's profiles; NULL: no panel */
+    struct flame_names names;        /* what pictures tell of functions and files; its
+                                        roots are read when the first profile is begun */
+    struct flame_push_target push;   /* where profiles are sent to as well */
     /* limits.h */
     uint64_t at_once;        /* profiles, in all workers */
     uint64_t worker_at_once; /* in one */
     uint64_t per_minute;     /* begun, in all */
     uint64_t least_interval_ns;
+    uint64_t max_profile_bytes;
     uint64_t max_picture_bytes;
-    struct flame_names names;      /* what pictures tell of functions and files; its
-                                      roots are read when the first profile is begun */
-    struct flame_push_target push; /* where profiles are sent to as well */
 };
 
 void flame_config_init(struct flame_config *config);
@@ -154,10 +155,9 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
 #define FLAME_PHASE_ITERATION "[iteration]"
 #define FLAME_PHASE_CLOSE "[close]"
 
-/* What the sampler has to know of that. The configuration outlives the session. */
-struct flame_session_options
-flame_session_options_of(const struct flame_config *config,
-                         const struct flame_params *params);
+/* What the sampler has to know of that. */
+struct flame_session_options flame_session_options_of(const struct flame_params *params,
+                                                      uint64_t max_ns);
 /* Why there is none: a sentence for an error of flame_session_start(). */
 const char *flame_start_error_sentence(int error);
 

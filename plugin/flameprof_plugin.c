@@ -202,6 +202,9 @@ static void post_init(void)
     plugin.installed = true;
     share();
     log_who_may_ask();
+    if (plugin.config.secrets.count > 0) {
+        uwsgi_log("[flameprof] and to whoever has a signed link for its path\n");
+    }
 }
 
 static void post_fork(void)

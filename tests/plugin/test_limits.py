@@ -138,6 +138,7 @@ class Limits(unittest.TestCase):
                 ("worker-at-once", "65", "a number from 1 to 64"),
                 ("per-minute", "-1", "a number from 1 to 1000000"),
                 ("min-interval", "0.00001", "seconds from 0.00005 to 1"),
+                ("max-profile-bytes", "15M", "bytes from 16M to 1G"),
                 ("max-picture-bytes", "63K", "bytes from 64K to 1G")):
             server = serve(f"--flameprof-{option}", value, start=False)
             try:

@@ -21,6 +21,7 @@ DEFAULTS = {
     "WORKER_AT_ONCE": 2,  # in one worker
     "PER_MINUTE": 60,  # begun in a minute, in all workers
     "MIN_INTERVAL": 0.0001,  # the shortest that may be asked for
+    "MAX_PROFILE_BYTES": 100663296,  # memory of one
     "MAX_PICTURE_BYTES": 33554432,  # the largest answer
     "FULL_PATHS": False,  # tell files' whole paths, not from the package or project on
     "REDACT": (),  # functions shown as [redacted]: "name", "name (file)", "* (folder/)"
@@ -30,7 +31,10 @@ DEFAULTS = {
     "INVERTED": False,
     "CALLERS": False,
 }
-LIMITS = ("AT_ONCE", "WORKER_AT_ONCE", "PER_MINUTE", "MIN_INTERVAL", "MAX_PICTURE_BYTES")
+LIMITS = (
+    "AT_ONCE", "WORKER_AT_ONCE", "PER_MINUTE", "MIN_INTERVAL", "MAX_PROFILE_BYTES",
+    "MAX_PICTURE_BYTES",
+)
 SESSION = (
     "INTERVAL", "MAX_SECONDS", "LINES", "THREADS", "CHILDREN", "FULL_PATHS", "REDACT",
 )
