@@ -315,11 +315,9 @@ static bool start_thread(void)
     return push.running;
 }
 
-void flame_push(const struct flame_push_target *target, struct flame_tree *tree,
-                const struct flame_pushed *pushed)
+/* NULL: it could not be made. */
+static void take(const struct flame_push_target *target, struct flame_push_item *item)
 {
-    struct flame_push_item *item = flame_push_item_new(target, tree, pushed);
-
     pthread_mutex_lock(&push.lock);
     if (item == NULL || push.useless || push.stopping) {
         lose(item);
@@ -331,4 +329,24 @@ void flame_push(const struct flame_push_target *target, struct flame_tree *tree,
         pthread_cond_signal(&push.changed);
     }
     pthread_mutex_unlock(&push.lock);
+}
+
+void flame_push(const struct flame_push_target *target, struct flame_tree *tree,
+                const struct flame_pushed *pushed)
+{
+    take(target, flame_push_item_new(target, tree, pushed));
+}
+
+void flame_push_profile(const struct flame_push_target *target,
+                        const struct flame_profile *profile,
+                        const struct flame_pushed *pushed)
+{
+    struct flame_pushed all = *pushed;
+
+    if (target->url == NULL) {
+        return;
+    }
+    all.quality = profile->quality;
+    struct flame_tree *tree = flame_tree_from_profile(profile, all.clock);
+    take(target, tree == NULL ? NULL : flame_push_item_new(target, tree, &all));
 }

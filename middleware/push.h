@@ -68,5 +68,10 @@ struct flame_pushed {
  */
 void flame_push(const struct flame_push_target *target, struct flame_tree *tree,
                 const struct flame_pushed *pushed);
+/* The same for who has no tree yet; makes one, and nothing if there is no url. The
+ * quality is the profile's. */
+void flame_push_profile(const struct flame_push_target *target,
+                        const struct flame_profile *profile,
+                        const struct flame_pushed *pushed);
 
 #endif

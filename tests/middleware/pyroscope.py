@@ -114,10 +114,11 @@ class Pprof:
 
 class Server:
     """`answers`: statuses, or functions of the handler, for the first requests; then 200.
-    A context manager."""
+    delay: seconds before each answer. A context manager."""
 
-    def __init__(self, answers=(), certificate=None):
+    def __init__(self, answers=(), certificate=None, delay=0):
         self.answers = list(answers)
+        self.delay = delay
         self.got = []  # (labels, Pprof, headers, parameters)
         self.complaints = []
         self.times = []
@@ -153,6 +154,7 @@ class Server:
         self.times.append(time.monotonic())
         body = handler.rfile.read(int(handler.headers["Content-Length"]))
         answer = self.answers.pop(0) if self.answers else 200
+        time.sleep(self.delay)
         if callable(answer):
             answer(handler)
             return

@@ -118,9 +118,9 @@ class Push(unittest.TestCase):
 
     def test_ends_at_once(self):
         """What waits when the process ends is sent first."""
-        server = self.serve()
-        run("ask('/')", push=server.url)
-        self.assertEqual(len(server.got), 1)
+        server = self.serve(delay=0.1)
+        run("[ask('/') for _ in range(4)]", push=server.url)
+        self.assertEqual(len(server.got), 4)
 
     def test_the_end_waits_a_second_at_most(self):
         hung = socket.create_server(("127.0.0.1", 0))
@@ -258,11 +258,11 @@ class Push(unittest.TestCase):
         run("ask('/'); time.sleep(0.3)\n"
             "for _ in range(3):\n"
             "    child = os.fork()\n"
-            "    if not child: sys.exit()\n"
+            "    if not child: ask('/child'); sys.exit()\n"
             "    os.waitpid(child, 0)\n"
             "time.sleep(1.5)", push=server.url)
-        server.wait(1)
-        self.assertEqual(len(server.got), 1)
+        paths = sorted(labels["path"] for labels, *_ in server.wait(4))
+        self.assertEqual(paths, ["/"] + ["/child"] * 3)
 
     def test_many_threads(self):
         server = self.serve()

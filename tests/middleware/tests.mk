@@ -82,6 +82,13 @@ test-badge: $(BUILD)/python ## the badge, and the list of what is kept, in a bro
 test-names: $(BUILD)/python ## what pictures tell of files and functions
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_names.py
 
+PUSH_TEST := $(BUILD)/tests/middleware/test_push_label
+
+$(PUSH_TEST): tests/middleware/test_push_label.c middleware/push_label.c middleware/push_parts.h middleware/push.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -I. -o $@ $(filter %.c,$^) renderer/writer.c -lcmocka
+
 .PHONY: test-push
-test-push: $(BUILD)/python ## profiles on their way to a server
+test-push: $(PUSH_TEST) $(BUILD)/python ## profiles on their way to a server
+	$(PUSH_TEST)
 	PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_push.py
