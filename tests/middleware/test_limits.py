@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import importlib.util
 import json
 import os
 import pathlib
@@ -312,6 +313,8 @@ class Server:
         self.process.wait(20)
 
 
+@unittest.skipIf(importlib.util.find_spec("gunicorn") is None,
+                 "SKIPPED: gunicorn is not installed for this Python")
 class Several(unittest.TestCase):
     def server(self, workers, **limits):
         folder = tempfile.TemporaryDirectory(prefix="flameprof-limits-")
