@@ -58,8 +58,35 @@ const struct flame_option flame_options[] = {
      "show these functions as [redacted]: \"name\", \"name (file)\" or \"* "
      "(folder/)\", "
      "can be given several times"},
+    {"push", FLAME_OPTION_TEXT, 0, 0, 0, flame_config_push, FLAME_PUSH_ACCEPTED,
+     "send profiles to this Pyroscope-compatible server, too (default: nowhere)"},
+    {"push-service", FLAME_OPTION_TEXT, 0, 0, 0, flame_config_push_service,
+     FLAME_PUSH_SERVICE_ACCEPTED, "under this name (default flameprof)"},
+    {"push-credentials", FLAME_OPTION_TEXT, 0, 0, 0, flame_config_push_credentials,
+     FLAME_PUSH_CREDENTIALS_ACCEPTED,
+     "file with user:password or \"Bearer TOKEN\" for it"},
     {NULL, FLAME_OPTION_FLAG, 0, 0, 0, NULL, NULL, NULL},
 };
+
+int flame_config_push(struct flame_config *config, struct flame_slice url)
+{
+    return flame_push_set_url(&config->push, url);
+}
+
+int flame_config_push_service(struct flame_config *config, struct flame_slice name)
+{
+    return flame_push_set_service(&config->push, name);
+}
+
+int flame_config_push_credentials(struct flame_config *config, struct flame_slice path)
+{
+    return flame_push_set_credentials(&config->push, path);
+}
+
+bool flame_option_is_secret(const struct flame_option *option)
+{
+    return option->add == flame_config_push;
+}
 
 static void *field(struct flame_config *config, const struct flame_option *option)
 {

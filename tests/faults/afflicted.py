@@ -8,7 +8,6 @@ import pathlib
 import resource
 import signal
 import sys
-import threading
 import time
 from urllib.parse import parse_qs
 
@@ -123,10 +122,10 @@ def deep(environ, start_response):
     return answer(start_response, "deep")
 
 
-def named(name, file="afflicted.py"):
-    """A function of that name, which works."""
-    made = {"work": work}
-    exec("def function():\n    return work(30)\n", made)
+def named(name, file="afflicted.py", run=lambda: work(30)):
+    """A function of that name."""
+    made = {"run": run}
+    exec("def function():\n    return run()\n", made)
     code = made["function"].__code__.replace(co_name=name, co_filename=file)
     if sys.version_info >= (3, 11):
         code = code.replace(co_qualname=name)
@@ -264,9 +263,8 @@ def page(environ, start_response):
 def sends(environ, start_response):
     """A body of so many MiB."""
     start_response("200 OK", PLAIN)
-    piece = bytes(1 << 20)
     for _ in range(int(asked(environ, "mib"))):
-        yield piece
+        yield b"x" * (1 << 20)  # each its own
     work(30)
 
 
@@ -285,21 +283,18 @@ def receives(environ, start_response):
     return [b"received"]
 
 
-def drawn_large(environ, start_response):
-    """Many functions: a picture that no socket takes at once."""
-    made = {"work": work}
-    for i in range(150):
-        exec(f"def function_{i}_{'x' * 3000}(): work(1)", made)
-    for name in list(made):
-        if name.startswith("function_"):
-            made[name]()
-    return answer(start_response, "many")
+def told_at_length(environ, start_response):
+    """As folded text some MB, which no socket takes at once: deep stacks of long names."""
 
+    def leaves():
+        for i in range(300):
+            named(f"leaf_{i}", run=lambda: work(1.5))()
 
-def threads_now(environ, start_response):
-    return answer(start_response, f"{len(os.listdir('/proc/self/task'))} "
-                                  f"{len(os.listdir('/proc/self/fd'))} "
-                                  f"{threading.active_count()}")
+    run = leaves
+    for level in range(25):
+        run = named(f"level_{level}_{'x' * 900}", run=run)
+    run()
+    return answer(start_response, "told")
 
 
 def application(environ, start_response):

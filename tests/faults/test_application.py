@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import sys
 import unittest
 
@@ -105,6 +106,9 @@ class Application(Row):
             took = float(answer.header("X-Took")) * 1e6
             inside = functions(answer.body)["steps_clock"]
             self.assertAlmostEqual(inside, took, delta=took * 0.05 + 2000)
+            self.assertIn("work", functions(answer.body))
+            samples = re.findall(r"steps_clock\S+: [\d.]+ s, (\d+) samples", served.log())
+            self.assertGreater(int(samples[-1]), 20)
         self.assert_alive(served, ordinary)
 
 

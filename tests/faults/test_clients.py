@@ -33,8 +33,12 @@ def head(method, target, length=None):
 
 class Clients(Row):
     def connect(self, served):
-        sock = socket.create_connection(("127.0.0.1", served.port), timeout=60)
+        """With little room, so that the server's does not grow either."""
+        sock = socket.socket()
         self.addCleanup(sock.close)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        sock.settimeout(60)
+        sock.connect(("127.0.0.1", served.port))
         return sock
 
     def test_gone_in_the_middle(self):
@@ -42,12 +46,12 @@ class Clients(Row):
         the worker goes on, and the same one."""
         served = self.serve()
         ordinary, pid = self.plain(served), self.worker(served)
-        for target, wait in ((f"/long?{ASK}", 0.3), (f"/drawn_large?{ASK}", None)):
+        for target, wait in ((f"/long?{ASK}", 0.3), (f"/told_at_length?{FOLDED}", None)):
             for _ in range(3):
                 sock = self.connect(served)
                 sock.sendall(head("GET", target))
                 if wait is None:
-                    sock.recv(100)  # it is being sent
+                    sock.recv(100)  # it is being sent, and has not all been
                 else:
                     time.sleep(wait)
                 sock.close()
@@ -61,23 +65,31 @@ class Clients(Row):
         self.assert_sound(served, but="Traceback")
 
     def test_slow(self):
-        """One that takes its time to send, and then to receive, has everything."""
+        """One that takes its time to send, or to receive, has everything."""
         served = self.serve()
         ordinary = self.plain(served)
         sock = self.connect(served)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.sendall(head("GET", f"/receives?{ASK}", 20000))
         for _ in range(20):
             sock.sendall(b"x" * 1000)
             time.sleep(0.03)
-        parts = []
-        while part := sock.recv(2048):
-            parts.append(part)
-            time.sleep(0.005)
-        answer = Answer(b"".join(parts))
+        answer = self.read(sock)
         self.assert_picture(answer)
         self.assertEqual(answer.header("X-Read"), "20000")
+        sock = self.connect(served)
+        sock.sendall(head("GET", f"/told_at_length?{FOLDED}"))
+        time.sleep(1.5)
+        answer = self.read(sock, MIB // 16, 0.01)
+        self.assertGreater(int(answer.header("Content-Length")), MIB)
+        self.assertEqual(len(answer.body), int(answer.header("Content-Length")))
         self.assert_alive(served, ordinary)
+
+    def read(self, sock, at_once=MIB, pause=0.0):
+        parts = []
+        while part := sock.recv(at_once):
+            parts.append(part)
+            time.sleep(pause)
+        return Answer(b"".join(parts))
 
     def memory(self, served):
         return int(served.get("/memory").body)
@@ -101,10 +113,7 @@ class Clients(Row):
         piece = bytes(MIB)
         for _ in range(GIB_OF_MIB):
             sock.sendall(piece)
-        parts = []
-        while part := sock.recv(MIB):
-            parts.append(part)
-        answer = Answer(b"".join(parts))
+        answer = self.read(sock)
         self.assert_picture(answer)
         self.assertEqual(answer.header("X-Read"), str(GIB_OF_MIB * MIB))
         self.assert_alive(served, ordinary)

@@ -3,9 +3,10 @@
     run.py --seconds S | --runs N | --merge TARGET...
 
 Time and runs are shared equally. Each target starts from its corpus here; what it finds
-that is new goes to a folder `found` beside the program, and --merge puts the least of it
-that reaches as much into the corpus. Input that breaks a target is kept there, too, under
-a name that begins with its own. Ends with 1 if there was any.
+that is new goes to a folder `found` beside the program, and --merge puts the fewest inputs
+of both that reach all of the code that both do into the corpus. Input that breaks a target
+is kept in `found`, too, under a name that begins with the target's. Ends with 1 if there
+was any.
 """
 
 import argparse
@@ -52,15 +53,16 @@ def fuzz(target, limit):
 
 
 def merge(target):
-    """The corpus and what was found, without what adds nothing: the smallest of each."""
+    """The corpus and what was found, without what reaches no further code."""
     corpus = CORPUS / target.name
     corpus.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
-            command(target, "-merge=1", folder, str(corpus), str(found_folder(target))),
+            command(target, "-set_cover_merge=1", "-use_counters=0", folder, str(corpus),
+                    str(found_folder(target))),
             stderr=subprocess.DEVNULL,
             check=True,
-        )
+        )  # fmt: skip
         kept = {path.name: path for path in pathlib.Path(folder).iterdir()}
         for path in corpus.iterdir():
             if path.name not in kept:

@@ -1,0 +1,192 @@
+"""Two uWSGI servers under a mix of profiled and other requests: nothing may grow.
+
+    soak.py [--minutes N] [--every SECONDS]
+
+One of them is reloaded again and again, in the middle of its requests; the other never
+is. Between two stretches of load nobody asks, and what every worker has is counted: its
+memory, descriptors, threads and timers. Exits 0, or 1 and says what grew or went wrong.
+"""
+
+import argparse
+import pathlib
+import random
+import re
+import signal
+import socket
+import statistics
+import sys
+import threading
+import time
+
+from server import Server, exchange
+from shapes import SHAPES
+from test_crowd import resources, workers_of
+
+CLIENTS = 6  # of each server
+FORMATS = ("svg", "folded", "json", "pprof", "speedscope", "gecko", "html", "png")
+EXTRAS = ("", "&flamegraph_threads=1", "&flamegraph_children=1", "&flamegraph_repeat=3",
+          "&flamegraph_lines=1", "&flamegraph_clock=cpu", "&interval=0.0001",
+          "&flamegraph_callers=1", "&interval=nonsense")
+# A worker reaches its size when each kind of request has been there a few times.
+GROWTH = 1.03
+SETTLED = 0.2  # of the time
+
+
+def timers_of(pid):
+    return len(re.findall(r"^ID: ", pathlib.Path(f"/proc/{pid}/timers").read_text(), re.M))
+
+
+class Clients:
+    """Threads that ask until they are told to rest."""
+
+    def __init__(self, server, seed):
+        self.server, self.over, self.rest = server, threading.Event(), threading.Event()
+        self.asked, self.profiles, self.faults, self.lock = 0, 0, [], threading.Lock()
+        self.resting = threading.Barrier(CLIENTS + 1)
+        self.threads = [
+            threading.Thread(target=self.run, args=(random.Random(seed + i),), daemon=True)
+            for i in range(CLIENTS)
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, rng):
+        while not self.over.is_set():
+            if self.rest.is_set():
+                self.resting.wait()  # all are here
+                self.resting.wait()  # all go on
+            try:
+                self.one(rng)
+            except (OSError, AssertionError) as error:
+                with self.lock:
+                    self.faults.append(repr(error))
+
+    def one(self, rng):
+        shape = rng.choice(list(SHAPES))
+        kind = rng.choice(("plain", "plain", "profile", "profile", "gone", "refused"))
+        target = f"/{shape}"
+        if kind != "plain":
+            target += f"?flamegraph=1&flamegraph_format={rng.choice(FORMATS)}{rng.choice(EXTRAS)}"
+        head = f"GET {target} HTTP/1.1\r\nHost: localhost\r\n"
+        if kind == "refused":
+            head += "X-Forwarded-For: 192.0.2.1\r\n"
+        head = (head + "\r\n").encode()
+        if kind == "gone":
+            with socket.create_connection(("127.0.0.1", self.server.port), timeout=30) as sock:
+                sock.sendall(head)
+                time.sleep(rng.random() * 0.03)
+        else:
+            self.check(kind, target, exchange(self.server.port, head, timeout=60))
+        with self.lock:
+            self.asked += 1
+
+    def check(self, kind, target, raw):
+        first, _, rest = raw.partition(b"\r\n")
+        if not raw and "raises" in target and kind != "profile":
+            return  # uWSGI ends such a connection without an answer
+        if kind == "profile" and "nonsense" not in target:
+            assert first == b"HTTP/1.1 200 OK" and b"X-Flameprof-Status" in rest, (target, raw[:200])
+            with self.lock:
+                self.profiles += 1
+        elif kind == "profile":
+            assert first.startswith(b"HTTP/1.1 400"), (target, raw[:200])
+        else:
+            assert first.startswith(b"HTTP/1.1 "), (target, raw[:200])
+            assert b"X-Flameprof" not in rest, (target, raw[:200])
+
+    def pause(self):
+        self.rest.set()
+        self.resting.wait(120)
+        time.sleep(0.5)  # those whose client has gone
+
+    def go_on(self):
+        self.rest.clear()
+        self.resting.wait(120)
+
+    def stop(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(60)
+
+
+def count(server):
+    """The most that a worker has: descriptors, threads, KiB, timers. A client that has
+    gone may be noticed late: the least of several looks."""
+    looks = []
+    for _ in range(5):
+        each = [(*resources(pid), timers_of(pid)) for pid in workers_of(server)]
+        looks.append([max(column) for column in zip(*each)])
+        time.sleep(0.2)
+    return tuple(map(min, zip(*looks)))
+
+
+def reload(server):
+    before = set(workers_of(server))
+    server.process.send_signal(signal.SIGHUP)
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        now = set(workers_of(server))
+        if len(now) == len(before) and not now & before and server.get("/pid").body:
+            return
+        time.sleep(0.1)
+    raise SystemExit("the server was not reloaded:\n" + server.log()[-3000:])
+
+
+def judge(name, counts):
+    """What grew: the later counts beside those before, once it is settled."""
+    settled = counts[int(len(counts) * SETTLED):]
+    half = max(1, len(settled) // 2)
+    faults = []
+    for column, what in enumerate(("descriptors", "threads", "memory", "timers")):
+        then, now = ([one[column] for one in part] for part in (settled[:half], settled[half:]))
+        usual = statistics.median if what == "memory" else max
+        if now and usual(now) > usual(then) * (GROWTH if what == "memory" else 1):
+            faults.append(f"{name}: {what} grew: {usual(then)} -> {usual(now)}")
+    return faults
+
+
+def soak(minutes, every):
+    options = ("--processes", "2", "--threads", "2")
+    with Server(*options) as reloaded, Server(*options) as steady:
+        servers = {"reloaded": reloaded, "steady": steady}
+        clients = {name: Clients(server, len(name)) for name, server in servers.items()}
+        counts = {name: [] for name in servers}
+        pids = set(workers_of(steady))
+        end = time.monotonic() + minutes * 60
+        while time.monotonic() < end:
+            time.sleep(min(every, max(1, end - time.monotonic())))
+            for name, server in servers.items():
+                clients[name].pause()
+                counts[name].append(count(server))
+                clients[name].go_on()
+                print(f"soak: {name}: descriptors, threads, KiB, timers: {counts[name][-1]}, "
+                      f"{clients[name].asked} requests", flush=True)  # fmt: skip
+            reload(reloaded)
+        faults = [fault for name in servers for fault in judge(name, counts[name])]
+        for name, one in clients.items():
+            one.stop()
+            faults += [f"{name}: {fault}" for fault in one.faults[:5]]
+            if one.profiles < 10:
+                faults.append(f"{name}: only {one.profiles} profiles")
+        if set(workers_of(steady)) != pids:
+            faults.append("steady: a worker ended")
+        for name, server in servers.items():
+            bad = re.findall(r"^.*(?:Segmentation|Fatal Python|died|killed).*$", server.log(), re.M)
+            faults += [f"{name}: {line}" for line in bad[:3]]
+    asked, profiles = (sum(getattr(one, what) for one in clients.values())
+                       for what in ("asked", "profiles"))
+    print(f"soak: {minutes:g} minutes, {len(counts['reloaded'])} reloads, {asked} requests, "
+          f"{profiles} profiles: {'; '.join(faults) or 'nothing grew'}")  # fmt: skip
+    return 1 if faults else 0
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--every", type=float, default=60, help="seconds between two reloads")
+    options = parser.parse_args()
+    return soak(options.minutes, options.every)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
