@@ -271,10 +271,15 @@ static int read_keyword(struct flame_config *config, struct own *own, PyObject *
     return 0;
 }
 
-/* The first Middleware of a process finds what all workers share. */
+/* The first Middleware of a process finds what all workers share; not behind the
+ * plugin, which has made it. */
 static void find_common(const struct flame_shelf *shelf)
 {
     char line[300];
+
+    if (flame_common_sharing(flame_common_here()) != FLAME_OF_PROCESS) {
+        return;
+    }
     int folder = flame_shelf_open_folder(shelf);
     int error = flame_common_make_in_folder(folder, shelf->folder);
 

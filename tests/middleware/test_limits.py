@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import importlib.util
 import json
 import os
 import pathlib
@@ -31,7 +32,9 @@ def environ(query="flamegraph=1&flamegraph_format=folded", **more):
 
 def ask(app, *arguments, **more):
     said = []
-    body = app(environ(*arguments, **more), lambda status, headers, *_: said.extend((status, headers)))
+    def start_response(status, headers, *_):
+        said.extend((status, headers))
+    body = app(environ(*arguments, **more), start_response)
     data = b"".join(body)
     if hasattr(body, "close"):
         body.close()
@@ -94,7 +97,8 @@ class Own(unittest.TestCase):
                 go.clear()
                 running = limits.get("worker_at_once", 2)
                 app = flameprof.Middleware(waits, **{"worker_at_once": 9, **limits})
-                threads = [threading.Thread(target=ask, args=(app,), daemon=True) for _ in range(running)]
+                threads = [threading.Thread(target=ask, args=(app,), daemon=True)
+                           for _ in range(running)]
                 for thread in threads:
                     thread.start()
                     inside.acquire()
@@ -196,7 +200,8 @@ class Own(unittest.TestCase):
             def wide(environ, start_response):
                 names = {}
                 for i in range(400):
-                    exec("def f%d():\\n while time.perf_counter() < end: pass" % i, globals(), names)
+                    code = "def f%d():\\n while time.perf_counter() < end: pass" % i
+                    exec(code, globals(), names)
                 for f in names.values():
                     globals()["end"] = time.perf_counter() + 0.001
                     f()
@@ -308,6 +313,8 @@ class Server:
         self.process.wait(20)
 
 
+@unittest.skipIf(importlib.util.find_spec("gunicorn") is None,
+                 "SKIPPED: gunicorn is not installed for this Python")
 class Several(unittest.TestCase):
     def server(self, workers, **limits):
         folder = tempfile.TemporaryDirectory(prefix="flameprof-limits-")
@@ -357,7 +364,8 @@ class Several(unittest.TestCase):
         for _ in range(3):
             _, answers = self.start_slow(server, 30)
             idle = server.stats()["pid"]
-            children = pathlib.Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+            pid = server.process.pid
+            children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
             for child in children.read_text().split():
                 if int(child) != idle:
                     os.kill(int(child), signal.SIGKILL)
