@@ -195,6 +195,10 @@ def soak(minutes, every):
         for name, one in clients.items():
             one.stop()
             faults += [f"{name}: {fault}" for fault in one.faults[:5]]
+            for fault in one.faults[:5]:
+                for target in re.findall(r"/\w+\?[\w=&.]+", fault):
+                    print(*(line for line in servers[name].log().splitlines() if target in line),
+                          sep="\n")  # fmt: skip
             if one.profiles < 10:
                 faults.append(f"{name}: only {one.profiles} profiles")
         if set(workers_of(steady)) != pids:
