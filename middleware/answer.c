@@ -1,4 +1,5 @@
 /* What goes back to the person who asked. */
+#include "middleware/common.h"
 #include "middleware/request.h"
 #include "middleware/shelf.h"
 
@@ -177,30 +178,50 @@ static struct flame_answer answer_of(enum flame_format format, struct flame_writ
                                  .body = body};
 }
 
+static const char *drawing_error(int error)
+{
+    return error == -E2BIG ? "The picture would be larger than allowed "
+                             "(max-picture-bytes): a larger "
+                             "flamegraph_smallest= or another format makes it smaller."
+                           : flame_render_error(error);
+}
+
+static void count_picture(int error, size_t bytes, uint64_t ns)
+{
+    if (error == 0) {
+        flame_count(FLAME_COUNT_PICTURES, 1);
+        flame_count(FLAME_COUNT_PICTURES_BYTES, bytes);
+    } else if (error == -E2BIG) {
+        flame_count(FLAME_COUNT_PICTURES_TOO_LARGE, 1);
+    }
+    flame_count(FLAME_COUNT_PICTURES_NS, ns);
+}
+
 void flame_answer_make(const struct flame_profile *profile,
                        const struct flame_params *params,
                        const struct flame_outcome *outcome, struct flame_answer *answer)
 {
     uint64_t begun = flame_now_ns();
-    struct flame_writer body = {.limit = FLAME_BODY_MAX};
+    struct flame_writer body = {.limit = params->max_bytes};
     int error = draw(profile, params, outcome, &body);
 
     if (error == 0) {
         *answer = answer_of(params->format, body);
     } else {
         flame_writer_free(&body);
-        flame_answer_text(500, "Internal Server Error", flame_render_error(error),
-                          answer);
+        flame_answer_text(500, "Internal Server Error", drawing_error(error), answer);
     }
     answer->runs = params->repeat > 1 ? outcome->runs : 0;
     answer->drawing_ns = flame_now_ns() - begun;
+    count_picture(error, answer->body.length, answer->drawing_ns);
 }
 
 void flame_answer_kept(const struct flame_shelf *shelf,
                        const struct flame_params *params, struct flame_answer *answer)
 {
     struct flame_picture_options options = params->picture;
-    struct flame_writer body = {.limit = FLAME_BODY_MAX};
+    struct flame_writer body = {.limit = params->max_bytes};
+    uint64_t begun = flame_now_ns();
     bool drawing;
 
     options.title = (struct flame_slice){params->title.data, params->title.length};
@@ -209,14 +230,16 @@ void flame_answer_kept(const struct flame_shelf *shelf,
     int error = flame_shelf_render(
         shelf, (struct flame_slice){params->kept.data, params->kept.length},
         params->format, params->clock, &options, &body, &drawing);
+    if (drawing) {
+        count_picture(error, body.length, flame_now_ns() - begun);
+    }
     if (error == 0) {
         *answer = answer_of(params->format, body);
         return;
     }
     flame_writer_free(&body);
     if (drawing) {
-        flame_answer_text(500, "Internal Server Error", flame_render_error(error),
-                          answer);
+        flame_answer_text(500, "Internal Server Error", drawing_error(error), answer);
     } else {
         flame_answer_text(404, "Not Found", flame_shelf_error(error), answer);
     }

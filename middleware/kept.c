@@ -1,5 +1,6 @@
 /* _flameprof.Shelf: profiles kept for those who come back for them, from Python. */
 #include "middleware/asked.h"
+#include "middleware/limits.h"
 #include "middleware/shelf.h"
 
 #include <errno.h>
@@ -60,7 +61,7 @@ static PyObject *shelf_keep(PyObject *object, PyObject *profile)
 static PyObject *draw(const struct flame_shelf *shelf, struct flame_slice name,
                       enum flame_format format, const struct flame_asked *asked)
 {
-    struct flame_writer out = {.limit = FLAME_BODY_MAX};
+    struct flame_writer out = {.limit = FLAME_PICTURE_BYTES_DEFAULT};
     PyObject *result = NULL;
     bool drawing;
     int error;

@@ -3,6 +3,7 @@
  * closed inside its profile, its body thrown away as it comes, and the picture is the
  * answer.
  */
+#include "middleware/taking.h"
 #include "middleware/wsgi.h"
 
 #include <string.h>
@@ -220,13 +221,24 @@ static PyObject *answer_profile(PyObject *env, PyObject *start_response,
     return flame_reply(start_response, &answer, params->head, said);
 }
 
+static PyObject *reply_refusal(PyObject *start_response,
+                               const struct flame_refusal *refusal, bool head)
+{
+    static const struct flame_said nothing = {NULL, NULL};
+    struct flame_answer answer;
+
+    flame_answer_refusal(refusal, &answer);
+    return flame_reply(start_response, &answer, head, &nothing);
+}
+
 PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
                              PyObject *start_response,
                              const struct flame_params *params)
 {
     struct flame_session_options options =
-        flame_session_options_of(params, self->config.max_ns);
-    struct flame_session *session;
+        flame_session_options_of(&self->config, params);
+    struct flame_taking taking;
+    struct flame_refusal refusal;
     char raised[200];
     PyObject *result = NULL;
     PyObject *response = flame_response_new(self->response_type);
@@ -234,20 +246,20 @@ PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
     if (response == NULL) {
         return NULL;
     }
-    int error = flame_session_start(&options, &session);
-    if (error != 0) {
+    flame_names_read_roots(&self->config.names);
+    if (!flame_taking_start(&self->config, &options, &taking, &refusal)) {
         Py_DECREF(response);
-        return flame_reply_sentence(start_response, 503, "Service Unavailable",
-                                    flame_start_error_sentence(error), params->head);
+        return reply_refusal(start_response, &refusal, params->head);
     }
-    unsigned runs = run_repeatedly(self, session, params, env, &response);
-    flame_session_stop(session);
+    unsigned runs = run_repeatedly(self, taking.session, params, env, &response);
+    flame_session_stop(taking.session);
     struct flame_said said = flame_response_take(response);
     if (take_exception(raised, sizeof raised) == 0) {
-        result = answer_profile(env, start_response, flame_session_profile(session),
-                                params, &said, raised, runs);
+        result =
+            answer_profile(env, start_response, flame_session_profile(taking.session),
+                           params, &said, raised, runs);
     }
-    flame_session_free(session);
+    flame_taking_free(&taking);
     flame_said_clear(&said);
     Py_DECREF(response);
     return result;

@@ -70,6 +70,11 @@ static int own_headers(PyObject *headers, const struct flame_answer *answer,
                                        PyUnicode_FromFormat("%u", answer->runs)) != 0) {
         return -1;
     }
+    if (answer->retry_s > 0 &&
+        add_header(headers, "Retry-After",
+                   PyUnicode_FromFormat("%u", answer->retry_s)) != 0) {
+        return -1;
+    }
     if (answer->security_policy != NULL &&
         add_header(headers, "Content-Security-Policy",
                    PyUnicode_FromString(answer->security_policy)) != 0) {

@@ -83,6 +83,11 @@ static int make_folder(const struct flame_shelf *shelf)
     return folder;
 }
 
+int flame_shelf_open_folder(const struct flame_shelf *shelf)
+{
+    return make_folder(shelf);
+}
+
 /* ---- what is there ----------------------------------------------------------- */
 
 struct entry {

@@ -28,6 +28,10 @@ struct flame_shelf {
  */
 int flame_shelf_init(struct flame_shelf *shelf, struct flame_slice folder);
 
+/* The folder, open, made if need be: for what else its users share. The caller closes
+ * it. A negative errno: as of the next. */
+int flame_shelf_open_folder(const struct flame_shelf *shelf);
+
 /*
  * 0 and the name, with a NUL, or a negative errno: -E2BIG more than all may have,
  * -EPERM the folder is somebody else's, or others may look into it.

@@ -157,7 +157,9 @@ static PyMemberDef middleware_members[] = {
 static PyType_Slot middleware_slots[] = {
     {Py_tp_doc,
      "Middleware(app, *, interval=0.001, allow=(), max_seconds=60, authorize=None,\n"
-     "           panel=False, panel_folder='')\n"
+     "           panel=False, panel_folder='', at_once=4, worker_at_once=2,\n"
+     "           per_minute=60, min_interval=0.0001, max_picture_bytes=33554432,\n"
+     "           full_paths=False, redact=())\n"
      "--\n\n"
      "A WSGI application that answers a request with ?flamegraph=1 by a flame graph\n"
      "of what app does for it, and passes every other request on untouched.\n\n"
@@ -170,6 +172,9 @@ static PyType_Slot middleware_slots[] = {
      "profiles wait in panel_folder, \"flameprof-UID\" in TMPDIR or /tmp.\n"
      "max_seconds: the longest profile; the request runs on, but a body that still\n"
      "comes then is closed.\n"
+     "full_paths: tell the files' whole paths, not from the package or project on.\n"
+     "redact: functions that are shown as [redacted]: \"name\", \"name (file)\" or\n"
+     "\"* (folder/)\".\n"
      "Raises TypeError if app is no callable, ValueError for a bad option."},
     {Py_tp_init, middleware_init},
     {Py_tp_new, PyType_GenericNew},

@@ -289,6 +289,7 @@ int flame_session_start(const struct flame_session_options *options,
     if (error != 0) {
         return error;
     }
+    session->profile.names = options->names;
     if (options->everybody) {
         set_up_everybody(session, options);
     } else {

@@ -4,7 +4,7 @@ import sys
 import time
 import wsgiref.simple_server
 
-import flameprof
+import lifted
 
 
 def slow_helper():
@@ -36,7 +36,7 @@ def spawns(name):
     gevent.joinall([gevent.spawn(waits_and_works(name)) for _ in range(2)])
 
 
-@flameprof.Middleware
+@lifted.Middleware
 def application(environ, start_response):
     kind, _, name = environ["PATH_INFO"].strip("/").partition("/")
     if kind in ("waits", "spawns"):

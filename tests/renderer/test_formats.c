@@ -90,7 +90,8 @@ static void test_folded_carries_remainders(void **state)
         codes[i] = (struct flame_code){.name = flame_slice_of(names[i])};
         nodes[i + 1] = (struct flame_node){.code = i, .wall_ns = {400}, .samples = 1};
     }
-    const struct flame_profile profile = {nodes, COUNT + 1, codes, COUNT, NULL, 0, {0}};
+    const struct flame_profile profile = {nodes, COUNT + 1, codes, COUNT,
+                                          NULL,  0,         {0},   NULL};
     struct flame_tree *tree = flame_tree_from_profile(&profile, FLAME_CLOCK_WALL);
     assert_int_equal(flame_render_folded(tree, &writer), 0);
     assert_int_equal(occurrences(&writer, "\n"), COUNT);
@@ -162,7 +163,8 @@ static void test_svg_of_nothing_says_so(void **state)
 {
     static const struct flame_node nodes[] = {{.parent = 0}};
     const struct flame_profile profile = {
-        nodes, 1, NULL, 0, NULL, 0, {.interval_ns = 1000000, .duration_ns = 300000}};
+        nodes, 1, NULL, 0, NULL, 0, {.interval_ns = 1000000, .duration_ns = 300000},
+        NULL};
     const struct flame_picture_options options = {.title = {"GET /", 5},
                                                   .quality = &profile.quality};
     struct flame_tree *tree = flame_tree_from_profile(&profile, FLAME_CLOCK_WALL);

@@ -1,7 +1,7 @@
 # The renderer's tests: everything compiled once more, under ASan and UBSan.
 # `make bless-renderer` writes the golden files anew.
 RENDERER_TEST_OBJ := $(BUILD)/obj/tests/renderer
-RENDERER_TESTS := test_writer test_tree test_formats test_read
+RENDERER_TESTS := test_writer test_tree test_names test_formats test_read
 RENDERER_SANITIZE := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 RENDERER_TEST_OBJS := $(RENDERER_SOURCES:%=$(RENDERER_TEST_OBJ)/%.o) \
     $(READER_SOURCES:%=$(RENDERER_TEST_OBJ)/%.o) $(RENDERER_TEST_OBJ)/support.o

@@ -20,9 +20,11 @@ __all__ = [
     "admit",
     "flamegraph",
     "profile",
+    "stats",
 ]
 
 def admit() -> None: ...
+def stats() -> Dict[str, int]: ...
 
 @final
 class Middleware:
@@ -37,6 +39,13 @@ class Middleware:
         authorize: Optional[Callable[[Dict[str, Any]], object]] = None,
         panel: bool = False,
         panel_folder: str = "",
+        at_once: int = 4,
+        worker_at_once: int = 2,
+        per_minute: int = 60,
+        min_interval: float = 0.0001,
+        max_picture_bytes: int = 33554432,
+        full_paths: bool = False,
+        redact: Iterable[str] = (),
     ) -> None: ...
     def __call__(
         self, environ: Dict[str, Any], start_response: Callable[..., Any]
@@ -53,6 +62,8 @@ class Session:
         threads: bool = False,
         children: bool = False,
         everybody: bool = False,
+        full_paths: bool = True,
+        redact: Sequence[str] = (),
     ) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...

@@ -71,7 +71,7 @@ def ask(app, rng):
 
 def serve(seed, until, totals):
     rng = random.Random(seed)
-    app = flameprof.Middleware(application)
+    app = flameprof.Middleware(application, at_once=256, worker_at_once=64, per_minute=1000000)
     while time.monotonic() < until:
         status = ask(app, rng)
         # 503: as many profiles run as can.
