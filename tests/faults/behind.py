@@ -1,8 +1,13 @@
 """What gunicorn serves."""
 
-import flameprof
+import pathlib
+import sys
 
-from afflicted import application
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "middleware"))
 
-behind = flameprof.Middleware(application)
-behind_panel = flameprof.Middleware(application, panel=True)
+import lifted  # noqa: E402 (its folder is known only now)
+
+from afflicted import application  # noqa: E402
+
+behind = lifted.Middleware(application)
+behind_panel = lifted.Middleware(application, panel=True)

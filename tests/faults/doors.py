@@ -61,6 +61,10 @@ class Gunicorn(server.Server):
             self.stop()
             raise
 
+    def stop(self):
+        super().stop()
+        self.folder.cleanup()
+
     def wait_until_up(self, patience=20):
         end = time.monotonic() + patience
         while time.monotonic() < end and self.process.poll() is None:

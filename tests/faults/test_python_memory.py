@@ -9,12 +9,15 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 LIBRARY = HERE.parents[1] / os.environ.get("BUILD", "build") / "tests/faults/no_python_memory.so"
+LIFTED = HERE.parent / "middleware"
 MOST = 5000
 
 # In a process of its own, which may not survive. The application itself allocates nothing
 # that could fail for other reasons; what a server does around it is not ours.
 CODE = """
-import ctypes, os, sys, flameprof
+import ctypes, os, sys
+sys.path.insert(0, sys.argv[5])
+import lifted
 
 library = ctypes.PyDLL(sys.argv[1])
 library.no_memory_end.restype = ctypes.c_long
@@ -26,7 +29,7 @@ def application(environ, start_response):
     start_response("200 OK", HEADERS)
     return BODY
 
-profiled = flameprof.Middleware(application, **options)
+profiled = lifted.Middleware(application, **options)
 
 def request():
     said = []
@@ -81,7 +84,7 @@ class PythonMemory(unittest.TestCase):
     def check(self, query, options="{}"):
         result = subprocess.run(
             [sys.executable, "-B", "-X", "faulthandler", "-c", CODE, str(LIBRARY), query,
-             options, str(MOST)],
+             options, str(MOST), str(LIFTED)],
             capture_output=True, text=True, timeout=120)  # fmt: skip
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr[-3000:])
         made, refused = map(int, result.stdout.split())

@@ -8,6 +8,7 @@ memory, descriptors, threads and timers. Exits 0, or 1 and says what grew or wen
 """
 
 import argparse
+import concurrent.futures
 import pathlib
 import random
 import re
@@ -23,12 +24,15 @@ from shapes import SHAPES
 from test_crowd import resources, workers_of
 
 CLIENTS = 6  # of each server
-FORMATS = ("svg", "folded", "json", "pprof", "speedscope", "gecko", "html", "png")
+FORMATS = ("svg", "folded", "json", "pprof", "speedscope", "gecko", "html")
+RASTER = "png"  # seconds for a large one
+PATIENCE = 300
 EXTRAS = ("", "&flamegraph_threads=1", "&flamegraph_children=1", "&flamegraph_repeat=3",
           "&flamegraph_lines=1", "&flamegraph_clock=cpu", "&interval=0.0001",
           "&flamegraph_callers=1", "&interval=nonsense")
-# A worker reaches its size when each kind of request has been there a few times.
-GROWTH = 1.03
+# A worker reaches its size when each kind of request has been there a few times, and in
+# which order they come is chance.
+GROWTH, CHANCE_KIB = 1.02, 3072
 SETTLED = 0.2  # of the time
 
 
@@ -66,7 +70,8 @@ class Clients:
         kind = rng.choice(("plain", "plain", "profile", "profile", "gone", "refused"))
         target = f"/{shape}"
         if kind != "plain":
-            target += f"?flamegraph=1&flamegraph_format={rng.choice(FORMATS)}{rng.choice(EXTRAS)}"
+            name = RASTER if rng.random() < 0.02 else rng.choice(FORMATS)
+            target += f"?flamegraph=1&flamegraph_format={name}{rng.choice(EXTRAS)}"
         head = f"GET {target} HTTP/1.1\r\nHost: localhost\r\n"
         if kind == "refused":
             head += "X-Forwarded-For: 192.0.2.1\r\n"
@@ -76,16 +81,23 @@ class Clients:
                 sock.sendall(head)
                 time.sleep(rng.random() * 0.03)
         else:
-            self.check(kind, target, exchange(self.server.port, head, timeout=60))
+            self.check(kind, target, self.exchange(target, head))
         with self.lock:
             self.asked += 1
+
+    def exchange(self, target, head):
+        try:
+            return exchange(self.server.port, head, PATIENCE)
+        except OSError as error:
+            raise AssertionError(f"{target}: {error}") from error
 
     def check(self, kind, target, raw):
         first, _, rest = raw.partition(b"\r\n")
         if not raw and "raises" in target and kind != "profile":
             return  # uWSGI ends such a connection without an answer
         if kind == "profile" and "nonsense" not in target:
-            assert first == b"HTTP/1.1 200 OK" and b"X-Flameprof-Status" in rest, (target, raw[:200])
+            assert first == b"HTTP/1.1 200 OK", (target, raw[:200])
+            assert b"X-Flameprof-Status" in rest, (target, raw[:200])
             with self.lock:
                 self.profiles += 1
         elif kind == "profile":
@@ -96,12 +108,12 @@ class Clients:
 
     def pause(self):
         self.rest.set()
-        self.resting.wait(120)
+        self.resting.wait(PATIENCE)
         time.sleep(0.5)  # those whose client has gone
 
     def go_on(self):
         self.rest.clear()
-        self.resting.wait(120)
+        self.resting.wait(PATIENCE)
 
     def stop(self):
         self.over.set()
@@ -134,21 +146,37 @@ def reload(server):
 
 def judge(name, counts):
     """What grew: the later counts beside those before, once it is settled."""
-    settled = counts[int(len(counts) * SETTLED):]
+    settled = counts[max(1, int(len(counts) * SETTLED)):]
     half = max(1, len(settled) // 2)
     faults = []
     for column, what in enumerate(("descriptors", "threads", "memory", "timers")):
         then, now = ([one[column] for one in part] for part in (settled[:half], settled[half:]))
         usual = statistics.median if what == "memory" else max
-        if now and usual(now) > usual(then) * (GROWTH if what == "memory" else 1):
+        most = usual(then) * GROWTH + CHANCE_KIB if what == "memory" else usual(then)
+        if now and usual(now) > most:
             faults.append(f"{name}: {what} grew: {usual(then)} -> {usual(now)}")
     return faults
 
 
+def warm(server):
+    """What is loaded when it is first needed is loaded, in every worker: the libraries of
+    pictures; and the largest picture was drawn."""
+    def ask(name):
+        target = f"/deep?flamegraph=1&flamegraph_format={name}"
+        head = f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        answer = exchange(server.port, head, PATIENCE)
+        assert answer.startswith(b"HTTP/1.1 200 OK"), answer[:200]
+
+    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(ask, (*[RASTER] * CLIENTS, *FORMATS * 3)))
+
+
 def soak(minutes, every):
-    options = ("--processes", "2", "--threads", "2")
-    with Server(*options) as reloaded, Server(*options) as steady:
+    # With threads uWSGI itself leaves connections without an answer when it reloads.
+    with Server("--processes", "3") as reloaded, Server("--threads", "4") as steady:
         servers = {"reloaded": reloaded, "steady": steady}
+        for server in servers.values():
+            warm(server)
         clients = {name: Clients(server, len(name)) for name, server in servers.items()}
         counts = {name: [] for name in servers}
         pids = set(workers_of(steady))
@@ -162,10 +190,15 @@ def soak(minutes, every):
                 print(f"soak: {name}: descriptors, threads, KiB, timers: {counts[name][-1]}, "
                       f"{clients[name].asked} requests", flush=True)  # fmt: skip
             reload(reloaded)
+            warm(reloaded)
         faults = [fault for name in servers for fault in judge(name, counts[name])]
         for name, one in clients.items():
             one.stop()
             faults += [f"{name}: {fault}" for fault in one.faults[:5]]
+            for fault in one.faults[:5]:
+                for target in re.findall(r"/\w+\?[\w=&.]+", fault):
+                    print(*(line for line in servers[name].log().splitlines() if target in line),
+                          sep="\n")  # fmt: skip
             if one.profiles < 10:
                 faults.append(f"{name}: only {one.profiles} profiles")
         if set(workers_of(steady)) != pids:
