@@ -304,14 +304,20 @@ static void a_full_disk(void **state)
     assert_int_equal(said, ENOSPC);
 }
 
+/* So large that a kill finds most of them half written. */
+enum { LARGE = 4 << 20 };
+
 static void write_for_ever(void)
 {
     struct flame_shelf archive = archive_of(folder);
     char name[FLAME_SHELF_NAME + 1];
+    char *bytes = malloc(LARGE);
 
-    archive.profiles = 20;
+    archive.profiles = 10;
+    memset(bytes, 'x', LARGE);
     for (;;) {
-        (void)put(&archive, name);
+        (void)flame_shelf_make_name(name);
+        (void)flame_shelf_put(&archive, (struct flame_slice){bytes, LARGE}, name);
     }
 }
 
@@ -324,7 +330,7 @@ static void killed_at_any_moment(void **state)
     char path[400];
 
     (void)state;
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 40; i++) {
         pid_t child = fork();
         if (child == 0) {
             write_for_ever();
@@ -334,14 +340,11 @@ static void killed_at_any_moment(void **state)
         waitpid(child, NULL, 0);
     }
     assert_int_equal(flame_shelf_list(&archive, &entries, &count), 0);
-    assert_in_range(count, 1, 20);
+    assert_in_range(count, 1, 10);
     for (size_t i = 0; i < count; i++) {
-        struct flame_document document;
-        assert_int_equal(
-            flame_archive_read(&archive, flame_slice_of(entries[i].name), &document),
-            0);
-        flame_document_free(&document);
+        assert_int_equal(entries[i].size, LARGE);
     }
+    assert_true(count_files(folder, ".part") > 0); /* some were */
     free(entries);
     /* One that was left behind, old enough that nobody writes it any more. */
     snprintf(path, sizeof path, "%s/%032d.pb.gz.part", folder, 7);
