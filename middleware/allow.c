@@ -1,4 +1,5 @@
 /* Who may have a profile. */
+#include "middleware/options.h"
 #include "middleware/parts.h"
 
 #include <arpa/inet.h>
@@ -91,6 +92,7 @@ void flame_config_free(struct flame_config *config)
     free(config->allow);
     config->allow = NULL;
     config->allow_count = 0;
+    flame_options_free(config);
 }
 
 static bool in_network(const struct flame_network *network,

@@ -54,8 +54,10 @@ struct flame_said {
 
 /* A flame_lookup of a WSGI environ, a dict. */
 struct flame_slice flame_environ_lookup(void *env, const char *name);
-/* Adds networks, an iterable of str. 0, or -1 and an exception. */
-int flame_allow_from_python(struct flame_config *config, PyObject *allow);
+/* configure.c: sets the option of that name, a keyword. 1; 0: there is none; -1: an
+ * exception is set. */
+int flame_option_from_python(struct flame_config *config, const char *name,
+                             PyObject *value);
 
 /* web.c: what a door that is written in Python calls; functions of the module. */
 extern PyMethodDef flame_web_functions[];

@@ -18,10 +18,10 @@ static PyObject *allowed(PyObject *module, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     flame_config_init(&config);
-    int error = allow == NULL ? 0 : flame_allow_from_python(&config, allow);
-    bool may = error == 0 && flame_allowed(&config, flame_environ_lookup, env);
+    int done = allow == NULL ? 0 : flame_option_from_python(&config, "allow", allow);
+    bool may = done >= 0 && flame_allowed(&config, flame_environ_lookup, env);
     flame_config_free(&config);
-    return error == 0 ? PyBool_FromLong(may) : NULL;
+    return done >= 0 ? PyBool_FromLong(may) : NULL;
 }
 
 static PyObject *asked(PyObject *module, PyObject *query)

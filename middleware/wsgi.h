@@ -35,6 +35,19 @@ void flame_told_read(PyObject *env, PyObject *status, struct flame_told *told);
 /* Calls close() even after an error, which it then keeps. */
 void flame_close_body(PyObject *body);
 
+/* wsgi.c: a line where a server shows what goes wrong. */
+void flame_log_to_stderr(const char *line);
+
+/* configure.c: what a Middleware is made with. 0 and the application, borrowed; -1: an
+ * exception is set. */
+int flame_configure(struct flame_middleware *self, PyObject *args, PyObject *kwargs,
+                    PyObject **app);
+
+/* profiled.c: calls the application under a profile and answers with that. */
+PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
+                             PyObject *start_response,
+                             const struct flame_params *params);
+
 /* panel.c: calls the application, and answers what it does with the badge in it, or
  * just as it does. `purpose` is not FLAME_NEITHER. */
 PyObject *flame_panel_call(struct flame_middleware *self, PyObject *env,

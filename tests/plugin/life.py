@@ -38,7 +38,7 @@ def endless(environ, start_response):
 
 
 def in_child():
-    work(100)
+    work(300)
 
 
 def inspected_child(file):

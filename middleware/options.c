@@ -1,0 +1,120 @@
+#include "middleware/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct flame_option flame_options[] = {
+    {"interval", FLAME_OPTION_SECONDS, offsetof(struct flame_config, interval_ns),
+     FLAME_INTERVAL_MIN_NS, FLAME_INTERVAL_MOST_NS, NULL, FLAME_INTERVAL_ACCEPTED,
+     "seconds between samples when the URL has no interval= (default 0.001)"},
+    {"max-seconds", FLAME_OPTION_SECONDS, offsetof(struct flame_config, max_ns),
+     FLAME_MAX_NS_LEAST, FLAME_MAX_NS_MOST, NULL, FLAME_MAX_NS_ACCEPTED,
+     "end a profile after that many seconds: the request runs on, but a body that "
+     "still comes is closed (default 60)"},
+    {"allow", FLAME_OPTION_LIST, 0, 0, 0, flame_config_allow,
+     "a network such as 10.0.0.0/8, ::1 or fd00::/8",
+     "network that may ask for profiles, can be given several times (default: only "
+     "requests that come straight from this machine)"},
+    {NULL, FLAME_OPTION_FLAG, 0, 0, 0, NULL, NULL, NULL},
+};
+
+static void *field(struct flame_config *config, const struct flame_option *option)
+{
+    return (char *)config + option->offset;
+}
+
+int flame_option_set_number(struct flame_config *config,
+                            const struct flame_option *option, uint64_t value)
+{
+    if (value < option->least || value > option->most) {
+        return -EINVAL;
+    }
+    *(uint64_t *)field(config, option) = value;
+    return 0;
+}
+
+void flame_option_set_flag(struct flame_config *config,
+                           const struct flame_option *option, bool on)
+{
+    *(bool *)field(config, option) = on;
+}
+
+/* "64M" */
+static int read_count(struct flame_slice text, uint64_t *count)
+{
+    static const char units[] = "KMG";
+    size_t digits = text.length;
+    unsigned shift = 0;
+
+    for (unsigned unit = 0; text.length > 0 && units[unit] != '\0'; unit++) {
+        if (text.data[text.length - 1] == units[unit]) {
+            shift = 10 * (unit + 1);
+            digits = text.length - 1;
+        }
+    }
+    if (digits == 0) {
+        return -EINVAL;
+    }
+    *count = 0;
+    for (size_t i = 0; i < digits; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' ||
+            __builtin_mul_overflow(*count, UINT64_C(10), count) ||
+            __builtin_add_overflow(*count, (uint64_t)(text.data[i] - '0'), count)) {
+            return -EINVAL;
+        }
+    }
+    return __builtin_mul_overflow(*count, UINT64_C(1) << shift, count) ? -EINVAL : 0;
+}
+
+/* As the configuration's own. */
+static int keep_text(char **kept, struct flame_slice value)
+{
+    if (value.length == 0 || memchr(value.data, '\0', value.length) != NULL) {
+        return -EINVAL;
+    }
+    char *text = strndup(value.data, value.length);
+    if (text == NULL) {
+        return -ENOMEM;
+    }
+    free(*kept);
+    *kept = text;
+    return 0;
+}
+
+int flame_option_set_text(struct flame_config *config,
+                          const struct flame_option *option, struct flame_slice value)
+{
+    uint64_t number = 0;
+    int error = 0;
+
+    if (option->add != NULL) {
+        return option->add(config, value);
+    }
+    switch (option->kind) {
+    case FLAME_OPTION_TEXT:
+        return keep_text(field(config, option), value);
+    case FLAME_OPTION_SECONDS:
+        error = flame_parse_seconds(value, &number);
+        break;
+    case FLAME_OPTION_COUNT:
+        error = read_count(value, &number);
+        break;
+    case FLAME_OPTION_FLAG:
+    case FLAME_OPTION_LIST:
+        return -EINVAL;
+    }
+    return error != 0 ? error : flame_option_set_number(config, option, number);
+}
+
+void flame_options_free(struct flame_config *config)
+{
+    for (const struct flame_option *option = flame_options; option->name != NULL;
+         option++) {
+        if (option->kind == FLAME_OPTION_TEXT && option->add == NULL) {
+            char **text = field(config, option);
+            free(*text);
+            *text = NULL;
+        }
+    }
+}
