@@ -1,6 +1,7 @@
 /* Who may have a profile. */
 #include "middleware/options.h"
 #include "middleware/parts.h"
+#include "middleware/slow.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -83,8 +84,10 @@ int flame_config_allow(struct flame_config *config, struct flame_slice cidr)
 
 void flame_config_init(struct flame_config *config)
 {
-    *config =
-        (struct flame_config){.interval_ns = 1000000, .max_ns = UINT64_C(60000000000)};
+    *config = (struct flame_config){.interval_ns = 1000000,
+                                    .max_ns = UINT64_C(60000000000),
+                                    .slow_interval_ns = 20000000,
+                                    .slow_per_minute = FLAME_SLOW_PER_MINUTE};
 }
 
 void flame_config_free(struct flame_config *config)

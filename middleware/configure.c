@@ -139,6 +139,9 @@ int flame_option_from_python(struct flame_config *config, const char *name,
     for (const struct flame_option *option = flame_options; option->name != NULL;
          option++) {
         if (is_keyword(name, option->name)) {
+            if (value == Py_None) { /* not given */
+                return 1;
+            }
             return set(config, option, name, value) == 0 ? 1 : -1;
         }
     }

@@ -1,9 +1,9 @@
 # What both doors share (no Python in it), the extension module and the package.
 
 MIDDLEWARE_OBJ := $(BUILD)/obj/middleware
-MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params options allow answer shelf badge)
+MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params options allow answer shelf badge slow)
 # The module's objects: the plugin links them too, so that a process has one sampler.
-MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi configure profiled panel headers passing response reply session picture rows \
+MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi configure profiled watched panel headers passing response reply session picture rows \
 	kept web)
 EXT_SUFFIX := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 EXTENSION := $(BUILD)/python/_flameprof$(EXT_SUFFIX)

@@ -71,7 +71,8 @@ static int execute(PyObject *module)
     if (make_type(module, &flame_response_spec, &state_of(module)->response_type) !=
             0 ||
         make_type(module, &flame_passing_spec, &state_of(module)->passing_type) != 0 ||
-        make_type(module, &flame_body_spec, &state_of(module)->body_type) != 0) {
+        make_type(module, &flame_body_spec, &state_of(module)->body_type) != 0 ||
+        make_type(module, &flame_watched_spec, &state_of(module)->watched_type) != 0) {
         return -1;
     }
     if (PyModule_AddFunctions(module, flame_web_functions) != 0 ||
@@ -86,6 +87,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state_of(module)->response_type);
     Py_VISIT(state_of(module)->passing_type);
     Py_VISIT(state_of(module)->body_type);
+    Py_VISIT(state_of(module)->watched_type);
     return 0;
 }
 
@@ -94,6 +96,7 @@ static int clear(PyObject *module)
     Py_CLEAR(state_of(module)->response_type);
     Py_CLEAR(state_of(module)->passing_type);
     Py_CLEAR(state_of(module)->body_type);
+    Py_CLEAR(state_of(module)->watched_type);
     return 0;
 }
 

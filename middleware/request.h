@@ -35,6 +35,10 @@ struct flame_config {
     bool (*authorize)(void *authority, void *door_request);
     void *authority;
     const struct flame_shelf *shelf; /* of the panel's profiles; NULL: no panel */
+    uint64_t slower_than_ns;         /* such requests are kept unasked; 0: none is */
+    uint64_t slow_interval_ns;       /* between samples, until one is slow; 20 ms */
+    uint64_t slow_per_minute;        /* kept at most */
+    bool on_error;                   /* so are those that failed */
 };
 
 void flame_config_init(struct flame_config *config);

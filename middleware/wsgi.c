@@ -41,8 +41,11 @@ static PyObject *pass_on(struct flame_middleware *self, PyObject *const *args,
             ? FLAME_NEITHER
             : flame_badge_purpose(&self->config, flame_environ_lookup, args[0]);
 
-    return purpose == FLAME_NEITHER ? PyObject_Vectorcall(self->app, args, count, NULL)
-                                    : flame_panel_call(self, args[0], args[1], purpose);
+    if (purpose != FLAME_NEITHER) {
+        return flame_panel_call(self, args[0], args[1], purpose);
+    }
+    return self->watches ? flame_watched_call(self, args, count)
+                         : PyObject_Vectorcall(self->app, args, count, NULL);
 }
 
 /* True if the query string is worth a closer look. */
@@ -107,6 +110,10 @@ static int middleware_init(PyObject *object, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->passing_type, state->passing_type);
     Py_INCREF(state->body_type);
     Py_XSETREF(self->body_type, state->body_type);
+    Py_INCREF(state->watched_type);
+    Py_XSETREF(self->watched_type, state->watched_type);
+    self->slow = flame_slow_options(&self->config);
+    self->watches = flame_slow_is_on(&self->config);
     return 0;
 }
 
@@ -117,6 +124,7 @@ static int middleware_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(middleware_of(object)->response_type);
     Py_VISIT(middleware_of(object)->passing_type);
     Py_VISIT(middleware_of(object)->body_type);
+    Py_VISIT(middleware_of(object)->watched_type);
     Py_VISIT(middleware_of(object)->authorize);
     return 0;
 }
@@ -141,6 +149,7 @@ static void middleware_dealloc(PyObject *object)
     Py_CLEAR(self->response_type);
     Py_CLEAR(self->passing_type);
     Py_CLEAR(self->body_type);
+    Py_CLEAR(self->watched_type);
     flame_config_free(&self->config);
     type->tp_free(object);
     Py_DECREF(type);
@@ -157,7 +166,8 @@ static PyMemberDef middleware_members[] = {
 static PyType_Slot middleware_slots[] = {
     {Py_tp_doc,
      "Middleware(app, *, interval=0.001, allow=(), max_seconds=60, authorize=None,\n"
-     "           panel=False, panel_folder='')\n"
+     "           panel=False, panel_folder='', slower_than=None, on_error=False,\n"
+     "           slow_interval=0.02, slow_per_minute=30)\n"
      "--\n\n"
      "A WSGI application that answers a request with ?flamegraph=1 by a flame graph\n"
      "of what app does for it, and passes every other request on untouched.\n\n"
@@ -168,6 +178,9 @@ static PyType_Slot middleware_slots[] = {
      "its request may have a profile; if it raises, it may not.\n"
      "panel: puts a badge into their pages, with the flame graph behind it; its\n"
      "profiles wait in panel_folder, \"flameprof-UID\" in TMPDIR or /tmp.\n"
+     "slower_than, on_error: every request is watched, and the profiles of those are\n"
+     "kept that take longer than so many seconds, or fail; slow_interval: seconds\n"
+     "between samples until one is slow; slow_per_minute: so many are kept at most.\n"
      "max_seconds: the longest profile; the request runs on, but a body that still\n"
      "comes then is closed.\n"
      "Raises TypeError if app is no callable, ValueError for a bad option."},

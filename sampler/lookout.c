@@ -13,8 +13,8 @@
 #include "sampler/cpython.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -177,7 +177,9 @@ struct flame_session *flame_lookout_release(struct flame_watcher *watcher)
     watcher->session = NULL;
     if (session != NULL) {
         flame_ticker_remove(session);
-        (void)flame_handler_take_back(session); /* on its thread: no answer is begun */
+        while (flame_handler_take_back(session) == FLAME_ANSWERING) {
+            sched_yield(); /* only if this is not its thread; microseconds */
+        }
     }
     pthread_mutex_unlock(&lock);
     return session;

@@ -18,7 +18,7 @@
  * none are counted.
  *
  * Not for threads of greenlets: they leave a request for another before its end, which
- * nobody would tell us.
+ * nobody would tell us: see _is_in_greenlet.
  *
  * A fork ends all of it in the child: what was watched there ends as if it had been
  * short, and its threads join anew.
@@ -64,10 +64,10 @@ struct flame_watcher *flame_lookout_mine(void);
  * the lookout sleeps.
  */
 void flame_lookout_home(struct flame_watcher *watcher, void *thread_state);
-bool flame_lookout_begin(struct flame_watcher *watcher,
-                         const struct flame_lookout_options *options);
-bool flame_lookout_begin_here(struct flame_watcher *watcher,
-                              const struct flame_lookout_options *options);
+uint64_t flame_lookout_begin(struct flame_watcher *watcher,
+                             const struct flame_lookout_options *options);
+uint64_t flame_lookout_begin_here(struct flame_watcher *watcher,
+                                  const struct flame_lookout_options *options);
 
 /* The request that is watched goes on in another thread state (of a sub-interpreter),
  * or is called by other frames from now on (to iterate its body). On its thread, GIL
@@ -77,14 +77,14 @@ void flame_lookout_enter_here(struct flame_watcher *watcher);
 
 /* What a request has to show at its end. */
 struct flame_watched {
-    uint64_t wall_ns;              /* 0: it began in another process */
+    uint64_t wall_ns; /* 0: it had ended: its thread did, or it began before a fork */
     uint64_t interval_ns;          /* as it was asked */
     struct flame_session *session; /* NULL: it was too short to be seen */
     uint64_t ended_ns, cpu_ns;     /* where there is a session: its thread's clocks */
 };
-/* It ends. On its thread, the GIL held or not. A session is sampled no more. The caller
- * then calls one of the next two. */
-struct flame_watched flame_lookout_end(struct flame_watcher *watcher);
+/* It ends. Rather on its thread, the GIL held or not. A session is sampled no more. The
+ * caller then calls one of the next two. */
+struct flame_watched flame_lookout_end(struct flame_watcher *watcher, uint64_t request);
 /*
  * What was watched as a stopped session, which is the caller's from now on; without one
  * a new one of no samples. Any thread, not with the GIL: it reads source files. NULL:
@@ -93,6 +93,10 @@ struct flame_watched flame_lookout_end(struct flame_watcher *watcher);
 struct flame_session *flame_lookout_keep(struct flame_watched *watched);
 /* It is of no interest. */
 void flame_lookout_drop(struct flame_watched *watched);
+
+/* True if the calling thread is in a greenlet, other than its first one. GIL held, no
+ * exception set. */
+bool flame_lookout_is_in_greenlet(void);
 
 /* Requests of this process that were old enough to be sampled and found no memory. */
 uint64_t flame_lookout_unwatched(void);

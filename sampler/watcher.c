@@ -40,7 +40,8 @@ static void on_thread_end(void *data)
     }
     own = NULL;
     if (atomic_load(&watcher->request) & FLAME_REQUEST_ACTIVE) {
-        struct flame_watched watched = flame_lookout_end(watcher);
+        struct flame_watched watched =
+            flame_lookout_end(watcher, atomic_load(&watcher->request));
         flame_lookout_drop(&watched);
     }
     flame_lookout_give_back(watcher);
@@ -164,10 +165,11 @@ static void set_ns(_Atomic uint64_t *to, uint64_t value)
     atomic_store_explicit(to, value, memory_order_relaxed);
 }
 
-static void begin(struct flame_watcher *watcher,
-                  const struct flame_lookout_options *options)
+static uint64_t begin(struct flame_watcher *watcher,
+                      const struct flame_lookout_options *options)
 {
     uint64_t now = flame_now_sigsafe();
+    uint64_t request = (now & ~FLAME_REQUEST_FLAGS) | FLAME_REQUEST_ACTIVE;
     uint32_t begun = atomic_load_explicit(&watcher->begun, memory_order_relaxed);
 
     set_ns(&watcher->interval_ns, options->interval_ns);
@@ -176,54 +178,65 @@ static void begin(struct flame_watcher *watcher,
     set_ns(&watcher->max_ns, options->max_ns);
     atomic_store_explicit(&watcher->begun, begun + 1, memory_order_relaxed);
     /* In one order with the lookout's going to sleep: either sees the other. */
-    atomic_store(&watcher->request,
-                 (now & ~FLAME_REQUEST_FLAGS) | FLAME_REQUEST_ACTIVE);
+    atomic_store(&watcher->request, request);
     if (flame_lookout_sleeps()) {
         flame_lookout_arm(watcher, now);
     }
+    return request;
 }
 
-bool flame_lookout_begin(struct flame_watcher *watcher,
-                         const struct flame_lookout_options *options)
+uint64_t flame_lookout_begin(struct flame_watcher *watcher,
+                             const struct flame_lookout_options *options)
 {
     if (is_active(watcher)) {
-        return false;
+        return 0;
     }
     go_home(watcher);
-    begin(watcher, options);
-    return true;
+    return begin(watcher, options);
 }
 
-bool flame_lookout_begin_here(struct flame_watcher *watcher,
-                              const struct flame_lookout_options *options)
+uint64_t flame_lookout_begin_here(struct flame_watcher *watcher,
+                                  const struct flame_lookout_options *options)
 {
     if (is_active(watcher)) {
-        return false;
+        return 0;
     }
     note_here(watcher);
-    begin(watcher, options);
-    return true;
+    return begin(watcher, options);
 }
 
-struct flame_watched flame_lookout_end(struct flame_watcher *watcher)
+/* The word it had, or 0: it is over already. */
+static uint64_t make_inactive(struct flame_watcher *watcher, uint64_t request)
 {
-    struct flame_watched watched = {0};
-    uint64_t request = atomic_load_explicit(&watcher->request, memory_order_relaxed);
+    uint64_t found = request & ~FLAME_REQUEST_CLAIMED;
     uint64_t began = request & ~FLAME_REQUEST_FLAGS;
 
-    request = atomic_exchange(&watcher->request, began);
-    if (!(request & FLAME_REQUEST_ACTIVE)) {
+    if (!atomic_compare_exchange_strong(&watcher->request, &found, began) &&
+        (found != (request | FLAME_REQUEST_CLAIMED) ||
+         !atomic_compare_exchange_strong(&watcher->request, &found, began))) {
+        return 0;
+    }
+    return found;
+}
+
+struct flame_watched flame_lookout_end(struct flame_watcher *watcher, uint64_t request)
+{
+    struct flame_watched watched = {0};
+    uint64_t interval =
+        atomic_load_explicit(&watcher->interval_ns, memory_order_relaxed);
+
+    request = make_inactive(watcher, request);
+    if (request == 0) {
         return watched;
     }
     watched.ended_ns = flame_now_sigsafe();
-    watched.wall_ns = watched.ended_ns - began;
-    watched.interval_ns =
-        atomic_load_explicit(&watcher->interval_ns, memory_order_relaxed);
+    watched.wall_ns = watched.ended_ns - (request & ~FLAME_REQUEST_FLAGS);
+    watched.interval_ns = interval;
     if (request & FLAME_REQUEST_CLAIMED) {
         watched.cpu_ns = flame_cpu_now_sigsafe(watcher->cpu_clock);
         watched.session = flame_lookout_release(watcher);
     }
-    if (watcher->armed) {
+    if (watcher == own && watcher->armed) {
         flame_lookout_disarm(watcher);
     }
     return watched;

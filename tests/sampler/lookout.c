@@ -20,6 +20,8 @@ SHOWN int flame_test_end(int keep, char *text, size_t size);
 SHOWN double flame_test_spin(unsigned count, double interval);
 SHOWN unsigned long long flame_test_unwatched(void);
 
+static _Thread_local uint64_t request;
+
 static struct flame_watcher *watcher(void)
 {
     struct flame_watcher *mine = flame_lookout_mine();
@@ -49,7 +51,9 @@ int flame_test_begin(double interval, double slow, double finer, double most)
                                                   .max_ns = ns(most)};
     struct flame_watcher *mine = watcher();
 
-    return mine != NULL && flame_lookout_begin_here(mine, &options);
+    uint64_t begun = mine == NULL ? 0 : flame_lookout_begin_here(mine, &options);
+    request = begun != 0 ? begun : request;
+    return begun != 0;
 }
 
 int flame_test_begin_at_home(double interval)
@@ -62,7 +66,8 @@ int flame_test_begin_at_home(double interval)
         return 0;
     }
     flame_lookout_home(mine, PyThreadState_Get());
-    return flame_lookout_begin(mine, &options);
+    request = flame_lookout_begin(mine, &options);
+    return request != 0;
 }
 
 void flame_test_enter_here(void)
@@ -104,7 +109,7 @@ static void write_profile(const struct flame_profile *profile, char *text, size_
 
 int flame_test_end(int keep, char *text, size_t size)
 {
-    struct flame_watched watched = flame_lookout_end(flame_lookout_mine());
+    struct flame_watched watched = flame_lookout_end(flame_lookout_mine(), request);
     bool seen = watched.session != NULL;
 
     text[0] = '\0';
@@ -131,8 +136,8 @@ double flame_test_spin(unsigned count, double interval)
 
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begun);
     for (unsigned i = 0; i < count; i++) {
-        flame_lookout_begin_here(mine, &options);
-        struct flame_watched watched = flame_lookout_end(mine);
+        struct flame_watched watched =
+            flame_lookout_end(mine, flame_lookout_begin_here(mine, &options));
         flame_lookout_drop(&watched);
     }
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended);
