@@ -1,6 +1,6 @@
 /* What goes back to the person who asked. */
+#include "middleware/archive.h"
 #include "middleware/request.h"
-#include "middleware/shelf.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -112,7 +112,11 @@ static size_t write_subtitle(const struct flame_params *params,
                  params->repeat);
     }
     said = (struct flame_slice){runs, strlen(runs)};
-    const struct flame_slice parts[] = {outcome->status, said,
+    struct flame_slice compared = {"", 0};
+    if (params->diff.length != 0) {
+        compared = flame_slice_of("compared with a kept one");
+    }
+    const struct flame_slice parts[] = {outcome->status, said, compared,
                                         params->lines
                                             ? (struct flame_slice){"split by line", 13}
                                             : (struct flame_slice){"", 0},
@@ -125,6 +129,19 @@ static size_t write_subtitle(const struct flame_params *params,
         }
     }
     return used;
+}
+
+/* The tree becomes what has changed to it. */
+static int compare(const struct flame_params *params, struct flame_tree **tree)
+{
+    int error;
+    struct flame_tree *difference = flame_archive_difference(
+        params->archive, (struct flame_slice){params->diff.data, params->diff.length},
+        *tree, params->clock, &error);
+
+    flame_tree_free(*tree);
+    *tree = difference;
+    return error;
 }
 
 static int draw(const struct flame_profile *profile, const struct flame_params *params,
@@ -157,10 +174,13 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
         options.warning = (struct flame_slice){warning, (size_t)length};
     }
     struct flame_tree *tree = flame_tree_from_profile(profile, params->clock);
-    if (tree == NULL) {
-        return -ENOMEM;
+    int error = tree == NULL ? -ENOMEM : 0;
+    if (error == 0 && params->diff.length != 0) {
+        error = compare(params, &tree);
     }
-    int error = flame_render(params->format, tree, &options, body);
+    if (error == 0) {
+        error = flame_render(params->format, tree, &options, body);
+    }
     flame_tree_free(tree);
     return error;
 }
@@ -206,9 +226,13 @@ void flame_answer_kept(const struct flame_shelf *shelf,
     options.title = (struct flame_slice){params->title.data, params->title.length};
     options.subtitle =
         (struct flame_slice){params->subtitle.data, params->subtitle.length};
-    int error = flame_shelf_render(
-        shelf, (struct flame_slice){params->kept.data, params->kept.length},
-        params->format, params->clock, &options, &body, &drawing);
+    const struct flame_drawn drawn = {
+        .name = {params->kept.data, params->kept.length},
+        .before = {params->diff.data, params->diff.length},
+        .format = params->format,
+        .clock = params->clock,
+        .options = &options};
+    int error = flame_archive_render(shelf, &drawn, &body, &drawing);
     if (error == 0) {
         *answer = answer_of(params->format, body);
         return;

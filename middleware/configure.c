@@ -264,6 +264,7 @@ int flame_configure(struct flame_middleware *self, PyObject *args, PyObject *kwa
     Py_ssize_t at = 0;
     PyObject *key;
     PyObject *value;
+    char sentence[FLAME_SENTENCE_SIZE];
 
     if (!PyArg_ParseTuple(args, "|O:Middleware", &own.app)) {
         return -1;
@@ -277,6 +278,10 @@ int flame_configure(struct flame_middleware *self, PyObject *args, PyObject *kwa
     }
     if (own.app == NULL || !PyCallable_Check(own.app)) {
         PyErr_SetString(PyExc_TypeError, "app must be a WSGI application (a callable)");
+        return -1;
+    }
+    if (flame_archived_configure(&self->config, &self->archive, sentence) != 0) {
+        PyErr_SetString(PyExc_ValueError, sentence);
         return -1;
     }
     *app = own.app;

@@ -1,10 +1,10 @@
 # What both doors share (no Python in it), the extension module and the package.
 
 MIDDLEWARE_OBJ := $(BUILD)/obj/middleware
-MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params options allow answer shelf badge slow)
+MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params options allow answer shelf facts archive listing archived badge)
 # The module's objects: the plugin links them too, so that a process has one sampler.
-MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi configure profiled watched panel headers passing response reply session picture rows \
-	kept web)
+MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi configure profiled onward watched panel headers passing response reply session picture rows \
+	kept keeper slow web)
 EXT_SUFFIX := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 EXTENSION := $(BUILD)/python/_flameprof$(EXT_SUFFIX)
 PACKAGE := $(patsubst middleware/python/%,$(BUILD)/python/%,$(shell find middleware/python \
@@ -19,6 +19,13 @@ $(MIDDLEWARE_OBJ)/badge_assets.h: middleware/badge/embed.py middleware/badge/bad
 		renderer/picture/embed.py
 	@mkdir -p $(@D)
 	$(PYTHON) -B middleware/badge/embed.py $@
+
+$(MIDDLEWARE_OBJ)/listing_assets.h: middleware/listing/embed.py middleware/listing/listing.css \
+		renderer/picture/embed.py
+	@mkdir -p $(@D)
+	$(PYTHON) -B middleware/listing/embed.py $@
+
+$(MIDDLEWARE_OBJ)/listing.o: $(MIDDLEWARE_OBJ)/listing_assets.h
 
 $(MIDDLEWARE_OBJ)/badge.o: $(MIDDLEWARE_OBJ)/badge_assets.h
 

@@ -72,6 +72,7 @@ static int execute(PyObject *module)
             0 ||
         make_type(module, &flame_passing_spec, &state_of(module)->passing_type) != 0 ||
         make_type(module, &flame_body_spec, &state_of(module)->body_type) != 0 ||
+        make_type(module, &flame_onward_spec, &state_of(module)->onward_type) != 0 ||
         make_type(module, &flame_watched_spec, &state_of(module)->watched_type) != 0) {
         return -1;
     }
@@ -87,6 +88,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state_of(module)->response_type);
     Py_VISIT(state_of(module)->passing_type);
     Py_VISIT(state_of(module)->body_type);
+    Py_VISIT(state_of(module)->onward_type);
     Py_VISIT(state_of(module)->watched_type);
     return 0;
 }
@@ -96,6 +98,7 @@ static int clear(PyObject *module)
     Py_CLEAR(state_of(module)->response_type);
     Py_CLEAR(state_of(module)->passing_type);
     Py_CLEAR(state_of(module)->body_type);
+    Py_CLEAR(state_of(module)->onward_type);
     Py_CLEAR(state_of(module)->watched_type);
     return 0;
 }

@@ -1,5 +1,6 @@
 #include "middleware/options.h"
 
+#include "middleware/archived.h"
 #include "middleware/slow.h"
 
 #include <errno.h>
@@ -18,6 +19,23 @@ const struct flame_option flame_options[] = {
      "a network such as 10.0.0.0/8, ::1 or fd00::/8",
      "network that may ask for profiles, can be given several times (default: only "
      "requests that come straight from this machine)"},
+    {"dir", FLAME_OPTION_TEXT, offsetof(struct flame_config, dir), 0, 0, NULL,
+     "a folder's path",
+     "folder in which profiles are kept: those of requests with flamegraph_keep=1, and "
+     "those cut short (default: none is kept)"},
+    {"dir-profiles", FLAME_OPTION_COUNT, offsetof(struct flame_config, dir_profiles), 1,
+     1000000, NULL, "a number from 1 to 1000000",
+     "so many profiles are kept, the newest ones (default 1000)"},
+    {"dir-bytes", FLAME_OPTION_COUNT, offsetof(struct flame_config, dir_bytes),
+     UINT64_C(1) << 20, UINT64_C(1) << 40, NULL, "a size from 1M to 1024G",
+     "and so much of them, in bytes (default 256M)"},
+    {"url", FLAME_OPTION_TEXT, offsetof(struct flame_config, url), 0, 0, NULL,
+     "a path such as " FLAME_URL,
+     "path under which those who may ask see what is kept (default " FLAME_URL ")"},
+    {"unsafe-methods", FLAME_OPTION_FLAG, offsetof(struct flame_config, unsafe_methods),
+     0, 0, NULL, "",
+     "profile POST and other methods too: what they do is done, the picture is the "
+     "answer"},
     {"slower-than", FLAME_OPTION_SECONDS, offsetof(struct flame_config, slower_than_ns),
      FLAME_SLOW_INTERVAL_LEAST_NS, FLAME_MAX_NS_MOST, NULL, FLAME_MAX_NS_ACCEPTED,
      "watch every request, and keep the profiles of those that take longer than so "

@@ -88,6 +88,9 @@ static void keep(struct visit *visit, const struct flame_profile *profile,
     Py_BEGIN_ALLOW_THREADS
     flame_answer_make(profile, &params, &told.outcome, &answer);
     if (answer.status == 200) {
+        error = flame_shelf_make_name(visit->profile);
+    }
+    if (error == 0) {
         error = flame_shelf_put(
             &visit->self->shelf,
             (struct flame_slice){answer.body.data, answer.body.length}, visit->profile);
@@ -222,8 +225,7 @@ static int let_go(struct visit *visit, const struct flame_profile *profile)
 
 /* ---- the visit --------------------------------------------------------------- */
 
-/* Another Middleware behind this one leaves the request alone meanwhile. */
-static void mark_taken(PyObject *env, bool taken)
+void flame_mark_taken(PyObject *env, bool taken)
 {
     PyObject *type;
     PyObject *value;
@@ -245,7 +247,7 @@ static void run(struct visit *visit, struct flame_session *session)
 {
     uint64_t ends_ns = flame_now_ns() + visit->self->config.max_ns;
 
-    mark_taken(visit->env, true);
+    flame_mark_taken(visit->env, true);
     flame_session_phase(session, FLAME_PHASE_APPLICATION, NULL);
     visit->body = PyObject_CallFunctionObjArgs(visit->self->app, visit->env,
                                                visit->passing, NULL);
@@ -256,7 +258,7 @@ static void run(struct visit *visit, struct flame_session *session)
         take_parts(visit, ends_ns);
     }
     flame_session_stop(session);
-    mark_taken(visit->env, false);
+    flame_mark_taken(visit->env, false);
 }
 
 /* What the server is handed in place of the body; NULL: an exception. */

@@ -72,6 +72,8 @@ enum parameter {
     COLOURS,
     INVERTED,
     CALLERS,
+    KEEP,
+    DIFF,
     PROFILE, /* this and the next are the badge's */
     PANEL,
     PARAMETERS
@@ -87,7 +89,8 @@ static const char *const names[PARAMETERS] = {
     [SUBTITLE] = "flamegraph_subtitle", [WIDTH] = "flamegraph_width",
     [SMALLEST] = "flamegraph_smallest", [SCALE] = "flamegraph_scale",
     [COLOURS] = "flamegraph_colours",   [INVERTED] = "flamegraph_inverted",
-    [CALLERS] = "flamegraph_callers",
+    [CALLERS] = "flamegraph_callers",   [KEEP] = "flamegraph_keep",
+    [DIFF] = "flamegraph_diff",
 };
 
 struct asked {
@@ -408,6 +411,16 @@ static bool read_profile(struct flame_slice text, struct flame_params *params)
     return keep_text(text, &params->kept);
 }
 
+static bool read_keep(struct flame_slice text, struct flame_params *params)
+{
+    return read_switch(text, &params->keep);
+}
+
+static bool read_diff(struct flame_slice text, struct flame_params *params)
+{
+    return keep_text(text, &params->diff);
+}
+
 static bool read_panel(struct flame_slice text, struct flame_params *params)
 {
     bool on;
@@ -438,6 +451,8 @@ static const struct {
     [COLOURS] = {NULL, FLAME_COLOURS_NAMES},
     [INVERTED] = {NULL, "1 or 0"},
     [CALLERS] = {NULL, "1 or 0"},
+    [KEEP] = {read_keep, "1 or 0"},
+    [DIFF] = {read_diff, "the name of a profile that was kept"},
     [PROFILE] = {read_profile, "the name of a profile that was kept"},
     [PANEL] = {read_panel, "1 or 0"},
 };

@@ -220,6 +220,31 @@ static PyObject *answer_profile(PyObject *env, PyObject *start_response,
     return flame_reply(start_response, &answer, params->head, said);
 }
 
+/* A profile that was cut short is kept, too, where there is an archive; an exception
+ * that is set stays so. Frees the session. */
+static void end_session(struct flame_middleware *self, PyObject *env,
+                        struct flame_session *session, const struct flame_said *said,
+                        enum flame_cut cut)
+{
+    const struct flame_quality *quality = &flame_session_profile(session)->quality;
+    char name[FLAME_SHELF_NAME + 1];
+    struct flame_told told;
+    struct flame_facts facts;
+
+    cut =
+        cut == FLAME_CUT_NOT && quality->deadline_reached ? FLAME_CUT_MAX_SECONDS : cut;
+    if (self->config.archive == NULL || cut == FLAME_CUT_NOT ||
+        flame_shelf_make_name(name) != 0) {
+        flame_session_free(session);
+        return;
+    }
+    flame_told_read(env, said->status, &told);
+    flame_archived_facts(&told.outcome, quality->duration_ns, &facts);
+    facts.why = FLAME_WHY_CUT;
+    facts.cut = cut;
+    (void)flame_keeper_keep(self->config.archive, session, &facts, name);
+}
+
 PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
                              PyObject *start_response,
                              const struct flame_params *params)
@@ -243,11 +268,13 @@ PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
     unsigned runs = run_repeatedly(self, session, params, env, &response);
     flame_session_stop(session);
     struct flame_said said = flame_response_take(response);
+    enum flame_cut cut = FLAME_CUT_STOPPED; /* by SystemExit, as servers do it */
     if (take_exception(raised, sizeof raised) == 0) {
+        cut = FLAME_CUT_NOT;
         result = answer_profile(env, start_response, flame_session_profile(session),
                                 params, &said, raised, runs);
     }
-    flame_session_free(session);
+    end_session(self, env, session, &said, cut);
     flame_said_clear(&said);
     Py_DECREF(response);
     return result;

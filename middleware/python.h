@@ -41,6 +41,7 @@ struct flame_module_state {
     PyTypeObject *response_type;
     PyTypeObject *passing_type;
     PyTypeObject *body_type;
+    PyTypeObject *onward_type;
     PyTypeObject *watched_type;
 };
 

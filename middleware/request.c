@@ -1,4 +1,5 @@
 /* The decision: asked at all, by whom, for what. */
+#include "middleware/archived.h"
 #include "middleware/parts.h"
 
 #include <errno.h>
@@ -51,6 +52,22 @@ static bool is(struct flame_slice slice, const char *text)
            memcmp(slice.data, text, slice.length) == 0;
 }
 
+bool flame_request_may(const struct flame_config *config, flame_lookup *lookup,
+                       void *door_request, void (*log)(const char *line))
+{
+    if (flame_allowed(config, lookup, door_request)) {
+        return true;
+    }
+    count_refusal(
+        lookup(door_request, "REMOTE_ADDR"),
+        config->authorize != NULL
+            ? "authorize did not let it, or it came from another site"
+            : "only direct requests from this host may ask; --flameprof-allow "
+              "NETWORK (uWSGI) or allow=[NETWORK] (Middleware) widens that",
+        log);
+    return false;
+}
+
 enum flame_decision flame_request_decide(const struct flame_config *config,
                                          flame_lookup *lookup, void *door_request,
                                          void (*log)(const char *line),
@@ -61,22 +78,17 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
     struct flame_slice method = lookup(door_request, "REQUEST_METHOD");
     bool head = is(method, "HEAD");
 
-    if (query.data == NULL || (!head && !is(method, "GET")) ||
+    bool safe = head || is(method, "GET");
+
+    if (query.data == NULL || (!safe && !config->unsafe_methods) ||
         lookup(door_request, FLAME_TAKEN).data != NULL) {
         return FLAME_ORDINARY;
     }
-    bool kept = config->shelf != NULL && flame_params_kept(query);
+    bool kept = safe && config->shelf != NULL && flame_params_kept(query);
     if (!kept && !flame_params_asked(query)) {
         return FLAME_ORDINARY;
     }
-    if (!flame_allowed(config, lookup, door_request)) {
-        count_refusal(
-            lookup(door_request, "REMOTE_ADDR"),
-            config->authorize != NULL
-                ? "authorize did not let it, or it came from another site"
-                : "only direct requests from this host may ask; --flameprof-allow "
-                  "NETWORK (uWSGI) or allow=[NETWORK] (Middleware) widens that",
-            log);
+    if (!flame_request_may(config, lookup, door_request, log)) {
         return FLAME_ORDINARY;
     }
     query = lookup(door_request, "QUERY_STRING"); /* authorize() may be anything */
@@ -86,8 +98,15 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
     *params = (struct flame_params){.interval_ns = config->interval_ns,
                                     .format = FLAME_FORMAT_SVG,
                                     .repeat = 1,
-                                    .head = head};
+                                    .head = head,
+                                    .archive = config->archive};
     if (flame_params_read(query, params, sentence) != 0) {
+        return FLAME_MALFORMED;
+    }
+    if (!safe) {
+        params->repeat = 1; /* what it does is done once */
+    }
+    if (flame_archived_check(config, params, sentence) != 0) {
         return FLAME_MALFORMED;
     }
     return kept ? FLAME_KEPT : FLAME_PROFILE;

@@ -34,11 +34,18 @@ struct flame_config {
      * about what another site's page asked for. */
     bool (*authorize)(void *authority, void *door_request);
     void *authority;
-    const struct flame_shelf *shelf; /* of the panel's profiles; NULL: no panel */
-    uint64_t slower_than_ns;         /* such requests are kept unasked; 0: none is */
-    uint64_t slow_interval_ns;       /* between samples, until one is slow; 20 ms */
-    uint64_t slow_per_minute;        /* kept at most */
-    bool on_error;                   /* so are those that failed */
+    const struct flame_shelf *shelf;   /* of the panel's profiles; NULL: no panel */
+    const struct flame_shelf *archive; /* of --flameprof-dir; NULL: none */
+    char *dir;                         /* what it was made from */
+    uint64_t dir_profiles;             /* at most */
+    uint64_t dir_bytes;                /* at most, of all of them */
+    char *url;                         /* where it is shown: "/_flameprof/" */
+    size_t url_length;
+    bool unsafe_methods;       /* POST and others are profiled, too */
+    uint64_t slower_than_ns;   /* such requests are kept unasked; 0: none is */
+    uint64_t slow_interval_ns; /* between samples, until one is slow; 20 ms */
+    uint64_t slow_per_minute;  /* kept at most */
+    bool on_error;             /* so are those that failed */
 };
 
 void flame_config_init(struct flame_config *config);
@@ -79,6 +86,10 @@ typedef struct flame_slice flame_lookup(void *door_request, const char *name);
 bool flame_allowed(const struct flame_config *config, flame_lookup *lookup,
                    void *door_request);
 
+/* The same; a refusal is counted and logged. */
+bool flame_request_may(const struct flame_config *config, flame_lookup *lookup,
+                       void *door_request, void (*log)(const char *line));
+
 enum flame_decision {
     FLAME_ORDINARY,  /* nothing asked, or asked by somebody who may not */
     FLAME_MALFORMED, /* may ask, but asked nonsense: answer 400 */
@@ -107,6 +118,9 @@ struct flame_params {
     bool head;              /* HEAD: headers only */
     struct flame_params_text title, subtitle;
     struct flame_params_text kept;        /* the name of a profile that was */
+    struct flame_params_text diff;        /* of one to compare with, */
+    const struct flame_shelf *archive;    /* from here */
+    bool keep;                            /* in the archive; the answer is its own */
     struct flame_picture_options picture; /* how it is drawn; no text */
 };
 

@@ -1,5 +1,8 @@
 #include "middleware/slow.h"
 
+#include "middleware/archived.h"
+#include "middleware/keeper.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -91,6 +94,25 @@ static void write_line(const struct flame_quality *quality,
              quality->samples, more);
 }
 
+/* Into the archive, if there is one; takes the session. */
+static int put(const struct flame_config *config, struct flame_session *session,
+               const struct flame_outcome *outcome, enum flame_why why)
+{
+    const struct flame_quality *quality = &flame_session_profile(session)->quality;
+    char name[FLAME_SHELF_NAME + 1];
+    struct flame_facts facts;
+
+    int error = config->archive == NULL ? 0 : flame_shelf_make_name(name);
+    if (config->archive == NULL || error != 0) {
+        flame_session_free(session);
+        return error;
+    }
+    flame_archived_facts(outcome, quality->duration_ns, &facts);
+    facts.why = why;
+    facts.cut = quality->deadline_reached ? FLAME_CUT_MAX_SECONDS : FLAME_CUT_NOT;
+    return flame_keeper_keep(config->archive, session, &facts, name);
+}
+
 void flame_slow_keep(const struct flame_config *config, struct flame_watched *watched,
                      const struct flame_outcome *outcome, char line[FLAME_SLOW_LINE])
 {
@@ -104,13 +126,17 @@ void flame_slow_keep(const struct flame_config *config, struct flame_watched *wa
         return;
     }
     struct flame_session *session = flame_lookout_keep(watched);
-    if (session == NULL) {
-        snprintf(line, FLAME_SLOW_LINE,
-                 "[flameprof] a slow or failed request was not kept: no memory for it");
-        return;
+    if (session != NULL) {
+        write_line(&flame_session_profile(session)->quality, outcome, slow, others,
+                   line);
     }
-    write_line(&flame_session_profile(session)->quality, outcome, slow, others, line);
-    flame_session_free(session);
+    if (session == NULL ||
+        put(config, session, outcome, slow ? FLAME_WHY_SLOW : FLAME_WHY_FAILED) != 0) {
+        snprintf(
+            line, FLAME_SLOW_LINE,
+            "[flameprof] a slow or failed request was not kept: there are too many "
+            "at this moment, or there is no memory");
+    }
 }
 
 const char *flame_slow_error(int error)

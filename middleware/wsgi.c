@@ -32,6 +32,42 @@ static PyObject *answer_kept(struct flame_middleware *self, PyObject *start_resp
     return flame_reply(start_response, &answer, params->head, &nothing);
 }
 
+/* What is kept, for those who may; false: the request is the application's. */
+static bool answer_archived(struct flame_middleware *self, PyObject *env,
+                            PyObject *start_response, PyObject **result)
+{
+    static const struct flame_said nothing = {NULL, NULL};
+    struct flame_wanted wanted;
+    struct flame_answer answer;
+    char sentence[FLAME_SENTENCE_SIZE];
+
+    switch (flame_archived_decide(&self->config, flame_environ_lookup, env,
+                                  flame_log_to_stderr, &wanted, sentence)) {
+    case FLAME_KEPT:
+        Py_BEGIN_ALLOW_THREADS
+        flame_archived_answer(self->config.archive, &wanted, &answer);
+        Py_END_ALLOW_THREADS
+        *result = flame_reply(start_response, &answer, wanted.params.head, &nothing);
+        return true;
+    case FLAME_MALFORMED:
+        *result = flame_reply_sentence(start_response, 400, "Bad Request", sentence,
+                                       wanted.params.head);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* True if the path is worth a closer look. */
+static bool is_archived(struct flame_middleware *self, PyObject *env)
+{
+    if (self->config.archive == NULL) {
+        return false;
+    }
+    PyObject *path = PyDict_GetItemWithError(env, self->path_key);
+    return path != NULL && flame_archived_mentions(&self->config, flame_bytes_of(path));
+}
+
 /* As it is, or with a badge for those who may. */
 static PyObject *pass_on(struct flame_middleware *self, PyObject *const *args,
                          size_t count)
@@ -62,9 +98,14 @@ static PyObject *middleware_vectorcall(PyObject *object, PyObject *const *args,
     struct flame_middleware *self = middleware_of(object);
     struct flame_params params;
     char sentence[FLAME_SENTENCE_SIZE];
+    PyObject *result = NULL;
 
     if (PyVectorcall_NARGS(count) != 2 || names != NULL || !PyDict_Check(args[0])) {
         return PyObject_Vectorcall(self->app, args, count, names);
+    }
+    if (is_archived(self, args[0]) &&
+        answer_archived(self, args[0], args[1], &result)) {
+        return result;
     }
     if (!mentioned(self, args[0])) {
         return pass_on(self, args, count);
@@ -72,7 +113,8 @@ static PyObject *middleware_vectorcall(PyObject *object, PyObject *const *args,
     switch (flame_request_decide(&self->config, flame_environ_lookup, args[0],
                                  flame_log_to_stderr, &params, sentence)) {
     case FLAME_PROFILE:
-        return flame_profile_call(self, args[0], args[1], &params);
+        return params.keep ? flame_onward_call(self, args[0], args[1], &params)
+                           : flame_profile_call(self, args[0], args[1], &params);
     case FLAME_MALFORMED:
         return flame_reply_sentence(args[1], 400, "Bad Request", sentence, params.head);
     case FLAME_KEPT:
@@ -95,21 +137,27 @@ static int middleware_init(PyObject *object, PyObject *args, PyObject *kwargs)
     }
     struct flame_module_state *state = PyType_GetModuleState(Py_TYPE(object));
     PyObject *key = PyUnicode_InternFromString("QUERY_STRING");
-    if (state == NULL || key == NULL ||
+    PyObject *path_key = PyUnicode_InternFromString("PATH_INFO");
+    if (state == NULL || key == NULL || path_key == NULL ||
         flame_configure(self, args, kwargs, &app) != 0) {
         Py_XDECREF(key);
+        Py_XDECREF(path_key);
         return -1;
     }
+
     self->vectorcall = middleware_vectorcall;
     Py_INCREF(app);
     Py_XSETREF(self->app, app);
     Py_XSETREF(self->query_key, key);
+    Py_XSETREF(self->path_key, path_key);
     Py_INCREF(state->response_type);
     Py_XSETREF(self->response_type, state->response_type);
     Py_INCREF(state->passing_type);
     Py_XSETREF(self->passing_type, state->passing_type);
     Py_INCREF(state->body_type);
     Py_XSETREF(self->body_type, state->body_type);
+    Py_INCREF(state->onward_type);
+    Py_XSETREF(self->onward_type, state->onward_type);
     Py_INCREF(state->watched_type);
     Py_XSETREF(self->watched_type, state->watched_type);
     self->slow = flame_slow_options(&self->config);
@@ -124,6 +172,7 @@ static int middleware_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(middleware_of(object)->response_type);
     Py_VISIT(middleware_of(object)->passing_type);
     Py_VISIT(middleware_of(object)->body_type);
+    Py_VISIT(middleware_of(object)->onward_type);
     Py_VISIT(middleware_of(object)->watched_type);
     Py_VISIT(middleware_of(object)->authorize);
     return 0;
@@ -146,9 +195,11 @@ static void middleware_dealloc(PyObject *object)
     PyObject_GC_UnTrack(object);
     middleware_clear(object);
     Py_CLEAR(self->query_key);
+    Py_CLEAR(self->path_key);
     Py_CLEAR(self->response_type);
     Py_CLEAR(self->passing_type);
     Py_CLEAR(self->body_type);
+    Py_CLEAR(self->onward_type);
     Py_CLEAR(self->watched_type);
     flame_config_free(&self->config);
     type->tp_free(object);
@@ -166,8 +217,10 @@ static PyMemberDef middleware_members[] = {
 static PyType_Slot middleware_slots[] = {
     {Py_tp_doc,
      "Middleware(app, *, interval=0.001, allow=(), max_seconds=60, authorize=None,\n"
-     "           panel=False, panel_folder='', slower_than=None, on_error=False,\n"
-     "           slow_interval=0.02, slow_per_minute=30)\n"
+     "           panel=False, panel_folder='', dir=None, dir_profiles=1000,\n"
+     "           dir_bytes=268435456, url='/_flameprof/', unsafe_methods=False,\n"
+     "           slower_than=None, on_error=False, slow_interval=0.02,\n"
+     "           slow_per_minute=30)\n"
      "--\n\n"
      "A WSGI application that answers a request with ?flamegraph=1 by a flame graph\n"
      "of what app does for it, and passes every other request on untouched.\n\n"
@@ -178,6 +231,9 @@ static PyType_Slot middleware_slots[] = {
      "its request may have a profile; if it raises, it may not.\n"
      "panel: puts a badge into their pages, with the flame graph behind it; its\n"
      "profiles wait in panel_folder, \"flameprof-UID\" in TMPDIR or /tmp.\n"
+     "dir: a folder in which profiles are kept, dir_profiles and dir_bytes at most;\n"
+     "those who may see them under url.\n"
+     "unsafe_methods: profile POST and others, too.\n"
      "slower_than, on_error: every request is watched, and the profiles of those are\n"
      "kept that take longer than so many seconds, or fail; slow_interval: seconds\n"
      "between samples until one is slow; slow_per_minute: so many are kept at most.\n"

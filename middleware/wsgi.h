@@ -5,7 +5,9 @@
 #ifndef FLAME_MIDDLEWARE_WSGI_H
 #define FLAME_MIDDLEWARE_WSGI_H
 
+#include "middleware/archived.h"
 #include "middleware/badge.h"
+#include "middleware/keeper.h"
 #include "middleware/python.h"
 #include "middleware/slow.h"
 
@@ -19,7 +21,10 @@ struct flame_middleware {
     PyTypeObject *watched_type;
     PyObject *authorize; /* NULL: the rules of the configuration decide */
     struct flame_config config;
-    struct flame_shelf shelf; /* of the panel */
+    struct flame_shelf shelf;   /* of the panel */
+    struct flame_shelf archive; /* of dir= */
+    PyObject *path_key;         /* "PATH_INFO", interned */
+    PyTypeObject *onward_type;
     struct flame_lookout_options slow;
     bool watches;    /* requests that it passes on, to keep those that are slow */
     bool complained; /* that it cannot */
@@ -37,6 +42,9 @@ struct flame_told {
 
 /* What is to be told of a request and of its status (NULL: there was none). */
 void flame_told_read(PyObject *env, PyObject *status, struct flame_told *told);
+/* Another Middleware behind this one leaves the request alone meanwhile. An exception
+ * that is set stays so. */
+void flame_mark_taken(PyObject *env, bool taken);
 /* Calls close() even after an error, which it then keeps. */
 void flame_close_body(PyObject *body);
 
@@ -53,6 +61,14 @@ PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
                              PyObject *start_response,
                              const struct flame_params *params);
 
+/*
+ * onward.c: calls the application under a profile that goes to the archive, while its
+ * own answer goes on as it always does, but for a header with the profile's name.
+ */
+PyObject *flame_onward_call(struct flame_middleware *self, PyObject *env,
+                            PyObject *start_response,
+                            const struct flame_params *params);
+extern PyType_Spec flame_onward_spec; /* a body under its profile */
 /* watched.c: calls the application as it is, and looks on; for what the configuration
  * wants to have kept. */
 PyObject *flame_watched_call(struct flame_middleware *self, PyObject *const *args,

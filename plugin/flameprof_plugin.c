@@ -4,10 +4,12 @@
  * It has no request function of its own: modifier1 would be 0, and it would
  * stand in the python plugin's place instead of before it.
  */
+#include "middleware/archived.h"
 #include "middleware/options.h"
 #include "plugin/host.h"
 #include "plugin/python_plugin.h"
 #include "plugin/trampoline.h"
+#include "plugin/vigil.h"
 
 #include <Python.h>
 #include <uwsgi.h>
@@ -21,6 +23,7 @@ extern PyObject *PyInit__flameprof(void);
 
 static struct {
     struct flame_config config;
+    struct flame_shelf archive;        /* of --flameprof-dir */
     struct uwsgi_string_list *allowed; /* as given, for the line at start */
     int disabled;
     bool usable;    /* the host is the one we were built for */
@@ -176,6 +179,11 @@ static void post_init(void)
         uwsgi_log("[flameprof] off: %s\n", why);
         return;
     }
+    char sentence[FLAME_SENTENCE_SIZE];
+    if (flame_archived_configure(&plugin.config, &plugin.archive, sentence)) {
+        uwsgi_log("[flameprof] --flameprof-%s\n", sentence);
+        exit(1);
+    }
     const char *refusal = refusal_of_options();
     if (refusal) {
         uwsgi_log("[flameprof] %s\n", refusal);
@@ -195,6 +203,12 @@ static void post_fork(void)
     }
 }
 
+/* In each process of the server, and perhaps in the middle of a request. */
+static void at_exit(void)
+{
+    flame_vigil_exit();
+}
+
 __attribute__((visibility("default"))) struct uwsgi_plugin flameprof_plugin = {
     .name = "flameprof",
     .options = options,
@@ -202,4 +216,5 @@ __attribute__((visibility("default"))) struct uwsgi_plugin flameprof_plugin = {
     .init = init,
     .post_init = post_init,
     .post_fork = post_fork,
+    .atexit = at_exit,
 };

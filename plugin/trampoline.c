@@ -1,14 +1,18 @@
 #include "plugin/trampoline.h"
 
+#include "middleware/archived.h"
+#include "middleware/keeper.h"
 #include "plugin/answer.h"
 #include "plugin/capture.h"
 #include "plugin/host.h"
 #include "plugin/python_plugin.h"
+#include "plugin/vigil.h"
 #include "plugin/watch.h"
 
 #include <uwsgi.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +81,53 @@ static struct flame_outcome outcome_of(const struct wsgi_request *wsgi_req,
     };
 }
 
+/* What is known before it runs: the vigil may have to write it at any moment. */
+static int name_and_facts(const struct wsgi_request *wsgi_req,
+                          struct flame_watch *watch)
+{
+    struct flame_slice none = {NULL, 0};
+    struct flame_outcome outcome = outcome_of(wsgi_req, watch, none);
+    flame_archived_facts(&outcome, 0, &watch->facts);
+    return flame_shelf_make_name(watch->name);
+}
+
+/* What cut the profile short, by what the request says at its end. */
+static enum flame_cut cut_of(const struct wsgi_request *wsgi_req,
+                             const struct flame_watch *watch)
+{
+    if (flame_session_profile(watch->session)->quality.deadline_reached) {
+        return FLAME_CUT_MAX_SECONDS;
+    }
+    return watch->params.keep && wsgi_req->write_errors ? FLAME_CUT_CLIENT_GONE
+                                                        : FLAME_CUT_NOT;
+}
+
+/* Ends a stopped watch; what is to be kept of it is. */
+static void end(struct wsgi_request *wsgi_req, struct flame_watch *watch,
+                enum flame_cut cut)
+{
+    struct flame_facts facts = watch->facts;
+    char number[16], name[FLAME_SHELF_NAME + 1];
+    struct flame_slice status = flame_application_status(wsgi_req);
+    bool keep = trampoline.config->archive && !watch->written && watch->name[0] &&
+                (watch->params.keep || cut != FLAME_CUT_NOT);
+    if (!keep) {
+        flame_watch_free(watch);
+        return;
+    }
+    if (!status.data) {
+        snprintf(number, sizeof(number), "%d", wsgi_req->status);
+        status = (struct flame_slice){number, wsgi_req->status ? strlen(number) : 0};
+    }
+    FLAME_FACT(facts.status, status);
+    FLAME_FACT(facts.raised, flame_slice_of(watch->raised));
+    facts.cut = cut;
+    facts.why = watch->params.keep ? FLAME_WHY_ASKED : FLAME_WHY_CUT;
+    memcpy(name, watch->name, sizeof(name));
+    (void)flame_keeper_keep(trampoline.config->archive, flame_watch_take_session(watch),
+                            &facts, name);
+}
+
 static void answer_profile(struct wsgi_request *wsgi_req,
                            const struct flame_watch *watch)
 {
@@ -128,8 +179,9 @@ static bool has_one_stack(void)
 /* Runs the application, or the next stretch of it, and answers at its end. */
 static int run(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 {
+    int ret;
     for (;;) {
-        int ret = flame_python_request(wsgi_req);
+        ret = flame_python_request(wsgi_req);
         if (ret == UWSGI_AGAIN) {
             if (has_one_stack()) {
                 flame_watch_pause(watch);
@@ -144,10 +196,24 @@ static int run(struct wsgi_request *wsgi_req, struct flame_watch *watch)
         flame_watch_run(watch);
     }
     trampoline.watches[wsgi_req->async_id] = NULL;
+    flame_vigil_end(watch);
     flame_watch_stop(watch);
+    enum flame_cut cut = cut_of(wsgi_req, watch);
+    if (watch->params.keep) {
+        end(wsgi_req, watch, cut);
+        return ret;
+    }
     answer_profile(wsgi_req, watch);
-    flame_watch_free(watch);
+    end(wsgi_req, watch, cut);
     return UWSGI_OK;
+}
+
+/* The name of the profile goes out with the application's own headers. */
+static void announce(struct wsgi_request *wsgi_req, const struct flame_watch *watch)
+{
+    char header[64];
+    int length = snprintf(header, sizeof(header), "X-Flameprof-Kept: %s", watch->name);
+    uwsgi_additional_header_add(wsgi_req, header, (uint16_t)length);
 }
 
 /* A Middleware in the application would answer with a picture of its own. */
@@ -170,8 +236,15 @@ static int profile(struct wsgi_request *wsgi_req, const struct flame_params *par
                                flame_start_error_sentence(error));
     }
     mark_taken(wsgi_req);
-    flame_divert(wsgi_req);
-    extend_harakiri();
+    if (name_and_facts(wsgi_req, watch) == 0) {
+        flame_vigil_begin(watch);
+    }
+    if (params->keep) {
+        announce(wsgi_req, watch);
+    } else {
+        flame_divert(wsgi_req);
+        extend_harakiri();
+    }
     trampoline.watches[wsgi_req->async_id] = watch;
     flame_watch_run(watch);
     return run(wsgi_req, watch);
@@ -193,6 +266,29 @@ static int consider(struct wsgi_request *wsgi_req)
     }
 }
 
+/* A path under which the archive is shown. */
+static bool answer_archived(struct wsgi_request *wsgi_req)
+{
+    struct flame_wanted wanted;
+    struct flame_answer answer;
+    char sentence[FLAME_SENTENCE_SIZE];
+    switch (flame_archived_decide(trampoline.config, look_up, wsgi_req, log_line,
+                                  &wanted, sentence)) {
+    case FLAME_MALFORMED:
+        answer_sentence(wsgi_req, 400, "Bad Request", sentence);
+        return true;
+    case FLAME_KEPT:
+        flame_archived_answer(trampoline.config->archive, &wanted, &answer);
+        flame_divert(wsgi_req);
+        flame_send(wsgi_req, &answer, wanted.params.head,
+                   (struct flame_slice){NULL, 0});
+        flame_answer_free(&answer);
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* A request that returned UWSGI_AGAIN has come back. */
 static int resume(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 {
@@ -206,8 +302,9 @@ static int resume(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 static void abandon(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 {
     trampoline.watches[wsgi_req->async_id] = NULL;
+    flame_vigil_end(watch);
     flame_watch_stop(watch);
-    flame_watch_free(watch);
+    end(wsgi_req, watch, FLAME_CUT_CLIENT_GONE);
 }
 
 static int trampoline_request(struct wsgi_request *wsgi_req)
@@ -225,6 +322,12 @@ static int trampoline_request(struct wsgi_request *wsgi_req)
     }
     if (uwsgi_parse_vars(wsgi_req)) {
         return -1;
+    }
+    if (flame_archived_mentions(
+            trampoline.config,
+            (struct flame_slice){wsgi_req->path_info, wsgi_req->path_info_len}) &&
+        answer_archived(wsgi_req)) {
+        return UWSGI_OK;
     }
     if (wsgi_req->http_sec_websocket_key_len > 0) {
         return flame_python_request(wsgi_req);
@@ -316,6 +419,10 @@ int flame_trampoline_install(const struct flame_config *config, const char *refu
     trampoline.refusal = refusal;
     trampoline.watches = calloc((size_t)uwsgi.cores, sizeof(*trampoline.watches));
     if (!trampoline.watches) {
+        return -ENOMEM;
+    }
+    flame_keeper_log(log_line);
+    if (config->archive && flame_vigil_install(config->archive)) {
         return -ENOMEM;
     }
     trampoline.ordinary =

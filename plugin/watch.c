@@ -28,7 +28,8 @@ int flame_watch_start(const struct flame_params *params, uint64_t max_ns,
         return error;
     }
     watch->begun_ns = flame_now_ns();
-    watch->ends_ns = watch->begun_ns + max_ns;
+    /* One whose answer goes on is the client's to leave. */
+    watch->ends_ns = params->keep ? UINT64_MAX : watch->begun_ns + max_ns;
     *out = watch;
     return 0;
 }
@@ -69,11 +70,17 @@ void flame_watch_stop(struct flame_watch *watch)
     flame_python_gil_release();
 }
 
+struct flame_session *flame_watch_take_session(struct flame_watch *watch)
+{
+    struct flame_session *session = watch->session;
+    flame_body_forget(watch);
+    free(watch);
+    return session;
+}
+
 void flame_watch_free(struct flame_watch *watch)
 {
-    flame_body_forget(watch);
-    flame_session_free(watch->session);
-    free(watch);
+    flame_session_free(flame_watch_take_session(watch));
 }
 
 void flame_watch_entered(struct flame_watch *watch)

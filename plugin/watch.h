@@ -9,6 +9,7 @@
 #ifndef FLAME_PLUGIN_WATCH_H
 #define FLAME_PLUGIN_WATCH_H
 
+#include "middleware/archive.h"
 #include "middleware/request.h"
 
 struct flame_body;
@@ -23,11 +24,16 @@ struct flame_watch {
     struct flame_session *session;
     struct flame_params params;
     uint64_t begun_ns;       /* by flame_now_ns() */
-    uint64_t ends_ns;        /* when max_ns will be over */
+    uint64_t ends_ns;        /* when a body that still comes is closed */
     unsigned runs;           /* of the application, that are done */
     struct flame_body *body; /* whose parts are being iterated; NULL: none yet */
     bool stopped;
     char raised[FLAME_RAISED_SIZE]; /* the exception's type; empty: none */
+    /* In the archive, if it comes there: what is known at the start. */
+    struct flame_facts facts;
+    char name[FLAME_SHELF_NAME + 1];
+    bool written;                     /* by the vigil, which cut it short */
+    struct flame_watch *next_watched; /* the vigil's */
 };
 
 /* Starts to watch the calling thread; GIL not held. 0, or an error of
@@ -41,6 +47,8 @@ void flame_watch_resume(struct flame_watch *watch);
 void flame_watch_run(struct flame_watch *watch);
 void flame_watch_stop(struct flame_watch *watch);
 void flame_watch_free(struct flame_watch *watch); /* a stopped one */
+/* The same, but for its session, which is the caller's. */
+struct flame_session *flame_watch_take_session(struct flame_watch *watch);
 
 /* ---- called with the GIL ----------------------------------------------------- */
 

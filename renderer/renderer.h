@@ -202,6 +202,11 @@ struct flame_picture_options {
     enum flame_colours colours;
     bool inverted; /* the root at the top */
     bool callers;  /* each function by its own time, its callers on it */
+    /* Of pprof only: when it began, of the epoch; 0: unknown. And the extra field of
+     * its gzip header, for who wants to know something of it unopened: at most 64 KiB
+     * less one. */
+    int64_t time_ns;
+    struct flame_slice extra;
 };
 
 #define FLAME_WIDTH_RANGE "320 to 10000"

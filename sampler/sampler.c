@@ -56,6 +56,7 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     session->everybody = false;
     session->child_count = 0;
     session->expected_count = 0;
+    session->cut = false;
     session->offcpu_file = -1;
 }
 
@@ -270,7 +271,9 @@ static void leave_ticker(struct flame_session *session)
     while (flame_handler_take_back(session) == FLAME_ANSWERING) {
         sched_yield(); /* only if this is not the watched thread; microseconds */
     }
-    flame_sites_name(session->store);
+    if (!session->cut) {
+        flame_sites_name(session->store);
+    }
     if (held != NULL) {
         PyEval_RestoreThread(held);
     }
@@ -293,7 +296,9 @@ void flame_session_stop(struct flame_session *session)
         if (pthread_equal(session->thread, pthread_self())) {
             flame_session_block_again(&session->blocked_before);
         }
-        flame_session_complete(session, end, cpu_end);
+        if (!session->cut) {
+            flame_session_complete(session, end, cpu_end);
+        }
     }
     flame_children_end(session, end);
     session->profile.quality = session->quality;

@@ -97,6 +97,16 @@ void flame_session_unpark(struct flame_session *session);
 void flame_session_stop(struct flame_session *session);
 
 /*
+ * Ends the sampling of a session that runs, from a thread other than the watched one,
+ * without the GIL: the profile is what was seen up to now, whatever the watched thread
+ * does meanwhile, and stays valid as that of a stopped one. What the request's threads
+ * and greenlets did comes with flame_session_stop(), which is still to be called, and
+ * not at the same time. Not for one of everybody. It reads files and can take
+ * milliseconds.
+ */
+const struct flame_profile *flame_session_cut(struct flame_session *session);
+
+/*
  * Lets the signal by which a running thread samples itself reach the calling thread
  * while a session of everybody runs, and once none does, makes its mask as it was. For
  * what a server calls at each request: the session cannot do that to threads that are

@@ -161,6 +161,8 @@ struct flame_session {
     /* Of a lane. */
     uint64_t state_id; /* of its thread's state */
     unsigned absent;   /* looks in a row that did not find it */
+
+    bool cut; /* complete already, by flame_session_cut() */
 };
 
 /* ---- slots.c ----------------------------------------------------------------- */
@@ -479,6 +481,9 @@ bool flame_ticker_any(flame_visit *visit, void *data);
 /* The guard of the ticker's own reads, for flame_guard_install(). */
 struct flame_guard *flame_ticker_guard(void);
 
+/* Its ticks end, and its thread charges nothing to it any more; false: that was so
+ * already. Any thread but the watched one. */
+bool flame_ticker_cut(struct flame_session *session);
 /*
  * Around fork(): held, so that the child finds nothing half done. In the child
  * there is no ticker, and no session is active any more.

@@ -430,6 +430,10 @@ void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk)
                                   .state = FLAME_RUNNING};
 
     pthread_mutex_lock(&lock);
+    if (session->cut) {
+        pthread_mutex_unlock(&lock);
+        return;
+    }
     bool due = !session->away && has_tick_due(session, moment.now_ns);
     if (!session->away) {
         session->due_again_ns = session->due_ns - moment.now_ns;
@@ -454,6 +458,23 @@ void flame_ticker_unpark(struct flame_session *session)
         atomic_store(&session->parked, false);
     }
     pthread_mutex_unlock(&lock);
+}
+
+bool flame_ticker_cut(struct flame_session *session)
+{
+    pthread_mutex_lock(&lock);
+    bool first = !session->cut;
+    if (first) {
+        count_last(session);
+        atomic_store(&session->active, false);
+        for (unsigned i = 0; i < session->child_count; i++) {
+            count_last(session->children[i]);
+            atomic_store(&session->children[i]->active, false);
+        }
+        session->cut = true;
+    }
+    pthread_mutex_unlock(&lock);
+    return first;
 }
 
 bool flame_ticker_any(flame_visit *visit, void *data)

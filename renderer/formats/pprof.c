@@ -280,6 +280,7 @@ static void put_head(struct pprof *pprof)
     comments[TEXTS] = PRODUCER;
     profile.n_comment = TEXTS + 1;
     profile.comment = comments;
+    profile.time_nanos = options->time_ns;
     if (options->quality != NULL) {
         period.type = WALL;
         period.unit = NANOSECONDS;
@@ -388,19 +389,36 @@ static void write_all(struct pprof *pprof)
     deflate_bytes(pprof, NULL, 0, Z_FINISH);
 }
 
+static bool start_gzip(struct pprof *pprof, gz_header *header)
+{
+    enum { GZIP_HEADER = 16, MEMORY_LEVEL = 8, UNIX = 3 };
+    struct flame_slice extra = pprof->options->extra;
+
+    if (deflateInit2(&pprof->zip, Z_DEFAULT_COMPRESSION, Z_DEFLATED,
+                     MAX_WBITS + GZIP_HEADER, MEMORY_LEVEL,
+                     Z_DEFAULT_STRATEGY) != Z_OK) {
+        return false;
+    }
+    if (extra.length == 0) {
+        return true;
+    }
+    *header = (gz_header){.os = UNIX,
+                          .extra = (unsigned char *)(uintptr_t)extra.data,
+                          .extra_len = (uInt)extra.length};
+    return deflateSetHeader(&pprof->zip, header) == Z_OK;
+}
+
 int flame_render_pprof(const struct flame_tree *tree,
                        const struct flame_picture_options *options,
                        struct flame_writer *writer)
 {
-    enum { GZIP_HEADER = 16, MEMORY_LEVEL = 8 };
     struct pprof pprof = {.tree = tree, .options = options, .writer = writer};
+    gz_header header;
 
     pprof.parents = flame_tree_parents(tree);
     pprof.locations = malloc(((size_t)flame_tree_depth(tree) + 1) * sizeof(uint64_t));
     if (pprof.parents == NULL || pprof.locations == NULL ||
-        deflateInit2(&pprof.zip, Z_DEFAULT_COMPRESSION, Z_DEFLATED,
-                     MAX_WBITS + GZIP_HEADER, MEMORY_LEVEL,
-                     Z_DEFAULT_STRATEGY) != Z_OK) {
+        !start_gzip(&pprof, &header)) {
         writer->error = -ENOMEM;
     } else {
         write_all(&pprof);

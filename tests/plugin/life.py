@@ -37,6 +37,13 @@ def endless(environ, start_response):
     return answer(start_response, "endless")
 
 
+def stuck(environ, start_response):
+    """In C code that never gives the GIL up."""
+    ctypes.PyDLL(None).usleep(900_000)
+    while True:
+        ctypes.PyDLL(None).usleep(900_000)
+
+
 def in_child():
     work(300)
 
