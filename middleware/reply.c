@@ -102,9 +102,10 @@ PyObject *flame_reply(PyObject *start_response, struct flame_answer *answer, boo
             PyUnicode_FromFormat("%d %s", answer->status, answer->reason), headers);
     }
     if (write != NULL) {
-        result = head ? PyList_New(0)
-                      : Py_BuildValue("[y#]", answer->body.data,
-                                      (Py_ssize_t)answer->body.length);
+        result = head || answer->body.length == 0
+                     ? PyList_New(0)
+                     : Py_BuildValue("[y#]", answer->body.data,
+                                     (Py_ssize_t)answer->body.length);
     }
     Py_XDECREF(write);
     Py_XDECREF(headers);

@@ -21,6 +21,7 @@ SHOWN double flame_test_spin(unsigned count, double interval);
 SHOWN unsigned long long flame_test_unwatched(void);
 
 static _Thread_local uint64_t request;
+static _Thread_local struct flame_watcher *whose; /* it is; kept beyond a fork */
 
 static struct flame_watcher *watcher(void)
 {
@@ -53,6 +54,7 @@ int flame_test_begin(double interval, double slow, double finer, double most)
 
     uint64_t begun = mine == NULL ? 0 : flame_lookout_begin_here(mine, &options);
     request = begun != 0 ? begun : request;
+    whose = mine;
     return begun != 0;
 }
 
@@ -67,6 +69,7 @@ int flame_test_begin_at_home(double interval)
     }
     flame_lookout_home(mine, PyThreadState_Get());
     request = flame_lookout_begin(mine, &options);
+    whose = mine;
     return request != 0;
 }
 
@@ -109,7 +112,7 @@ static void write_profile(const struct flame_profile *profile, char *text, size_
 
 int flame_test_end(int keep, char *text, size_t size)
 {
-    struct flame_watched watched = flame_lookout_end(flame_lookout_mine(), request);
+    struct flame_watched watched = flame_lookout_end(whose, request);
     bool seen = watched.session != NULL;
 
     text[0] = '\0';
