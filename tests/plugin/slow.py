@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import threading
 import time
 
 PLAIN = [("Content-Type", "text/plain")]
@@ -29,6 +28,10 @@ def sleeps(start_response):
     time.sleep(0.4)
     start_response("200 OK", PLAIN)
     return [b"slept"]
+
+
+def endless(start_response):
+    time.sleep(60)
 
 
 def parts():

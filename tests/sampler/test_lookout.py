@@ -50,7 +50,7 @@ class WhatItSees(Lookout):
                 return end().samples
 
             coarse, fine = sample(60), sample(0.3)
-            assert 15 <= coarse <= 32, coarse
+            assert 12 <= coarse <= 50, coarse
             assert fine > coarse + 100, (coarse, fine)
         """)
 
