@@ -19,6 +19,10 @@ test-wsgi: $(BUILD)/python ## the WSGI door: every response shape
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning \
 		-m unittest -v tests/middleware/test_wsgi.py
 
+.PHONY: test-slow
+test-slow: $(BUILD)/python $(BUILD)/flameprof ## slow and failed requests, kept unasked
+	PYTHONPATH=$(BUILD)/python BUILD=$(BUILD) $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_slow.py
+
 .PHONY: test-code
 test-code: $(BUILD)/python ## profiles of code: Profiler, profile(), the decorator
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_code.py
