@@ -68,6 +68,9 @@ static int set_text(struct flame_config *config, const struct flame_option *opti
 {
     PyObject *bytes = NULL;
 
+    if (value == Py_None) {
+        return 0; /* as if it were not there */
+    }
     if (!PyUnicode_FSConverter(value, &bytes)) {
         return -1;
     }

@@ -303,7 +303,7 @@ static int write_file(const struct flame_shelf *shelf, int folder, const char *n
     int file = openat(folder, part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
                       S_IRUSR | S_IWUSR);
     if (file < 0) {
-        return -errno;
+        return errno == ENOENT ? -EIO : -errno; /* the folder has gone meanwhile */
     }
     int error = write_all(file, profile);
     if (close(file) != 0 && error == 0) {

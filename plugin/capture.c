@@ -1,9 +1,11 @@
 #include "plugin/capture.h"
 
+#include "middleware/archived.h"
 #include "middleware/slow.h"
 #include "plugin/answer.h"
 #include "plugin/host.h"
 #include "plugin/python_plugin.h"
+#include "plugin/vigil.h"
 #include "plugin/watch.h"
 
 #include <Python.h>
@@ -15,15 +17,25 @@
 
 extern struct uwsgi_server uwsgi;
 
+/* A thread's; its requests are watched one after another. */
+struct core {
+    struct wsgi_request *request;   /* that is being watched, or was */
+    char raised[FLAME_RAISED_SIZE]; /* what it let through; empty: nothing */
+    /* Once it is slow, for the vigil: it may be killed for that. Written by the
+     * lookout's thread while the request has a session, read by its own when it has
+     * none any more. */
+    struct flame_watch watch;
+    bool guarded;
+};
+
 static struct {
     const struct flame_config *config; /* NULL: nothing is watched */
     struct flame_lookout_options options;
-    /* By core: the type of the exception that its request let through; empty: none. */
-    char (*raised)[FLAME_RAISED_SIZE];
+    struct core *cores; /* by async_id */
 } capture;
 
 /* A thread's first request. NULL: none of its requests is watched. */
-static struct flame_watcher *join(void)
+static struct flame_watcher *join(struct core *core)
 {
     static bool complained;
     struct flame_watcher *watcher;
@@ -35,24 +47,58 @@ static struct flame_watcher *join(void)
         complained = true;
         return NULL;
     }
+    flame_lookout_own(watcher, core);
     flame_python_gil_get();
     flame_lookout_home(watcher, PyThreadState_Get());
     flame_python_gil_release();
     return watcher;
 }
 
-static void keep(struct wsgi_request *wsgi_req, struct flame_watched *watched)
+static struct flame_outcome outcome_of(const struct core *core,
+                                       struct flame_slice status)
 {
-    const char *raised = capture.raised[wsgi_req->async_id];
+    const struct wsgi_request *wsgi_req = core->request;
     const char *host = flame_host_name();
-    const struct flame_outcome outcome = {
+    return (struct flame_outcome){
         .method = {wsgi_req->method, wsgi_req->method_len},
         .path = {wsgi_req->uri, wsgi_req->uri_len},
-        .status = flame_application_status(wsgi_req),
-        .raised = {raised, strlen(raised)},
+        .status = status,
+        .raised = {core->raised, strlen(core->raised)},
         .server = {host, strlen(host)},
         .runs = 1,
     };
+}
+
+/* On the lookout's thread; what it reads of the request stands until its end. */
+static void became_slow(void *owner, struct flame_session *session)
+{
+    struct core *core = owner;
+    struct flame_outcome outcome = outcome_of(core, (struct flame_slice){NULL, 0});
+    core->watch = (struct flame_watch){.session = session};
+    flame_archived_facts(&outcome, capture.config->slower_than_ns, &core->watch.facts);
+    core->watch.facts.raised[0] = '\0'; /* its own thread may be writing it */
+    core->watch.facts.why = FLAME_WHY_SLOW;
+    core->guarded = !flame_shelf_make_name(core->watch.name);
+    if (core->guarded) {
+        flame_vigil_begin(&core->watch);
+    }
+}
+
+/* True if the vigil has written it already, and so nothing is left to keep. */
+static bool is_written(struct core *core)
+{
+    if (!core->guarded) {
+        return false;
+    }
+    flame_vigil_end(&core->watch);
+    core->guarded = false;
+    return core->watch.written;
+}
+
+static void keep(struct core *core, struct flame_watched *watched)
+{
+    struct flame_outcome outcome =
+        outcome_of(core, flame_application_status(core->request));
     char line[FLAME_SLOW_LINE];
     flame_slow_keep(capture.config, watched, &outcome, line);
     if (line[0]) {
@@ -62,24 +108,26 @@ static void keep(struct wsgi_request *wsgi_req, struct flame_watched *watched)
 
 int flame_capture_request(struct wsgi_request *wsgi_req)
 {
+    struct core *core = &capture.cores[wsgi_req->async_id];
     struct flame_watcher *watcher = flame_lookout_mine();
     if (!watcher) {
-        watcher = join();
+        watcher = join(core);
     }
+    core->request = wsgi_req;
     uint64_t request = watcher ? flame_lookout_begin(watcher, &capture.options) : 0;
     if (!request) {
         return flame_python_request(wsgi_req);
     }
     int ret = flame_python_request(wsgi_req);
     struct flame_watched watched = flame_lookout_end(watcher, request);
-    char *raised = capture.raised[wsgi_req->async_id];
-    if (flame_slow_is_kept(capture.config, &watched,
-                           wsgi_req->status >= 500 || raised[0])) {
-        keep(wsgi_req, &watched);
+    bool failed = wsgi_req->status >= 500 || core->raised[0];
+    if (!(watched.session && is_written(core)) &&
+        flame_slow_is_kept(capture.config, &watched, failed)) {
+        keep(core, &watched);
     } else {
         flame_lookout_drop(&watched);
     }
-    raised[0] = '\0';
+    core->raised[0] = '\0';
     return ret;
 }
 
@@ -93,8 +141,9 @@ void flame_capture_entered(void)
 
 void flame_capture_raised(struct wsgi_request *wsgi_req)
 {
-    if (capture.config && !capture.raised[wsgi_req->async_id][0]) {
-        flame_watch_name_exception(wsgi_req, capture.raised[wsgi_req->async_id]);
+    char *raised = capture.config ? capture.cores[wsgi_req->async_id].raised : NULL;
+    if (raised && !raised[0]) {
+        flame_watch_name_exception(wsgi_req, raised);
     }
 }
 
@@ -108,12 +157,13 @@ bool flame_capture_install(const struct flame_config *config)
                   "one thread leaves a request for others\n");
         return false;
     }
-    capture.raised = calloc((size_t)uwsgi.cores, sizeof(*capture.raised));
-    if (!capture.raised) {
+    capture.cores = calloc((size_t)uwsgi.cores, sizeof(*capture.cores));
+    if (!capture.cores) {
         uwsgi_log("%s\n", flame_slow_error(-ENOMEM));
         return false;
     }
     capture.options = flame_slow_options(config);
+    capture.options.became_slow = config->archive ? became_slow : NULL;
     capture.config = config;
     return true;
 }

@@ -88,6 +88,7 @@ static int name_and_facts(const struct wsgi_request *wsgi_req,
     struct flame_slice none = {NULL, 0};
     struct flame_outcome outcome = outcome_of(wsgi_req, watch, none);
     flame_archived_facts(&outcome, 0, &watch->facts);
+    watch->facts.why = watch->params.keep ? FLAME_WHY_ASKED : FLAME_WHY_CUT;
     return flame_shelf_make_name(watch->name);
 }
 
@@ -122,7 +123,6 @@ static void end(struct wsgi_request *wsgi_req, struct flame_watch *watch,
     FLAME_FACT(facts.status, status);
     FLAME_FACT(facts.raised, flame_slice_of(watch->raised));
     facts.cut = cut;
-    facts.why = watch->params.keep ? FLAME_WHY_ASKED : FLAME_WHY_CUT;
     memcpy(name, watch->name, sizeof(name));
     (void)flame_keeper_keep(trampoline.config->archive, flame_watch_take_session(watch),
                             &facts, name);

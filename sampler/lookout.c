@@ -167,6 +167,7 @@ static void claim(struct flame_watcher *watcher, uint64_t request)
     }
     set_up(session, watcher, request & ~FLAME_REQUEST_FLAGS);
     watcher->session = session;
+    watcher->told = false;
     flame_ticker_take(session);
 }
 
@@ -219,9 +220,31 @@ static void note_cpu(struct flame_watcher *watcher, uint64_t request, uint64_t n
 struct looks {
     uint64_t now_ns;
     uint64_t next_ns;     /* when one of them will be old; UINT64_MAX: none is young */
+    uint64_t slow_ns;     /* when one will be slow, which is to be told */
     uint64_t interval_ns; /* the shortest; UINT64_MAX: nobody has begun any */
     uint32_t begun;       /* requests since the last look */
 };
+
+/* It has a session. */
+static void tell(struct flame_watcher *watcher, struct looks *looks)
+{
+    void (*became_slow)(void *, struct flame_session *) =
+        (void (*)(void *, struct flame_session *))atomic_load(&watcher->became_slow);
+    struct flame_session *session = watcher->session;
+    uint64_t slow_ns = atomic_load(&watcher->slow_ns);
+
+    if (became_slow == NULL || session == NULL || watcher->told ||
+        slow_ns > UINT64_MAX - session->started_ns) {
+        return;
+    }
+    slow_ns += session->started_ns;
+    if (slow_ns <= looks->now_ns) {
+        watcher->told = true;
+        became_slow(atomic_load(&watcher->owner), session);
+    } else if (slow_ns < looks->slow_ns) {
+        looks->slow_ns = slow_ns;
+    }
+}
 
 static void look_at(struct flame_watcher *watcher, struct looks *looks)
 {
@@ -236,6 +259,7 @@ static void look_at(struct flame_watcher *watcher, struct looks *looks)
     watcher->begun_seen = count;
     looks->interval_ns = interval < looks->interval_ns ? interval : looks->interval_ns;
     if ((request & FLAME_REQUEST_FLAGS) != FLAME_REQUEST_ACTIVE) {
+        tell(watcher, looks);
         return;
     }
     note_cpu(watcher, request, looks->now_ns);
@@ -244,16 +268,19 @@ static void look_at(struct flame_watcher *watcher, struct looks *looks)
         claim(watcher, request);
         old_ns = looks->now_ns + interval; /* if there was no room for it */
     }
+    tell(watcher, looks);
     if (waits_for_a_look(watcher) && old_ns < looks->next_ns) {
         looks->next_ns = old_ns;
     }
 }
 
-/* When the next look is due; UINT64_MAX: when the timer says so. */
-static uint64_t look(void)
+/* When the next look is due; UINT64_MAX: when the timer says so. *slow_ns: then in any
+ * case. */
+static uint64_t look(uint64_t *slow_ns)
 {
     struct looks looks = {.now_ns = flame_now_sigsafe(),
                           .next_ns = UINT64_MAX,
+                          .slow_ns = UINT64_MAX,
                           .interval_ns = UINT64_MAX};
 
     pthread_mutex_lock(&lock);
@@ -264,6 +291,7 @@ static uint64_t look(void)
         }
     }
     pthread_mutex_unlock(&lock);
+    *slow_ns = looks.slow_ns;
     if (looks.next_ns == UINT64_MAX) {
         return looks.begun < BUSY ? UINT64_MAX : looks.now_ns + looks.interval_ns;
     }
@@ -284,19 +312,22 @@ static void wait_until(uint64_t ns)
     }
 }
 
+/* Until when. */
 static uint64_t look_or_sleep(void)
 {
+    uint64_t slow_ns;
+
     atomic_store(&flame_lookout_state, FLAME_LOOKOUT_LOOKS);
-    uint64_t next = look();
+    uint64_t next = look(&slow_ns);
     if (next != UINT64_MAX) {
         return next;
     }
     atomic_store(&flame_lookout_state, FLAME_LOOKOUT_SLEEPS);
     const struct flame_watcher *waiting = find_waiting();
     if (waiting != NULL && change_state(FLAME_LOOKOUT_SLEEPS, FLAME_LOOKOUT_LOOKS)) {
-        next = flame_now_sigsafe() + interval_of(waiting);
+        return flame_now_sigsafe() + interval_of(waiting);
     }
-    return next;
+    return slow_ns;
 }
 
 static void *lookout_main(void *unused)

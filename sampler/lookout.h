@@ -42,6 +42,11 @@ struct flame_lookout_options {
     uint64_t slow_ns;     /* a request that old is sampled finer; UINT64_MAX: none is */
     uint64_t finer_ns;    /* then between samples */
     uint64_t max_ns;      /* sampling ends by itself after this; 0: never */
+    /* Told once of a request that is sampled, when it is slow: who may have to end it
+     * with flame_session_cut(), until it is released by flame_lookout_end(). On the
+     * lookout's thread, under its lock: it calls no function of this header. NULL:
+     * nobody wants to know. */
+    void (*became_slow)(void *owner, struct flame_session *session);
 };
 
 /*
@@ -64,6 +69,8 @@ struct flame_watcher *flame_lookout_mine(void);
  * the lookout sleeps.
  */
 void flame_lookout_home(struct flame_watcher *watcher, void *thread_state);
+/* What became_slow() is told of this thread's requests. NULL until then. */
+void flame_lookout_own(struct flame_watcher *watcher, void *owner);
 uint64_t flame_lookout_begin(struct flame_watcher *watcher,
                              const struct flame_lookout_options *options);
 uint64_t flame_lookout_begin_here(struct flame_watcher *watcher,

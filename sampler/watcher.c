@@ -118,6 +118,11 @@ void flame_lookout_home(struct flame_watcher *watcher, void *thread_state)
     note_entry(&watcher->home, NULL);
 }
 
+void flame_lookout_own(struct flame_watcher *watcher, void *owner)
+{
+    atomic_store(&watcher->owner, owner);
+}
+
 static void go_home(struct flame_watcher *watcher)
 {
     const struct flame_stand *home = &watcher->home;
@@ -176,6 +181,8 @@ static uint64_t begin(struct flame_watcher *watcher,
     set_ns(&watcher->slow_ns, options->slow_ns);
     set_ns(&watcher->finer_ns, options->finer_ns);
     set_ns(&watcher->max_ns, options->max_ns);
+    atomic_store_explicit(&watcher->became_slow, (uintptr_t)options->became_slow,
+                          memory_order_relaxed);
     atomic_store_explicit(&watcher->begun, begun + 1, memory_order_relaxed);
     /* In one order with the lookout's going to sleep: either sees the other. */
     atomic_store(&watcher->request, request);
@@ -265,8 +272,10 @@ struct flame_session *flame_lookout_keep(struct flame_watched *watched)
     }
     watched->session = NULL;
     flame_offcpu_close(session);
-    flame_sites_name(session->store);
-    flame_session_complete(session, watched->ended_ns, watched->cpu_ns);
+    if (!session->cut) {
+        flame_sites_name(session->store);
+        flame_session_complete(session, watched->ended_ns, watched->cpu_ns);
+    }
     session->profile.quality = session->quality;
     flame_store_read(session->store, &session->profile);
     return session;

@@ -40,6 +40,7 @@ struct flame_watcher {
     bool alone; /* long after anybody else did; its thread's */
     struct flame_stand stand;
     _Atomic uint64_t interval_ns, slow_ns, finer_ns, max_ns;
+    _Atomic uintptr_t became_slow; /* the function */
 
     /* Constant while used. */
     atomic_bool used;
@@ -47,9 +48,11 @@ struct flame_watcher {
     pid_t tid;
     clockid_t cpu_clock;
     struct flame_stand home;
+    _Atomic(void *) owner;
 
     /* The lookout's, but for the session under the lock. */
     struct flame_session *session; /* NULL: the request has not been claimed */
+    bool told;                     /* that the request is slow */
     uint32_t begun_seen;
     uint64_t request_seen;
     uint64_t unwatched;   /* the latest request that found no memory */

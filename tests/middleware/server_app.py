@@ -1,5 +1,6 @@
 """An application for test_servers.py, and its own wsgiref server: PORT."""
 
+import os
 import sys
 import time
 import wsgiref.simple_server
@@ -54,6 +55,19 @@ def application(environ, start_response):
     headers = [("Content-Type", "text/html"), ("Set-Cookie", "session=1")]
     start_response("200 OK", headers + [("X-Slow-Share", str(share))])
     return [b"<h1>done</h1>"]
+
+
+def streams(environ, start_response):
+    """/hangs: for as long as the server lets it."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    if environ["PATH_INFO"] == "/hangs":
+        time.sleep(60)
+    for i in range(5):
+        time.sleep(0.01)
+        yield b"%d\n" % i
+
+
+kept = flameprof.Middleware(streams, dir=os.environ.get("FLAMEPROF_DIR"))
 
 
 if __name__ == "__main__":

@@ -291,7 +291,7 @@ static void nonsense_gets_one_sentence(void **state)
         {"flamegraph=1&flamegraph_format=SVG", FLAME_FORMAT_NAMES},
         {"flamegraph=1&flamegraph_format=", "flamegraph_format=\"\""},
         {"flamegraph=1&flamegraph_nonsense=1", "flamegraph_nonsense"},
-        {"flamegraph=1&flamegraph_x=1", "flamegraph_inverted and flamegraph_callers."},
+        {"flamegraph=1&flamegraph_x=1", "flamegraph_keep and flamegraph_diff."},
         {"flamegraph=1&flamegraph_lines=yes", "flamegraph_lines=\"yes\""},
         {"flamegraph=1&flamegraph_lines=", "1 or 0"},
         {"flamegraph=1&flamegraph_threads=2", "1 or 0"},

@@ -1,12 +1,13 @@
 # The request part as a C unit under sanitizers; the WSGI door in real Python.
 
 REQUEST_TEST := $(BUILD)/tests/middleware/test_request
+ARCHIVE_TEST := $(BUILD)/tests/middleware/test_archive
 SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
-$(REQUEST_TEST): tests/middleware/test_request.c \
+$(REQUEST_TEST) $(ARCHIVE_TEST): $(BUILD)/tests/middleware/%: tests/middleware/%.c \
 		$(MIDDLEWARE_OBJS:$(MIDDLEWARE_OBJ)/%.o=middleware/%.c) \
 		$(RENDERER_SOURCES:%=renderer/%.c) $(READER_SOURCES:%=renderer/%.c) $(RENDERER_OBJ)/pprof.pb-c.o | $(RENDERER_OBJ)/assets.h \
-		$(MIDDLEWARE_OBJ)/badge_assets.h
+		$(MIDDLEWARE_OBJ)/badge_assets.h $(MIDDLEWARE_OBJ)/listing_assets.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SANITIZE) -D_GNU_SOURCE -DFLAME_VERSION='"$(VERSION)"' -I. \
 		-I$(RENDERER_OBJ) -I$(MIDDLEWARE_OBJ) -o $@ $^ -lcmocka $(RENDERER_LIBS) $(READER_LIBS)
@@ -14,6 +15,11 @@ $(REQUEST_TEST): tests/middleware/test_request.c \
 .PHONY: test-request test-wsgi
 test-request: $(REQUEST_TEST) ## what is asked, by whom: tables under sanitizers
 	$(REQUEST_TEST)
+
+.PHONY: test-archive
+test-archive: $(ARCHIVE_TEST) $(BUILD)/python ## profiles that are kept: full disks, kill -9, both doors
+	$(ARCHIVE_TEST)
+	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_archive.py
 
 test-wsgi: $(BUILD)/python ## the WSGI door: every response shape
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning \

@@ -186,10 +186,24 @@ class Beside(Slow):
         self.assertEqual(len(kept(folder, 2)), 2)
         self.assert_sound(server)
 
-    def test_harakiri_strikes_as_ever(self):
-        server, _ = self.serve(*SLOW, "--processes", "1", "--harakiri", "1")
-        self.assertEqual(server.get("/endless").raw, b"")
-        self.assertIn("HARAKIRI", server.log())
+    def test_harakiri_keeps_what_was_seen(self):
+        for mode in MODES[:2]:
+            with self.subTest(mode=mode):
+                server, folder = self.serve(*mode, *SLOW, "--harakiri", "2")
+                self.assertEqual(server.get("/endless").raw, b"")
+                self.assertIn("HARAKIRI", server.log())
+                (only,) = kept(folder, 1)
+                self.assert_kept(only, "/endless", "endless", status="")
+                self.assertEqual(only.facts["cut"], "harakiri")
+                self.assertGreater(only.functions["endless"], 1_000_000)
+                server.stop()
+
+    def test_one_that_ends_before_harakiri_is_kept_once(self):
+        server, folder = self.serve(*SLOW, "--harakiri", "10")
+        for _ in range(3):
+            server.get("/slow")
+        found = kept(folder, 3)
+        self.assertEqual([one.facts["cut"] for one in found], ["", "", ""])
 
     def test_greenlets_are_left_alone_which_is_said(self):
         for mode, before in ((("--gevent", "10"), ("--plugin", "python3,gevent_python3")),

@@ -37,6 +37,11 @@ class Middleware:
         authorize: Optional[Callable[[Dict[str, Any]], object]] = None,
         panel: bool = False,
         panel_folder: str = "",
+        dir: Optional[str] = None,
+        dir_profiles: int = 1000,
+        dir_bytes: int = 268435456,
+        url: str = "/_flameprof/",
+        unsafe_methods: bool = False,
     ) -> None: ...
     def __call__(
         self, environ: Dict[str, Any], start_response: Callable[..., Any]
