@@ -63,7 +63,6 @@ static struct flame_outcome outcome_of(const struct core *core,
         .method = {wsgi_req->method, wsgi_req->method_len},
         .path = {wsgi_req->uri, wsgi_req->uri_len},
         .status = status,
-        .raised = {core->raised, strlen(core->raised)},
         .server = {host, strlen(host)},
         .runs = 1,
     };
@@ -76,7 +75,6 @@ static void became_slow(void *owner, struct flame_session *session)
     struct flame_outcome outcome = outcome_of(core, (struct flame_slice){NULL, 0});
     core->watch = (struct flame_watch){.session = session};
     flame_archived_facts(&outcome, capture.config->slower_than_ns, &core->watch.facts);
-    core->watch.facts.raised[0] = '\0'; /* its own thread may be writing it */
     core->watch.facts.why = FLAME_WHY_SLOW;
     core->guarded = !flame_shelf_make_name(core->watch.name);
     if (core->guarded) {
@@ -99,6 +97,7 @@ static void keep(struct core *core, struct flame_watched *watched)
 {
     struct flame_outcome outcome =
         outcome_of(core, flame_application_status(core->request));
+    outcome.raised = (struct flame_slice){core->raised, strlen(core->raised)};
     char line[FLAME_SLOW_LINE];
     flame_slow_keep(capture.config, watched, &outcome, line);
     if (line[0]) {

@@ -10,8 +10,6 @@
  * Who changes the state looks at the requests afterwards, and who begins a request
  * looks at the state afterwards: no request is forgotten between the two.
  */
-#include "sampler/cpython.h"
-
 #include <errno.h>
 #include <linux/futex.h>
 #include <sched.h>
@@ -62,11 +60,6 @@ static bool change_state(unsigned from, unsigned to)
     return atomic_compare_exchange_strong(&flame_lookout_state, &from, to);
 }
 
-static uint64_t interval_of(const struct flame_watcher *watcher)
-{
-    return atomic_load_explicit(&watcher->interval_ns, memory_order_relaxed);
-}
-
 static bool waits_for_a_look(const struct flame_watcher *watcher)
 {
     return (atomic_load(&watcher->request) & FLAME_REQUEST_FLAGS) ==
@@ -90,9 +83,9 @@ void flame_lookout_arm(struct flame_watcher *watcher, uint64_t now_ns)
 {
     if (change_state(FLAME_LOOKOUT_SLEEPS, FLAME_LOOKOUT_ARMED)) {
         uint64_t before = atomic_exchange(&armed_ns, now_ns);
-        set_timer(interval_of(watcher));
+        set_timer(flame_watcher_interval(watcher));
         watcher->armed = true;
-        watcher->alone = now_ns - before > interval_of(watcher) / BUSY;
+        watcher->alone = now_ns - before > flame_watcher_interval(watcher) / BUSY;
     }
 }
 
@@ -108,68 +101,12 @@ void flame_lookout_disarm(struct flame_watcher *watcher)
     if (change_state(FLAME_LOOKOUT_ARMED, FLAME_LOOKOUT_SLEEPS)) {
         const struct flame_watcher *other = find_waiting();
         if (other != NULL && change_state(FLAME_LOOKOUT_SLEEPS, FLAME_LOOKOUT_ARMED)) {
-            set_timer(interval_of(other));
+            set_timer(flame_watcher_interval(other));
         }
     }
 }
 
-/* ---- a request that has got old ---------------------------------------------- */
-
-static void note_stand(struct flame_session *session, const struct flame_stand *stand)
-{
-    atomic_store(&session->gil, (uintptr_t)atomic_load(&stand->gil));
-    session->gil_size = atomic_load(&stand->gil_size);
-    session->interpreter = atomic_load(&stand->interpreter);
-    atomic_store(&session->thread_state, atomic_load(&stand->thread_state));
-    session->entry = atomic_load(&stand->entry);
-    session->entry_code = atomic_load(&stand->entry_code);
-}
-
-static void set_up(struct flame_session *session, const struct flame_watcher *watcher,
-                   uint64_t began)
-{
-    uint64_t max_ns = atomic_load(&watcher->max_ns);
-    uint64_t slow_ns = atomic_load(&watcher->slow_ns);
-
-    session->thread = watcher->thread;
-    session->tid = watcher->tid;
-    session->cpu_clock = watcher->cpu_clock;
-    session->code_type = &PyCode_Type;
-    note_stand(session, &watcher->stand);
-    flame_session_clear(session, interval_of(watcher), began);
-    session->lines = false;
-    session->started_ns = began;
-    session->last_ns = began;
-    session->ends_ns = max_ns == 0 ? UINT64_MAX : began + max_ns;
-    session->finer_at_ns = slow_ns > UINT64_MAX - began ? UINT64_MAX : began + slow_ns;
-    session->finer_ns = atomic_load(&watcher->finer_ns);
-    session->cpu_mark_ns = watcher->cpu_mark_ns;
-    flame_offcpu_open(session);
-}
-
-/* Under lock. */
-static void claim(struct flame_watcher *watcher, uint64_t request)
-{
-    struct flame_session *session;
-
-    if (flame_slots_reopen() != 0 ||
-        flame_session_take(&session, FLAME_SESSIONS_MAX - FLAME_LOOKOUT_SESSIONS) !=
-            0) {
-        atomic_fetch_add(&unwatched, watcher->unwatched != request);
-        watcher->unwatched = request;
-        return;
-    }
-    uint64_t expected = request;
-    if (!atomic_compare_exchange_strong(&watcher->request, &expected,
-                                        request | FLAME_REQUEST_CLAIMED)) {
-        flame_session_free(session);
-        return;
-    }
-    set_up(session, watcher, request & ~FLAME_REQUEST_FLAGS);
-    watcher->session = session;
-    watcher->told = false;
-    flame_ticker_take(session);
-}
+/* ---- a request that has a session -------------------------------------------- */
 
 struct flame_session *flame_lookout_release(struct flame_watcher *watcher)
 {
@@ -191,28 +128,10 @@ void flame_lookout_follow(struct flame_watcher *watcher)
     pthread_mutex_lock(&lock);
     if (watcher->session != NULL) {
         flame_ticker_pause(watcher->session);
-        note_stand(watcher->session, &watcher->stand);
+        flame_watcher_place(watcher->session, &watcher->stand);
         flame_ticker_resume(watcher->session);
     }
     pthread_mutex_unlock(&lock);
-}
-
-/*
- * What of the CPU clock is the request's is not asked when it begins, which would be a
- * system call. At the first look at it all that the thread used since the look before
- * is taken for its own, as far as it has been there for so long.
- */
-static void note_cpu(struct flame_watcher *watcher, uint64_t request, uint64_t now)
-{
-    uint64_t cpu = flame_cpu_now_sigsafe(watcher->cpu_clock);
-    uint64_t age = now - (request & ~FLAME_REQUEST_FLAGS);
-    uint64_t used = cpu - watcher->cpu_seen_ns;
-
-    if (request != watcher->request_seen) {
-        watcher->request_seen = request;
-        watcher->cpu_mark_ns = cpu - (used < age ? used : age);
-    }
-    watcher->cpu_seen_ns = cpu;
 }
 
 /* ---- looking ----------------------------------------------------------------- */
@@ -246,11 +165,17 @@ static void tell(struct flame_watcher *watcher, struct looks *looks)
     }
 }
 
+static void count_unwatched(struct flame_watcher *watcher, uint64_t request)
+{
+    atomic_fetch_add(&unwatched, watcher->unwatched != request);
+    watcher->unwatched = request;
+}
+
 static void look_at(struct flame_watcher *watcher, struct looks *looks)
 {
     uint32_t count = atomic_load_explicit(&watcher->begun, memory_order_relaxed);
     uint64_t request = atomic_load(&watcher->request);
-    uint64_t interval = interval_of(watcher);
+    uint64_t interval = flame_watcher_interval(watcher);
 
     if (count == 0) {
         return;
@@ -262,10 +187,12 @@ static void look_at(struct flame_watcher *watcher, struct looks *looks)
         tell(watcher, looks);
         return;
     }
-    note_cpu(watcher, request, looks->now_ns);
+    flame_watcher_note_cpu(watcher, request, looks->now_ns);
     uint64_t old_ns = (request & ~FLAME_REQUEST_FLAGS) + interval;
     if (old_ns <= looks->now_ns) {
-        claim(watcher, request);
+        if (!flame_watcher_claim(watcher, request)) {
+            count_unwatched(watcher, request);
+        }
         old_ns = looks->now_ns + interval; /* if there was no room for it */
     }
     tell(watcher, looks);
@@ -325,7 +252,7 @@ static uint64_t look_or_sleep(void)
     atomic_store(&flame_lookout_state, FLAME_LOOKOUT_SLEEPS);
     const struct flame_watcher *waiting = find_waiting();
     if (waiting != NULL && change_state(FLAME_LOOKOUT_SLEEPS, FLAME_LOOKOUT_LOOKS)) {
-        return flame_now_sigsafe() + interval_of(waiting);
+        return flame_now_sigsafe() + flame_watcher_interval(waiting);
     }
     return slow_ns;
 }

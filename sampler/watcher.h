@@ -84,6 +84,23 @@ static inline bool flame_lookout_sleeps(void)
     return atomic_load(&flame_lookout_state) == FLAME_LOOKOUT_SLEEPS;
 }
 
+/* ---- claim.c: on the lookout's thread, under its lock ------------------------ */
+
+/* Gives it a session, and that to the ticker, unless it ends just now. False: there is
+ * no room. */
+bool flame_watcher_claim(struct flame_watcher *watcher, uint64_t request);
+/* From now on these are the frames it reads; it is not sampled at this moment. */
+void flame_watcher_place(struct flame_session *session,
+                         const struct flame_stand *stand);
+/* Of a request that is active. */
+void flame_watcher_note_cpu(struct flame_watcher *watcher, uint64_t request,
+                            uint64_t now_ns);
+
+static inline uint64_t flame_watcher_interval(const struct flame_watcher *watcher)
+{
+    return atomic_load_explicit(&watcher->interval_ns, memory_order_relaxed);
+}
+
 /* ---- watcher.c --------------------------------------------------------------- */
 
 /* In a forked child: the thread that forked has no watcher any more. */
