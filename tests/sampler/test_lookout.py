@@ -277,12 +277,12 @@ class ManyThreads(Lookout):
                 while not over.is_set():
                     begin(interval=0.001); busy(0.003); end(keep=False)
 
-            threads = [threading.Thread(target=serve) for _ in range(3)]
+            threads = [threading.Thread(target=serve, daemon=True) for _ in range(3)]
             for thread in threads: thread.start()
-            for _ in range(60):
+            for _ in range(25):
                 child = os.fork()
                 if child == 0:
-                    begin(interval=0.001); busy(0.02)
+                    begin(interval=0.001); busy(0.3)
                     os._exit(end().had != 1)
                 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
             over.set()

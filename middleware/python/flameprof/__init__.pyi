@@ -42,6 +42,10 @@ class Middleware:
         dir_bytes: int = 268435456,
         url: str = "/_flameprof/",
         unsafe_methods: bool = False,
+        slower_than: Optional[float] = None,
+        on_error: bool = False,
+        slow_interval: float = 0.02,
+        slow_per_minute: int = 30,
     ) -> None: ...
     def __call__(
         self, environ: Dict[str, Any], start_response: Callable[..., Any]
