@@ -215,6 +215,17 @@ class Beside(Slow):
                 self.assertEqual(server.log().count("slow requests are not seen: with"), 1)
                 server.stop()
 
+    def test_the_command_of_the_document(self):
+        text = (pathlib.Path(HERE).parent.parent / "docs" / "slow.md").read_text()
+        command = re.search(r"^    uwsgi --plugin flameprof (.*) \.\.\.$", text, re.M).group(1)
+        options = command.split()[:-2]
+        self.assertEqual(command.split()[-2], "--flameprof-dir")
+        server, folder = self.serve(*options)
+        server.get("/slow")
+        server.get("/fails")
+        (only,) = kept(folder, 1)
+        self.assertEqual(only.facts["path"], "/fails")
+
     def test_options_that_make_no_sense(self):
         for option, value in (("slower-than", "0"), ("slower-than", "soon"), ("slower-than", "2m"),
                               ("slow-interval", "2"), ("slow-per-minute", "0")):

@@ -179,8 +179,8 @@ class WhatItCosts(Lookout):
                     return int(statm.read().split()[1]) * 4096
 
             def round(count):
-                for _ in range(count):
-                    begin(interval=0.001); busy(0.004); end()
+                for number in range(count):
+                    begin(interval=0.001); busy(0.004); end(keep=number % 2)
 
             round(100)
             before, descriptors = resident(), len(os.listdir("/proc/self/fd"))
