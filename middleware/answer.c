@@ -1,6 +1,8 @@
 /* What goes back to the person who asked. */
 #include "middleware/archive.h"
+#include "middleware/common.h"
 #include "middleware/request.h"
+#include "renderer/writer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -112,11 +114,7 @@ static size_t write_subtitle(const struct flame_params *params,
                  params->repeat);
     }
     said = (struct flame_slice){runs, strlen(runs)};
-    struct flame_slice compared = {"", 0};
-    if (params->diff.length != 0) {
-        compared = flame_slice_of("compared with a kept one");
-    }
-    const struct flame_slice parts[] = {outcome->status, said, compared,
+    const struct flame_slice parts[] = {outcome->status, said,
                                         params->lines
                                             ? (struct flame_slice){"split by line", 13}
                                             : (struct flame_slice){"", 0},
@@ -131,13 +129,14 @@ static size_t write_subtitle(const struct flame_params *params,
     return used;
 }
 
-/* The tree becomes what has changed to it. */
-static int compare(const struct flame_params *params, struct flame_tree **tree)
+/* The tree becomes what has changed to it, which the subtitle says. */
+static int compare(const struct flame_params *params, struct flame_tree **tree,
+                   struct flame_writer *subtitle)
 {
     int error;
     struct flame_tree *difference = flame_archive_difference(
         params->archive, (struct flame_slice){params->diff.data, params->diff.length},
-        *tree, params->clock, &error);
+        *tree, params->clock, subtitle, &error);
 
     flame_tree_free(*tree);
     *tree = difference;
@@ -151,6 +150,7 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
     char subtitle[2200];
     char warning[1200];
     struct flame_picture_options options = params->picture;
+    struct flame_writer compared = {0};
     int length;
 
     options.quality = &profile->quality;
@@ -176,12 +176,15 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
     struct flame_tree *tree = flame_tree_from_profile(profile, params->clock);
     int error = tree == NULL ? -ENOMEM : 0;
     if (error == 0 && params->diff.length != 0) {
-        error = compare(params, &tree);
+        flame_write_bytes(&compared, options.subtitle.data, options.subtitle.length);
+        error = compare(params, &tree, &compared);
+        options.subtitle = (struct flame_slice){compared.data, compared.length};
     }
     if (error == 0) {
         error = flame_render(params->format, tree, &options, body);
     }
     flame_tree_free(tree);
+    flame_writer_free(&compared);
     return error;
 }
 
@@ -197,30 +200,50 @@ static struct flame_answer answer_of(enum flame_format format, struct flame_writ
                                  .body = body};
 }
 
+static const char *drawing_error(int error)
+{
+    return error == -E2BIG ? "The picture would be larger than allowed "
+                             "(max-picture-bytes): a larger "
+                             "flamegraph_smallest= or another format makes it smaller."
+                           : flame_render_error(error);
+}
+
+static void count_picture(int error, size_t bytes, uint64_t ns)
+{
+    if (error == 0) {
+        flame_count(FLAME_COUNT_PICTURES, 1);
+        flame_count(FLAME_COUNT_PICTURES_BYTES, bytes);
+    } else if (error == -E2BIG) {
+        flame_count(FLAME_COUNT_PICTURES_TOO_LARGE, 1);
+    }
+    flame_count(FLAME_COUNT_PICTURES_NS, ns);
+}
+
 void flame_answer_make(const struct flame_profile *profile,
                        const struct flame_params *params,
                        const struct flame_outcome *outcome, struct flame_answer *answer)
 {
     uint64_t begun = flame_now_ns();
-    struct flame_writer body = {.limit = FLAME_BODY_MAX};
+    struct flame_writer body = {.limit = params->max_bytes};
     int error = draw(profile, params, outcome, &body);
 
     if (error == 0) {
         *answer = answer_of(params->format, body);
     } else {
         flame_writer_free(&body);
-        flame_answer_text(500, "Internal Server Error", flame_render_error(error),
-                          answer);
+        flame_answer_text(500, "Internal Server Error", drawing_error(error), answer);
     }
     answer->runs = params->repeat > 1 ? outcome->runs : 0;
     answer->drawing_ns = flame_now_ns() - begun;
+    count_picture(error, answer->body.length, answer->drawing_ns);
 }
 
 void flame_answer_kept(const struct flame_shelf *shelf,
                        const struct flame_params *params, struct flame_answer *answer)
 {
     struct flame_picture_options options = params->picture;
-    struct flame_writer body = {.limit = FLAME_BODY_MAX};
+    struct flame_writer body = {.limit = params->max_bytes};
+    uint64_t begun = flame_now_ns();
     bool drawing;
 
     options.title = (struct flame_slice){params->title.data, params->title.length};
@@ -233,14 +256,16 @@ void flame_answer_kept(const struct flame_shelf *shelf,
         .clock = params->clock,
         .options = &options};
     int error = flame_archive_render(shelf, &drawn, &body, &drawing);
+    if (drawing) {
+        count_picture(error, body.length, flame_now_ns() - begun);
+    }
     if (error == 0) {
         *answer = answer_of(params->format, body);
         return;
     }
     flame_writer_free(&body);
     if (drawing) {
-        flame_answer_text(500, "Internal Server Error", flame_render_error(error),
-                          answer);
+        flame_answer_text(500, "Internal Server Error", drawing_error(error), answer);
     } else {
         flame_answer_text(404, "Not Found", flame_shelf_error(error), answer);
     }

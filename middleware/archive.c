@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#include "renderer/writer.h"
 
 int flame_archive_init(struct flame_shelf *archive, struct flame_slice folder)
 {
@@ -172,10 +175,28 @@ static bool weigh(struct flame_document *document, enum flame_clock clock)
     return clock == document->options.clock || flame_tree_weigh(document->tree, clock);
 }
 
+/* "compared with GET /shop/ of 2026-11-22 09:19:29 UTC" */
+static void say_compared(const struct flame_picture_options *before,
+                         struct flame_writer *subtitle)
+{
+    time_t seconds = (time_t)(before->time_ns / 1000000000);
+    struct tm parts;
+    char when[64] = "";
+
+    flame_write_text(subtitle,
+                     subtitle->length != 0 ? ", compared with " : "compared with ");
+    flame_write_bytes(subtitle, before->title.data, before->title.length);
+    if (before->time_ns != 0 && gmtime_r(&seconds, &parts) != NULL) {
+        strftime(when, sizeof when, " of %Y-%m-%d %H:%M:%S UTC", &parts);
+    }
+    flame_write_text(subtitle, when);
+}
+
 struct flame_tree *flame_archive_difference(const struct flame_shelf *shelf,
                                             struct flame_slice before,
                                             const struct flame_tree *after,
-                                            enum flame_clock clock, int *error)
+                                            enum flame_clock clock,
+                                            struct flame_writer *subtitle, int *error)
 {
     struct flame_document document;
     struct flame_tree *difference = NULL;
@@ -187,6 +208,7 @@ struct flame_tree *flame_archive_difference(const struct flame_shelf *shelf,
     if (weigh(&document, clock)) {
         difference = flame_tree_difference(document.tree, after, false);
     }
+    say_compared(&document.options, subtitle);
     *error = difference == NULL ? -ENOMEM : 0;
     flame_document_free(&document);
     return difference;
@@ -214,12 +236,15 @@ static int draw(const struct flame_shelf *shelf, const struct flame_drawn *drawn
                 bool *drawing)
 {
     struct flame_picture_options options = options_of(drawn, document);
+    struct flame_writer subtitle = {0};
     struct flame_tree *difference = NULL;
     int error = weigh(document, drawn->clock) ? 0 : -ENOMEM;
 
     if (error == 0 && drawn->before.length != 0) {
+        flame_write_bytes(&subtitle, options.subtitle.data, options.subtitle.length);
         difference = flame_archive_difference(shelf, drawn->before, document->tree,
-                                              drawn->clock, &error);
+                                              drawn->clock, &subtitle, &error);
+        options.subtitle = (struct flame_slice){subtitle.data, subtitle.length};
     }
     if (error == 0) {
         *drawing = true;
@@ -228,6 +253,7 @@ static int draw(const struct flame_shelf *shelf, const struct flame_drawn *drawn
                              out);
     }
     flame_tree_free(difference);
+    flame_writer_free(&subtitle);
     return error;
 }
 

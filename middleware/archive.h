@@ -46,13 +46,15 @@ int flame_archive_read(const struct flame_shelf *shelf, struct flame_slice name,
                        struct flame_document *document);
 
 /*
- * What has changed from a profile that was kept to this tree, by the same clock. NULL
- * and an error of flame_archive_read(), or -ENOMEM.
+ * What has changed from a profile that was kept to this tree, by the same clock; what
+ * that one was is said in `subtitle`, behind what stands there. NULL and an error of
+ * flame_archive_read(), or -ENOMEM.
  */
 struct flame_tree *flame_archive_difference(const struct flame_shelf *shelf,
                                             struct flame_slice before,
                                             const struct flame_tree *after,
-                                            enum flame_clock clock, int *error);
+                                            enum flame_clock clock,
+                                            struct flame_writer *subtitle, int *error);
 
 /* What is to be drawn of which profile. */
 struct flame_drawn {

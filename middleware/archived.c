@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "middleware/limits.h"
 #include "middleware/listing.h"
 #include "middleware/parts.h"
 
@@ -93,7 +94,9 @@ enum flame_decision flame_archived_decide(const struct flame_config *config,
     struct flame_slice method = lookup(door_request, "REQUEST_METHOD");
     bool head = is(method, "HEAD");
 
-    *wanted = (struct flame_wanted){.params = {.repeat = 1, .head = head}};
+    *wanted = (struct flame_wanted){
+        .params = {
+            .repeat = 1, .head = head, .max_bytes = (size_t)config->max_picture_bytes}};
     if ((!head && !is(method, "GET")) ||
         !flame_request_may(config, lookup, door_request, log)) {
         return FLAME_ORDINARY;
@@ -116,7 +119,7 @@ enum flame_decision flame_archived_decide(const struct flame_config *config,
 static void answer_list(const struct flame_shelf *archive, int order,
                         struct flame_answer *answer)
 {
-    struct flame_writer body = {.limit = FLAME_BODY_MAX};
+    struct flame_writer body = {.limit = FLAME_PICTURE_BYTES_DEFAULT};
     int error = flame_listing_write(archive, order, &body);
 
     if (error != 0) {

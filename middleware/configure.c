@@ -1,9 +1,11 @@
 /* What a Middleware is made with, from Python. */
+#include "middleware/common.h"
 #include "middleware/options.h"
 #include "middleware/wsgi.h"
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- the options of the table ------------------------------------------------ */
 
@@ -96,9 +98,15 @@ static int set_list(struct flame_config *config, const struct flame_option *opti
         return -1;
     }
     while (result == 0 && (item = PyIter_Next(iterator)) != NULL) {
-        struct flame_slice text = flame_bytes_of(item);
+        Py_ssize_t length = 0;
+        const char *text =
+            PyUnicode_Check(item) ? PyUnicode_AsUTF8AndSize(item, &length) : NULL;
+        PyErr_Clear(); /* of a str that is no text */
         int error =
-            text.data == NULL ? -EINVAL : flame_option_set_text(config, option, text);
+            text == NULL
+                ? -EINVAL
+                : flame_option_set_text(config, option,
+                                        (struct flame_slice){text, (size_t)length});
         result = error == 0 ? 0 : raise(option, item, error);
         Py_DECREF(item);
     }
@@ -182,7 +190,7 @@ static int configure_authorize(struct flame_middleware *self, PyObject *authoriz
         PyErr_SetString(PyExc_TypeError, "authorize takes a callable");
         return -1;
     }
-    if (self->config.allow_count > 0) {
+    if (self->config.allow.count > 0) {
         PyErr_SetString(PyExc_ValueError,
                         "allow and authorize exclude each other: either decides alone");
         return -1;
@@ -260,6 +268,22 @@ static int read_keyword(struct flame_config *config, struct own *own, PyObject *
     return 0;
 }
 
+/* The first Middleware of a process finds what all workers share. */
+static void find_common(const struct flame_shelf *shelf)
+{
+    char line[300];
+    int folder = flame_shelf_open_folder(shelf);
+    int error = flame_common_make_in_folder(folder, shelf->folder);
+
+    if (folder >= 0) {
+        close(folder);
+    }
+    if (error != 0) {
+        flame_common_explain(error, line, sizeof line);
+        flame_log_to_stderr(line);
+    }
+}
+
 int flame_configure(struct flame_middleware *self, PyObject *args, PyObject *kwargs,
                     PyObject **app)
 {
@@ -288,8 +312,10 @@ int flame_configure(struct flame_middleware *self, PyObject *args, PyObject *kwa
         return -1;
     }
     *app = own.app;
-    return configure_authorize(self, own.authorize) != 0 ||
-                   configure_panel(self, own.panel, own.panel_folder) != 0
-               ? -1
-               : 0;
+    if (configure_authorize(self, own.authorize) != 0 ||
+        configure_panel(self, own.panel, own.panel_folder) != 0) {
+        return -1;
+    }
+    find_common(&self->shelf);
+    return 0;
 }

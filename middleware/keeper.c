@@ -1,5 +1,7 @@
 #include "middleware/keeper.h"
 
+#include "middleware/common.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -9,7 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-#define DRAIN_SECONDS 5
 #define LOG_EVERY_S 60
 
 struct waiting {
@@ -47,6 +48,7 @@ static void note_loss(const char *why)
     char line[400];
 
     uint64_t count = atomic_fetch_add(&lost, 1) + 1;
+    flame_count(FLAME_COUNT_NOT_KEPT, 1);
     clock_gettime(CLOCK_MONOTONIC, &now);
     time_t quiet = atomic_load(&quiet_until);
     if (now.tv_sec < quiet || !atomic_compare_exchange_strong(
@@ -73,6 +75,7 @@ int flame_keeper_write(const struct flame_shelf *archive,
 
     if (error == 0) {
         atomic_fetch_add(&kept, 1);
+        flame_count(FLAME_COUNT_KEPT, 1);
     } else {
         note_loss(flame_shelf_error(error));
     }
@@ -142,7 +145,7 @@ void flame_keeper_drain(unsigned seconds)
 
 static void at_exit(void)
 {
-    flame_keeper_drain(DRAIN_SECONDS);
+    flame_keeper_drain(FLAME_KEEPER_PATIENCE_S);
 }
 
 static void before_fork(void)

@@ -34,7 +34,9 @@ int flame_keeper_write(const struct flame_shelf *archive,
                        const struct flame_facts *facts,
                        const char name[FLAME_SHELF_NAME + 1]);
 
-/* Waits until nothing waits to be written any more, at most so long. */
+/* Waits until nothing waits to be written any more, at most so long. Before what the
+ * profiles' names point to goes. GIL held or not. */
+#define FLAME_KEEPER_PATIENCE_S 5
 void flame_keeper_drain(unsigned seconds);
 
 /* How many this process has written, and how many it has lost. Any thread. */

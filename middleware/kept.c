@@ -1,6 +1,7 @@
 /* _flameprof.Shelf: profiles kept for those who come back for them, from Python. */
 #include "middleware/archive.h"
 #include "middleware/asked.h"
+#include "middleware/limits.h"
 
 #include <errno.h>
 
@@ -67,7 +68,7 @@ static PyObject *draw(const struct flame_shelf *shelf, struct flame_slice name,
                                       .format = format,
                                       .clock = asked->clock,
                                       .options = &asked->options};
-    struct flame_writer out = {.limit = FLAME_BODY_MAX};
+    struct flame_writer out = {.limit = FLAME_PICTURE_BYTES_DEFAULT};
     PyObject *result = NULL;
     bool drawing;
     int error;

@@ -50,7 +50,7 @@ static int by_why(const struct flame_facts *a, const struct flame_facts *b)
                             : (a->why < b->why) - (a->why > b->why);
 }
 
-/* The first is the usual order. */
+/* In the order of the table; the last one is the usual order. */
 static const struct {
     const char *name;
     const char *heading;
@@ -58,26 +58,26 @@ static const struct {
     bool number;
     bool ascending;
 } COLUMNS[] = {
-    {"time", "when", by_time, false, false},
     {"path", "request", by_path, false, true},
     {"status", "status", by_status, false, false},
     {"duration", "took", by_duration, true, false},
     {"cpu", "CPU time", by_cpu, true, false},
     {"why", "kept", by_why, false, false},
+    {"time", "when, UTC", by_time, false, false},
 };
 
 enum { COLUMN_COUNT = sizeof COLUMNS / sizeof *COLUMNS };
 
 int flame_listing_order(struct flame_slice name, int *order)
 {
-    *order = 0;
+    *order = COLUMN_COUNT - 1;
     for (int i = 0; i < COLUMN_COUNT; i++) {
-        if (name.length == 0 || flame_slice_is(name, COLUMNS[i].name)) {
+        if (flame_slice_is(name, COLUMNS[i].name)) {
             *order = i;
             return 0;
         }
     }
-    return -EINVAL;
+    return name.length == 0 ? 0 : -EINVAL;
 }
 
 const char *flame_listing_policy(void)
@@ -155,9 +155,9 @@ static void put_time(struct flame_writer *out, uint64_t time_ms)
     }
     flame_write_text(out, "<time datetime=\"");
     flame_write_text(out, machine);
-    flame_write_text(out, "\" title=\"UTC\">");
+    flame_write_text(out, "\">");
     flame_write_text(out, text);
-    flame_write_text(out, "</time> <span class=\"ago\">");
+    flame_write_text(out, "</time><br><span class=\"ago\">");
     put_age(out, time_ms);
     flame_write_text(out, "</span>");
 }
@@ -184,7 +184,7 @@ static void put_bar(struct flame_writer *out, uint64_t part, uint64_t ran,
 
 static void put_headings(struct flame_writer *out, int order)
 {
-    flame_write_text(out, "<thead><tr><th scope=\"col\" colspan=\"2\">compare</th>");
+    flame_write_text(out, "<thead><tr>");
     for (int i = 0; i < COLUMN_COUNT; i++) {
         flame_write_text(out, "<th scope=\"col\"");
         if (COLUMNS[i].number) {
@@ -200,7 +200,9 @@ static void put_headings(struct flame_writer *out, int order)
         flame_write_text(out, COLUMNS[i].heading);
         flame_write_text(out, "</a></th>");
     }
-    flame_write_text(out, "<th scope=\"col\">as</th></tr></thead>\n");
+    flame_write_text(out, "<th scope=\"col\" class=\"compare\">before</th>"
+                          "<th scope=\"col\" class=\"compare\">after</th>"
+                          "</tr></thead>\n");
 }
 
 static void put_choice(struct flame_writer *out, const char *name, const char *profile,
@@ -217,6 +219,24 @@ static void put_choice(struct flame_writer *out, const char *name, const char *p
     flame_write_text(out, "\"></td>");
 }
 
+static void put_formats(struct flame_writer *out, const char *name)
+{
+    static const char *const formats[] = {"html", "pprof", "speedscope", "folded",
+                                          "json"};
+
+    flame_write_text(out, "<br><span class=\"more\">");
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        flame_write_text(out, "<a href=\"");
+        flame_write_text(out, name);
+        flame_write_text(out, "?flamegraph_format=");
+        flame_write_text(out, formats[i]);
+        flame_write_text(out, "\">");
+        flame_write_text(out, formats[i]);
+        flame_write_text(out, "</a>");
+    }
+    flame_write_text(out, "</span>");
+}
+
 static void put_request(struct flame_writer *out,
                         const struct flame_archive_entry *entry)
 {
@@ -226,7 +246,9 @@ static void put_request(struct flame_writer *out,
     flame_write_text(out, entry->name);
     flame_write_text(out, "\">");
     put_escaped(out, entry->facts.path);
-    flame_write_text(out, "</a></td>");
+    flame_write_text(out, "</a>");
+    put_formats(out, entry->name);
+    flame_write_text(out, "</td>");
 }
 
 static void put_status(struct flame_writer *out, const struct flame_facts *facts)
@@ -234,9 +256,9 @@ static void put_status(struct flame_writer *out, const struct flame_facts *facts
     bool bad = facts->raised[0] != '\0' || facts->status[0] == '5';
 
     flame_write_text(out, bad ? "<td class=\"bad\">" : "<td>");
-    put_escaped(out, facts->status[0] != '\0' ? facts->status : "none");
+    put_escaped(out, facts->status);
     if (facts->raised[0] != '\0') {
-        flame_write_text(out, "<br>");
+        flame_write_text(out, facts->status[0] != '\0' ? "<br>" : "");
         put_escaped(out, facts->raised);
     }
     flame_write_text(out, "</td>");
@@ -248,30 +270,13 @@ static void put_why(struct flame_writer *out, const struct flame_facts *facts)
     if (facts->why != FLAME_WHY_CUT) {
         flame_write_text(out, "<span class=\"tag\">");
         flame_write_text(out, flame_why_name(facts->why));
-        flame_write_text(out, "</span> ");
+        flame_write_text(out, "</span>");
     }
     if (facts->cut != FLAME_CUT_NOT) {
+        flame_write_text(out, facts->why != FLAME_WHY_CUT ? "<br>" : "");
         flame_write_text(out, "<span class=\"tag cut\">cut short: ");
         flame_write_text(out, flame_cut_name(facts->cut));
         flame_write_text(out, "</span>");
-    }
-    flame_write_text(out, "</td>");
-}
-
-static void put_formats(struct flame_writer *out, const char *name)
-{
-    static const char *const formats[] = {"html", "pprof", "speedscope", "folded",
-                                          "json"};
-
-    flame_write_text(out, "<td class=\"more\">");
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-        flame_write_text(out, "<a href=\"");
-        flame_write_text(out, name);
-        flame_write_text(out, "?flamegraph_format=");
-        flame_write_text(out, formats[i]);
-        flame_write_text(out, "\">");
-        flame_write_text(out, formats[i]);
-        flame_write_text(out, "</a>");
     }
     flame_write_text(out, "</td>");
 }
@@ -282,11 +287,6 @@ static void put_entry(struct flame_writer *out, const struct flame_archive_entry
     const struct flame_quality *quality = &entry->facts.quality;
 
     flame_write_text(out, "<tr>");
-    put_choice(out, "flamegraph_diff", entry->name, "before");
-    put_choice(out, "flamegraph_profile", entry->name, "after");
-    flame_write_text(out, "<td>");
-    put_time(out, entry->facts.time_ms);
-    flame_write_text(out, "</td>");
     put_request(out, entry);
     put_status(out, &entry->facts);
     flame_write_text(out, "<td class=\"number\">");
@@ -296,7 +296,11 @@ static void put_entry(struct flame_writer *out, const struct flame_archive_entry
     flame_write_duration(out, quality->cpu_ns);
     flame_write_text(out, "</td>");
     put_why(out, &entry->facts);
-    put_formats(out, entry->name);
+    flame_write_text(out, "<td>");
+    put_time(out, entry->facts.time_ms);
+    flame_write_text(out, "</td>");
+    put_choice(out, "flamegraph_diff", entry->name, "before");
+    put_choice(out, "flamegraph_profile", entry->name, "after");
     flame_write_text(out, "</tr>\n");
 }
 
@@ -317,7 +321,7 @@ static void put_table(struct flame_writer *out,
         put_entry(out, &entries[i], longest);
     }
     flame_write_text(out, "</tbody></table></div>"
-                          "<button>Compare: before, after</button></form>");
+                          "<button>Compare</button></form>");
 }
 
 /* ---- the page ---------------------------------------------------------------- */

@@ -77,6 +77,7 @@ static int execute(PyObject *module)
         return -1;
     }
     if (PyModule_AddFunctions(module, flame_web_functions) != 0 ||
+        PyModule_AddFunctions(module, flame_stats_functions) != 0 ||
         add_idle(module) != 0) {
         return -1;
     }

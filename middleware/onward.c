@@ -14,8 +14,9 @@ struct onward {
     PyObject_HEAD PyObject *server; /* its start_response */
     PyObject *status;               /* as the application said; NULL: not yet */
     PyObject *body;
-    PyObject *parts;               /* its iterator; NULL: not begun */
-    struct flame_session *session; /* NULL: it has ended */
+    PyObject *parts; /* its iterator; NULL: not begun */
+    struct flame_taking taking;
+    struct flame_session *session; /* of it; NULL: it has ended */
     pthread_t thread;
     struct flame_shelf archive;
     char name[FLAME_SHELF_NAME + 1];
@@ -72,7 +73,8 @@ static void end(struct onward *self)
     if (facts.cut == FLAME_CUT_NOT && quality->deadline_reached) {
         facts.cut = FLAME_CUT_MAX_SECONDS;
     }
-    (void)flame_keeper_keep(&self->archive, session, &facts, self->name);
+    (void)flame_keeper_keep(&self->archive, flame_taking_take(&self->taking), &facts,
+                            self->name);
     PyErr_Restore(error[0], error[1], error[2]);
 }
 
@@ -183,14 +185,13 @@ static bool is_to_be_handed_over(PyObject *env, PyObject *body)
 
 /* ---- the call ---------------------------------------------------------------- */
 
-/* 0; or an error of flame_session_start(), or of flame_shelf_make_name(). */
-static int begin(struct onward *self, struct flame_middleware *middleware,
-                 PyObject *env, PyObject *start_response,
-                 const struct flame_params *params)
+/* False: *refusal says why not. */
+static bool begin(struct onward *self, struct flame_middleware *middleware,
+                  PyObject *env, PyObject *start_response,
+                  const struct flame_params *params, struct flame_refusal *refusal)
 {
     struct flame_session_options options =
-        flame_session_options_of(params, middleware->config.max_ns);
-    int error = flame_shelf_make_name(self->name);
+        flame_session_options_of(&middleware->config, params);
 
     Py_INCREF(start_response);
     self->server = start_response;
@@ -198,7 +199,16 @@ static int begin(struct onward *self, struct flame_middleware *middleware,
     self->thread = pthread_self();
     self->head = params->head;
     flame_told_read(env, NULL, &self->told);
-    return error != 0 ? error : flame_session_start(&options, &self->session);
+    if (flame_shelf_make_name(self->name) != 0) {
+        flame_refuse_start(-EAGAIN, refusal);
+        return false;
+    }
+    flame_names_read_roots(&middleware->config.names);
+    if (!flame_taking_start(&middleware->config, &options, &self->taking, refusal)) {
+        return false;
+    }
+    self->session = self->taking.session;
+    return true;
 }
 
 /* What the server is handed: the body, under its profile or as it is; NULL: an
@@ -230,17 +240,16 @@ PyObject *flame_onward_call(struct flame_middleware *self, PyObject *env,
                             PyObject *start_response, const struct flame_params *params)
 {
     PyObject *object = self->onward_type->tp_alloc(self->onward_type, 0);
+    struct flame_refusal refusal;
     PyObject *result = NULL;
 
     if (object == NULL) {
         return NULL;
     }
-    int error = begin(onward_of(object), self, env, start_response, params);
-    if (error == 0) {
+    if (begin(onward_of(object), self, env, start_response, params, &refusal)) {
         result = call(onward_of(object), self->app, env);
     } else {
-        result = flame_reply_sentence(start_response, 503, "Service Unavailable",
-                                      flame_start_error_sentence(error), params->head);
+        result = flame_reply_refusal(start_response, &refusal, params->head);
     }
     Py_DECREF(object);
     return result;

@@ -1,6 +1,7 @@
 #include "middleware/options.h"
 
 #include "middleware/archived.h"
+#include "middleware/limits.h"
 #include "middleware/slow.h"
 
 #include <errno.h>
@@ -36,6 +37,42 @@ const struct flame_option flame_options[] = {
      0, 0, NULL, "",
      "profile POST and other methods too: what they do is done, the picture is the "
      "answer"},
+    {"trusted-proxies", FLAME_OPTION_LIST, 0, 0, 0, flame_config_trust,
+     "a network such as 10.0.0.0/8, ::1 or fd00::/8",
+     "network of proxies whose X-Forwarded-For or Forwarded says who asks, can be "
+     "given "
+     "several times; then that address is compared with flameprof-allow"},
+    {"secret-file", FLAME_OPTION_LIST, 0, 0, 0, flame_config_secret,
+     "a file of 32 to 4096 bytes that its owner alone can read (chmod 600)",
+     "file of the secret with which `flameprof sign` signs links; given twice, both "
+     "are "
+     "good, so that it can be changed"},
+    {"off-file", FLAME_OPTION_TEXT, 0, 0, 0, flame_config_off_file, "an absolute path",
+     "while this file is there nothing is profiled"},
+    {"at-once", FLAME_OPTION_COUNT, offsetof(struct flame_config, at_once), 1,
+     FLAME_COMMON_SLOTS, NULL, "a number from 1 to 256",
+     "profiles at once in all workers (default 4)"},
+    {"worker-at-once", FLAME_OPTION_COUNT,
+     offsetof(struct flame_config, worker_at_once), 1, FLAME_SESSIONS_MAX, NULL,
+     "a number from 1 to 64", "profiles at once in one worker (default 2)"},
+    {"per-minute", FLAME_OPTION_COUNT, offsetof(struct flame_config, per_minute), 1,
+     FLAME_PER_MINUTE_MOST, NULL, "a number from 1 to 1000000",
+     "profiles begun in a minute in all workers (default 60)"},
+    {"min-interval", FLAME_OPTION_SECONDS,
+     offsetof(struct flame_config, least_interval_ns), FLAME_INTERVAL_MIN_NS,
+     FLAME_INTERVAL_MOST_NS, NULL, FLAME_INTERVAL_ACCEPTED,
+     "shortest interval= that may be asked for (default 0.0001)"},
+    {"max-picture-bytes", FLAME_OPTION_COUNT,
+     offsetof(struct flame_config, max_picture_bytes), FLAME_PICTURE_BYTES_LEAST,
+     FLAME_PICTURE_BYTES_MOST, NULL, "bytes from 64K to 1G",
+     "largest answer, in whatever format (default 32M)"},
+    {"full-paths", FLAME_OPTION_FLAG, offsetof(struct flame_config, names.full_paths),
+     0, 0, NULL, NULL,
+     "tell the files' whole paths (default: from the package or the project on)"},
+    {"redact", FLAME_OPTION_LIST, 0, 0, 0, flame_config_redact, FLAME_REDACT_ACCEPTED,
+     "show these functions as [redacted]: \"name\", \"name (file)\" or \"* "
+     "(folder/)\", "
+     "can be given several times"},
     {"slower-than", FLAME_OPTION_SECONDS, offsetof(struct flame_config, slower_than_ns),
      FLAME_SLOW_INTERVAL_LEAST_NS, FLAME_MAX_NS_MOST, NULL, FLAME_MAX_NS_ACCEPTED,
      "watch every request, and keep the profiles of those that take longer than so "

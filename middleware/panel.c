@@ -7,6 +7,7 @@
  * application's close(), are not in the graph. A body is taken in only if it is a page
  * whose end is in sight: it says how long it is, or is there as a list.
  */
+#include "middleware/taking.h"
 #include "middleware/wsgi.h"
 
 #include <errno.h>
@@ -77,7 +78,10 @@ static bool is_to_take(const struct visit *visit, const struct flame_said *said)
 static void keep(struct visit *visit, const struct flame_profile *profile,
                  const struct flame_said *said)
 {
-    const struct flame_params params = {.format = FLAME_FORMAT_JSON, .repeat = 1};
+    const struct flame_params params = {
+        .format = FLAME_FORMAT_JSON,
+        .repeat = 1,
+        .max_bytes = (size_t)visit->self->config.max_picture_bytes};
     struct flame_badge *badge = &visit->badge;
     struct flame_answer answer;
     struct flame_told told;
@@ -268,6 +272,7 @@ static PyObject *body_of(struct visit *visit)
         return NULL; /* there was no memory to begin */
     }
     if (visit->taken == NULL || (!visit->changed && is_there(visit))) {
+        PyErr_Clear(); /* of a list's it can only be our own lack of memory */
         Py_INCREF(visit->body);
         return visit->body;
     }
@@ -278,28 +283,33 @@ static PyObject *body_of(struct visit *visit)
 PyObject *flame_panel_call(struct flame_middleware *self, PyObject *env,
                            PyObject *start_response, enum flame_purpose purpose)
 {
-    const struct flame_session_options options = {
-        .interval_ns = self->config.interval_ns, .max_ns = self->config.max_ns};
+    const struct flame_session_options options = {.interval_ns =
+                                                      self->config.interval_ns,
+                                                  .max_ns = self->config.max_ns,
+                                                  .names = &self->config.names};
     struct visit visit = {.self = self, .env = env, .purpose = purpose};
-    struct flame_session *session;
+    struct flame_taking taking;
+    struct flame_refusal refusal;
     PyObject *result = NULL;
 
-    if (flame_session_start(&options, &session) != 0) {
+    flame_names_read_roots(&self->config.names);
+    if (!flame_taking_start(&self->config, &options, &taking, &refusal)) {
         return PyObject_CallFunctionObjArgs(self->app, env, start_response, NULL);
     }
     visit.passing = flame_passing_new(self->passing_type, start_response);
     if (visit.passing == NULL) {
-        flame_session_stop(session);
+        flame_session_stop(taking.session);
     } else {
-        run(&visit, session);
-        if (visit.body != NULL && let_go(&visit, flame_session_profile(session)) == 0) {
+        run(&visit, taking.session);
+        if (visit.body != NULL &&
+            let_go(&visit, flame_session_profile(taking.session)) == 0) {
             result = body_of(&visit);
         }
         if (result == NULL && visit.body != NULL) {
             flame_close_body(visit.body);
         }
     }
-    flame_session_free(session);
+    flame_taking_free(&taking);
     Py_XDECREF(visit.taken);
     Py_XDECREF(visit.rest);
     Py_XDECREF(visit.body);

@@ -74,8 +74,9 @@ enum parameter {
     CALLERS,
     KEEP,
     DIFF,
-    PROFILE, /* this and the next are the badge's */
+    PROFILE, /* this and the next are the badge's; with TOKEN not told of */
     PANEL,
+    TOKEN,
     PARAMETERS
 };
 
@@ -90,7 +91,7 @@ static const char *const names[PARAMETERS] = {
     [SMALLEST] = "flamegraph_smallest", [SCALE] = "flamegraph_scale",
     [COLOURS] = "flamegraph_colours",   [INVERTED] = "flamegraph_inverted",
     [CALLERS] = "flamegraph_callers",   [KEEP] = "flamegraph_keep",
-    [DIFF] = "flamegraph_diff",
+    [DIFF] = "flamegraph_diff",         [TOKEN] = "flamegraph_token",
 };
 
 struct asked {
@@ -207,6 +208,23 @@ bool flame_params_panel(struct flame_slice query)
     }
     read_query(query, &asked);
     return text_is(&asked.values[PANEL], "1");
+}
+
+bool flame_params_token(struct flame_slice query, struct flame_params_text *token)
+{
+    struct asked asked;
+    const struct text *text = &asked.values[TOKEN];
+
+    token->length = 0;
+    if (query.data == NULL) {
+        return false;
+    }
+    read_query(query, &asked);
+    if (text->present && text->length <= VALUE_MAX) {
+        memcpy(token->data, text->data, text->length);
+        token->length = text->length;
+    }
+    return text->present;
 }
 
 /* mantissa * 10^exponent, as far as it was read. */
@@ -429,6 +447,13 @@ static bool read_panel(struct flame_slice text, struct flame_params *params)
     return read_switch(text, &on);
 }
 
+static bool read_token(struct flame_slice text, struct flame_params *params)
+{
+    (void)text; /* whether it is good has been decided */
+    (void)params;
+    return true;
+}
+
 /* flamegraph itself has been read; of the two intervals the prefixed one wins. What has
  * no reader is an option of the picture, which knows it by its name. */
 static const struct {
@@ -455,6 +480,7 @@ static const struct {
     [DIFF] = {read_diff, "the name of a profile that was kept"},
     [PROFILE] = {read_profile, "the name of a profile that was kept"},
     [PANEL] = {read_panel, "1 or 0"},
+    [TOKEN] = {read_token, "a signed token"},
 };
 
 static bool read_parameter(int parameter, struct flame_slice text,

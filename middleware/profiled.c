@@ -3,6 +3,7 @@
  * closed inside its profile, its body thrown away as it comes, and the picture is the
  * answer.
  */
+#include "middleware/taking.h"
 #include "middleware/wsgi.h"
 
 #include <string.h>
@@ -221,12 +222,13 @@ static PyObject *answer_profile(PyObject *env, PyObject *start_response,
 }
 
 /* A profile that was cut short is kept, too, where there is an archive; an exception
- * that is set stays so. Frees the session. */
+ * that is set stays so. Frees the taking. */
 static void end_session(struct flame_middleware *self, PyObject *env,
-                        struct flame_session *session, const struct flame_said *said,
+                        struct flame_taking *taking, const struct flame_said *said,
                         enum flame_cut cut)
 {
-    const struct flame_quality *quality = &flame_session_profile(session)->quality;
+    const struct flame_quality *quality =
+        &flame_session_profile(taking->session)->quality;
     char name[FLAME_SHELF_NAME + 1];
     struct flame_told told;
     struct flame_facts facts;
@@ -235,14 +237,25 @@ static void end_session(struct flame_middleware *self, PyObject *env,
         cut == FLAME_CUT_NOT && quality->deadline_reached ? FLAME_CUT_MAX_SECONDS : cut;
     if (self->config.archive == NULL || cut == FLAME_CUT_NOT ||
         flame_shelf_make_name(name) != 0) {
-        flame_session_free(session);
+        flame_taking_free(taking);
         return;
     }
     flame_told_read(env, said->status, &told);
     flame_archived_facts(&told.outcome, quality->duration_ns, &facts);
     facts.why = FLAME_WHY_CUT;
     facts.cut = cut;
-    (void)flame_keeper_keep(self->config.archive, session, &facts, name);
+    (void)flame_keeper_keep(self->config.archive, flame_taking_take(taking), &facts,
+                            name);
+}
+
+PyObject *flame_reply_refusal(PyObject *start_response,
+                              const struct flame_refusal *refusal, bool head)
+{
+    static const struct flame_said nothing = {NULL, NULL};
+    struct flame_answer answer;
+
+    flame_answer_refusal(refusal, &answer);
+    return flame_reply(start_response, &answer, head, &nothing);
 }
 
 PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
@@ -250,8 +263,9 @@ PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
                              const struct flame_params *params)
 {
     struct flame_session_options options =
-        flame_session_options_of(params, self->config.max_ns);
-    struct flame_session *session;
+        flame_session_options_of(&self->config, params);
+    struct flame_taking taking;
+    struct flame_refusal refusal;
     char raised[200];
     PyObject *result = NULL;
     PyObject *response = flame_response_new(self->response_type);
@@ -259,22 +273,22 @@ PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
     if (response == NULL) {
         return NULL;
     }
-    int error = flame_session_start(&options, &session);
-    if (error != 0) {
+    flame_names_read_roots(&self->config.names);
+    if (!flame_taking_start(&self->config, &options, &taking, &refusal)) {
         Py_DECREF(response);
-        return flame_reply_sentence(start_response, 503, "Service Unavailable",
-                                    flame_start_error_sentence(error), params->head);
+        return flame_reply_refusal(start_response, &refusal, params->head);
     }
-    unsigned runs = run_repeatedly(self, session, params, env, &response);
-    flame_session_stop(session);
+    unsigned runs = run_repeatedly(self, taking.session, params, env, &response);
+    flame_session_stop(taking.session);
     struct flame_said said = flame_response_take(response);
     enum flame_cut cut = FLAME_CUT_STOPPED; /* by SystemExit, as servers do it */
     if (take_exception(raised, sizeof raised) == 0) {
         cut = FLAME_CUT_NOT;
-        result = answer_profile(env, start_response, flame_session_profile(session),
-                                params, &said, raised, runs);
+        result =
+            answer_profile(env, start_response, flame_session_profile(taking.session),
+                           params, &said, raised, runs);
     }
-    end_session(self, env, session, &said, cut);
+    end_session(self, env, &taking, &said, cut);
     flame_said_clear(&said);
     Py_DECREF(response);
     return result;

@@ -25,8 +25,9 @@ struct flame_session_object {
     size_t readers;                           /* threads that draw it without the GIL */
     bool busy; /* a thread changes it, perhaps without the GIL */
     pthread_t thread;
-    bool paused; /* and running */
-    struct flame_session_options options;
+    bool paused;                          /* and running */
+    struct flame_session_options options; /* names: of the capsule */
+    PyObject *names;                      /* a capsule, which its snapshots share */
 };
 
 /* picture.c and rows.c: methods of a Session that has ended. */
@@ -64,6 +65,7 @@ int flame_option_from_python(struct flame_config *config, const char *name,
 
 /* web.c: what a door that is written in Python calls; functions of the module. */
 extern PyMethodDef flame_web_functions[];
+extern PyMethodDef flame_stats_functions[];
 
 /* Of the type of flame_response_spec; a new reference, or NULL. */
 PyObject *flame_response_new(PyTypeObject *type);

@@ -1,5 +1,7 @@
 #include "middleware/shelf.h"
 
+#include "middleware/common.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -88,6 +90,11 @@ static int make_folder(const struct flame_shelf *shelf)
         folder = open_folder(shelf);
     }
     return folder;
+}
+
+int flame_shelf_open_folder(const struct flame_shelf *shelf)
+{
+    return make_folder(shelf);
 }
 
 /* ---- what is there ----------------------------------------------------------- */
@@ -254,7 +261,7 @@ static int make_room(const struct flame_shelf *shelf, int folder, uint64_t size)
             break;
         }
         file_name(shelf, oldest->name, "", name);
-        (void)unlinkat(folder, name, 0);
+        flame_count(FLAME_COUNT_CLEARED, unlinkat(folder, name, 0) == 0 ? 1 : 0);
         entries.size -= oldest->size;
     }
     free(entries.all);

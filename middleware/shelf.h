@@ -40,6 +40,9 @@ int flame_shelf_init(struct flame_shelf *shelf, struct flame_slice folder);
 
 /* A new name. 0, or -EAGAIN: the system has no random bytes yet. */
 int flame_shelf_make_name(char name[FLAME_SHELF_NAME + 1]);
+/* The folder, open, made if need be: for what else its users share. The caller closes
+ * it. A negative errno: as of the next. */
+int flame_shelf_open_folder(const struct flame_shelf *shelf);
 
 /*
  * Under a name that flame_shelf_make_name() made. 0, or a negative errno: -E2BIG more

@@ -19,7 +19,8 @@ struct flame_lookout_options flame_slow_options(const struct flame_config *confi
         .interval_ns = interval,
         .slow_ns = config->slower_than_ns != 0 ? config->slower_than_ns : UINT64_MAX,
         .finer_ns = config->interval_ns < interval ? config->interval_ns : interval,
-        .max_ns = config->max_ns};
+        .max_ns = config->max_ns,
+        .names = &config->names};
 }
 
 /* True if this one may be kept; *others: how many could not since the last that did. */

@@ -22,7 +22,8 @@ static inline bool flame_slow_is_on(const struct flame_config *config)
     return config->slower_than_ns != 0 || config->on_error;
 }
 
-/* For flame_lookout_begin(), once for all of a door's requests. */
+/* For flame_lookout_begin(), once for all of a door's requests; it points into the
+ * configuration, whose names' roots the door reads before the first (names.h). */
 struct flame_lookout_options flame_slow_options(const struct flame_config *config);
 
 /* `failed`: answered with a status of 500 or more, or by an exception. */

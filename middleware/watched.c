@@ -175,6 +175,7 @@ static struct flame_watcher *join(struct flame_middleware *door)
                             "them in greenlets");
         return NULL;
     }
+    flame_names_read_roots(&door->config.names);
     Py_BEGIN_ALLOW_THREADS
     error = flame_lookout_join(&watcher);
     Py_END_ALLOW_THREADS

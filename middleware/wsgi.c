@@ -201,6 +201,9 @@ static void middleware_dealloc(PyObject *object)
     Py_CLEAR(self->body_type);
     Py_CLEAR(self->onward_type);
     Py_CLEAR(self->watched_type);
+    if (self->config.archive != NULL) {
+        flame_keeper_drain(FLAME_KEEPER_PATIENCE_S); /* profiles use its names */
+    }
     flame_config_free(&self->config);
     type->tp_free(object);
     Py_DECREF(type);
@@ -219,6 +222,8 @@ static PyType_Slot middleware_slots[] = {
      "Middleware(app, *, interval=0.001, allow=(), max_seconds=60, authorize=None,\n"
      "           panel=False, panel_folder='', dir=None, dir_profiles=1000,\n"
      "           dir_bytes=268435456, url='/_flameprof/', unsafe_methods=False,\n"
+     "           at_once=4, worker_at_once=2, per_minute=60, min_interval=0.0001,\n"
+     "           max_picture_bytes=33554432, full_paths=False, redact=(),\n"
      "           slower_than=None, on_error=False, slow_interval=0.02,\n"
      "           slow_per_minute=30)\n"
      "--\n\n"
@@ -239,6 +244,9 @@ static PyType_Slot middleware_slots[] = {
      "between samples until one is slow; slow_per_minute: so many are kept at most.\n"
      "max_seconds: the longest profile; the request runs on, but a body that still\n"
      "comes then is closed.\n"
+     "full_paths: tell the files' whole paths, not from the package or project on.\n"
+     "redact: functions that are shown as [redacted]: \"name\", \"name (file)\" or\n"
+     "\"* (folder/)\".\n"
      "Raises TypeError if app is no callable, ValueError for a bad option."},
     {Py_tp_init, middleware_init},
     {Py_tp_new, PyType_GenericNew},

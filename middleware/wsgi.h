@@ -10,6 +10,7 @@
 #include "middleware/keeper.h"
 #include "middleware/python.h"
 #include "middleware/slow.h"
+#include "middleware/taking.h"
 
 struct flame_middleware {
     PyObject_HEAD vectorcallfunc vectorcall;
@@ -60,6 +61,10 @@ int flame_configure(struct flame_middleware *self, PyObject *args, PyObject *kwa
 PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
                              PyObject *start_response,
                              const struct flame_params *params);
+
+/* The same file: what somebody who may ask is told instead. */
+PyObject *flame_reply_refusal(PyObject *start_response,
+                              const struct flame_refusal *refusal, bool head);
 
 /*
  * onward.c: calls the application under a profile that goes to the archive, while its

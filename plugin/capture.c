@@ -30,6 +30,7 @@ struct core {
 
 static struct {
     const struct flame_config *config; /* NULL: nothing is watched */
+    struct flame_names *names;         /* the configuration's */
     struct flame_lookout_options options;
     struct core *cores; /* by async_id */
 } capture;
@@ -50,6 +51,7 @@ static struct flame_watcher *join(struct core *core)
     flame_lookout_own(watcher, core);
     flame_python_gil_get();
     flame_lookout_home(watcher, PyThreadState_Get());
+    flame_names_read_roots(capture.names);
     flame_python_gil_release();
     return watcher;
 }
@@ -146,7 +148,7 @@ void flame_capture_raised(struct wsgi_request *wsgi_req)
     }
 }
 
-bool flame_capture_install(const struct flame_config *config)
+bool flame_capture_install(struct flame_config *config)
 {
     if (!flame_slow_is_on(config)) {
         return false;
@@ -163,6 +165,7 @@ bool flame_capture_install(const struct flame_config *config)
     }
     capture.options = flame_slow_options(config);
     capture.options.became_slow = config->archive ? became_slow : NULL;
+    capture.names = &config->names;
     capture.config = config;
     return true;
 }

@@ -13,11 +13,12 @@
 struct wsgi_request;
 
 /*
- * Once, main thread, in post_init. `config` is kept. True: requests are to be watched,
+ * Once, main thread, in post_init. `config` is kept, and only the
+ * roots of its names change. True: requests are to be watched,
  * by flame_capture_request() in the place of flame_python_request(). False: none is
  * wanted, or it cannot be had here.
  */
-bool flame_capture_install(const struct flame_config *config);
+bool flame_capture_install(struct flame_config *config);
 
 /* Runs the original, and looks on. GIL not held. */
 int flame_capture_request(struct wsgi_request *wsgi_req);

@@ -5,8 +5,10 @@
  * stand in the python plugin's place instead of before it.
  */
 #include "middleware/archived.h"
+#include "middleware/common.h"
 #include "middleware/options.h"
 #include "plugin/host.h"
+#include "plugin/metrics.h"
 #include "plugin/python_plugin.h"
 #include "plugin/trampoline.h"
 #include "plugin/vigil.h"
@@ -169,6 +171,18 @@ static const char *refusal_of_options(void)
     return NULL;
 }
 
+/* Before any fork, and before uWSGI sets its metrics up. */
+static void share(void)
+{
+    int error = flame_common_make_before_fork();
+    if (error) {
+        char line[300];
+        flame_common_explain(error, line, sizeof(line));
+        uwsgi_log("%s\n", line);
+    }
+    flame_metrics_register();
+}
+
 static void post_init(void)
 {
     if (!plugin.usable || plugin.disabled) {
@@ -193,6 +207,7 @@ static void post_init(void)
         return;
     }
     plugin.installed = true;
+    share();
     log_who_may_ask();
 }
 

@@ -19,7 +19,7 @@
 extern struct uwsgi_server uwsgi;
 
 static struct {
-    const struct flame_config *config;
+    struct flame_config *config;
     const char *refusal;
     flame_request_hook *ordinary; /* for requests that ask for nothing */
     /*
@@ -46,16 +46,30 @@ static struct flame_slice look_up(void *door_request, const char *name)
     return (struct flame_slice){value, length};
 }
 
+/* In place of the application's, which does not run; frees it. */
+static int answer_instead(struct wsgi_request *wsgi_req, struct flame_answer *answer)
+{
+    flame_divert(wsgi_req);
+    bool head = wsgi_req->method_len == 4 && !memcmp(wsgi_req->method, "HEAD", 4);
+    flame_send(wsgi_req, answer, head, (struct flame_slice){NULL, 0});
+    flame_answer_free(answer);
+    return UWSGI_OK;
+}
+
 static int answer_sentence(struct wsgi_request *wsgi_req, int status,
                            const char *reason, const char *sentence)
 {
     struct flame_answer answer;
     flame_answer_text(status, reason, sentence, &answer);
-    flame_divert(wsgi_req);
-    bool head = wsgi_req->method_len == 4 && !memcmp(wsgi_req->method, "HEAD", 4);
-    flame_send(wsgi_req, &answer, head, (struct flame_slice){NULL, 0});
-    flame_answer_free(&answer);
-    return UWSGI_OK;
+    return answer_instead(wsgi_req, &answer);
+}
+
+static int answer_refusal(struct wsgi_request *wsgi_req,
+                          const struct flame_refusal *refusal)
+{
+    struct flame_answer answer;
+    flame_answer_refusal(refusal, &answer);
+    return answer_instead(wsgi_req, &answer);
 }
 
 static void extend_harakiri(void)
@@ -230,10 +244,9 @@ static int profile(struct wsgi_request *wsgi_req, const struct flame_params *par
                                trampoline.refusal);
     }
     struct flame_watch *watch;
-    int error = flame_watch_start(params, trampoline.config->max_ns, &watch);
-    if (error) {
-        return answer_sentence(wsgi_req, 503, "Service Unavailable",
-                               flame_start_error_sentence(error));
+    struct flame_refusal refusal;
+    if (!flame_watch_start(trampoline.config, params, &watch, &refusal)) {
+        return answer_refusal(wsgi_req, &refusal);
     }
     mark_taken(wsgi_req);
     if (name_and_facts(wsgi_req, watch) == 0) {
@@ -413,7 +426,7 @@ static void resume_stack(struct wsgi_request *wsgi_req)
     }
 }
 
-int flame_trampoline_install(const struct flame_config *config, const char *refusal)
+int flame_trampoline_install(struct flame_config *config, const char *refusal)
 {
     trampoline.config = config;
     trampoline.refusal = refusal;

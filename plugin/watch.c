@@ -11,27 +11,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-int flame_watch_start(const struct flame_params *params, uint64_t max_ns,
-                      struct flame_watch **out)
+bool flame_watch_start(struct flame_config *config, const struct flame_params *params,
+                       struct flame_watch **out, struct flame_refusal *refusal)
 {
-    struct flame_session_options options = flame_session_options_of(params, max_ns);
+    struct flame_session_options options = flame_session_options_of(config, params);
     struct flame_watch *watch = calloc(1, sizeof(*watch));
     if (!watch) {
-        return -ENOMEM;
+        flame_refuse_start(-ENOMEM, refusal);
+        return false;
     }
     watch->params = *params;
     flame_python_gil_get();
-    int error = flame_session_start(&options, &watch->session);
+    flame_names_read_roots(&config->names);
+    bool started = flame_taking_start(config, &options, &watch->taking, refusal);
     flame_python_gil_release();
-    if (error) {
+    if (!started) {
         free(watch);
-        return error;
+        return false;
     }
+    watch->session = watch->taking.session;
     watch->begun_ns = flame_now_ns();
     /* One whose answer goes on is the client's to leave. */
-    watch->ends_ns = params->keep ? UINT64_MAX : watch->begun_ns + max_ns;
+    watch->ends_ns = params->keep ? UINT64_MAX : watch->begun_ns + config->max_ns;
     *out = watch;
-    return 0;
+    return true;
 }
 
 void flame_watch_pause(struct flame_watch *watch)
@@ -72,7 +75,7 @@ void flame_watch_stop(struct flame_watch *watch)
 
 struct flame_session *flame_watch_take_session(struct flame_watch *watch)
 {
-    struct flame_session *session = watch->session;
+    struct flame_session *session = flame_taking_take(&watch->taking);
     flame_body_forget(watch);
     free(watch);
     return session;
@@ -80,7 +83,9 @@ struct flame_session *flame_watch_take_session(struct flame_watch *watch)
 
 void flame_watch_free(struct flame_watch *watch)
 {
-    flame_session_free(flame_watch_take_session(watch));
+    flame_body_forget(watch);
+    flame_taking_free(&watch->taking);
+    free(watch);
 }
 
 void flame_watch_entered(struct flame_watch *watch)

@@ -10,7 +10,7 @@
 #define FLAME_PLUGIN_WATCH_H
 
 #include "middleware/archive.h"
-#include "middleware/request.h"
+#include "middleware/taking.h"
 
 struct flame_body;
 struct wsgi_request;
@@ -21,7 +21,8 @@ struct wsgi_request;
 #define FLAME_RAISED_SIZE 128u
 
 struct flame_watch {
-    struct flame_session *session;
+    struct flame_taking taking;
+    struct flame_session *session; /* of it */
     struct flame_params params;
     uint64_t begun_ns;       /* by flame_now_ns() */
     uint64_t ends_ns;        /* when a body that still comes is closed */
@@ -36,10 +37,10 @@ struct flame_watch {
     struct flame_watch *next_watched; /* the vigil's */
 };
 
-/* Starts to watch the calling thread; GIL not held. 0, or an error of
- * flame_session_start(). The owner frees with flame_watch_free(). */
-int flame_watch_start(const struct flame_params *params, uint64_t max_ns,
-                      struct flame_watch **out);
+/* Starts to watch the calling thread, within the limits; GIL not held. False: *refusal
+ * says why not. The owner frees with flame_watch_free(). */
+bool flame_watch_start(struct flame_config *config, const struct flame_params *params,
+                       struct flame_watch **out, struct flame_refusal *refusal);
 /* GIL not held. */
 void flame_watch_pause(struct flame_watch *watch);
 void flame_watch_resume(struct flame_watch *watch);

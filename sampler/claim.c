@@ -29,6 +29,7 @@ static void set_up(struct flame_session *session, const struct flame_watcher *wa
     flame_watcher_place(session, &watcher->stand);
     flame_session_clear(session, flame_watcher_interval(watcher), began);
     session->lines = false;
+    session->profile.names = atomic_load(&watcher->names);
     session->started_ns = began;
     session->last_ns = began;
     session->ends_ns = max_ns == 0 ? UINT64_MAX : began + max_ns;

@@ -42,6 +42,7 @@ struct flame_lookout_options {
     uint64_t slow_ns;     /* a request that old is sampled finer; UINT64_MAX: none is */
     uint64_t finer_ns;    /* then between samples */
     uint64_t max_ns;      /* sampling ends by itself after this; 0: never */
+    const struct flame_names *names; /* as in struct flame_session_options */
     /* Told once of a request that is sampled, when it is slow: who may have to end it
      * with flame_session_cut(), until it is released by flame_lookout_end(). On the
      * lookout's thread, under its lock: it calls no function of this header. NULL:

@@ -167,6 +167,7 @@ int flame_session_start(const struct flame_session_options *options,
         flame_slots_close();
         return error;
     }
+    session->profile.names = options->names;
     if (options->everybody) {
         set_up_everybody(session, options);
     } else {

@@ -34,6 +34,8 @@ struct flame_session_options {
     bool greenlets;       /* with the greenlets, each as a root of its own */
     bool everybody;       /* all threads of the interpreter, and none in particular;
                              without the two above */
+    const struct flame_names *names; /* passed on in the profile, not looked at;
+                                        outlives the session */
 };
 
 /*

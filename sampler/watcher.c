@@ -181,6 +181,7 @@ static uint64_t begin(struct flame_watcher *watcher,
     set_ns(&watcher->slow_ns, options->slow_ns);
     set_ns(&watcher->finer_ns, options->finer_ns);
     set_ns(&watcher->max_ns, options->max_ns);
+    atomic_store_explicit(&watcher->names, options->names, memory_order_relaxed);
     atomic_store_explicit(&watcher->became_slow, (uintptr_t)options->became_slow,
                           memory_order_relaxed);
     atomic_store_explicit(&watcher->begun, begun + 1, memory_order_relaxed);

@@ -40,6 +40,7 @@ struct flame_watcher {
     bool alone; /* long after anybody else did; its thread's */
     struct flame_stand stand;
     _Atomic uint64_t interval_ns, slow_ns, finer_ns, max_ns;
+    _Atomic(const struct flame_names *) names;
     _Atomic uintptr_t became_slow; /* the function */
 
     /* Constant while used. */

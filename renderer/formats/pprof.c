@@ -32,6 +32,10 @@ enum string {
     GREENLET,
     PHASE,
     PRODUCER,
+    APPLICATION, /* in the order of enum flame_origin */
+    LIBRARY,
+    STANDARD_LIBRARY,
+    C_CODE,
     FIXED_STRINGS
 };
 
@@ -52,6 +56,10 @@ static const char *const STRINGS[FIXED_STRINGS] = {
     [GREENLET] = "greenlet",
     [PHASE] = "phase",
     [PRODUCER] = FLAME_PPROF_PRODUCER " " FLAME_VERSION,
+    [APPLICATION] = "[application]",
+    [LIBRARY] = "[library]",
+    [STANDARD_LIBRARY] = "[standard library]",
+    [C_CODE] = "[C]",
 };
 
 static const enum string CLOCKS[] = {[FLAME_CLOCK_WALL] = WALL,
@@ -293,6 +301,27 @@ static void put_head(struct pprof *pprof)
 
 /* ---- functions and samples --------------------------------------------------- */
 
+/*
+ * Where code comes from, which a shortened path does not say any more, is a mapping.
+ * Names in brackets are those of no file that pprof would look for.
+ */
+static void put_mappings(struct pprof *pprof)
+{
+    for (uint64_t origin = FLAME_ORIGIN_APPLICATION; origin <= FLAME_ORIGIN_C;
+         origin++) {
+        Flame__Pprof__Mapping mapping = FLAME__PPROF__MAPPING__INIT;
+        Flame__Pprof__Profile profile = FLAME__PPROF__PROFILE__INIT;
+        Flame__Pprof__Mapping *mappings = &mapping;
+
+        mapping.id = origin;
+        mapping.filename = APPLICATION + (int64_t)origin - FLAME_ORIGIN_APPLICATION;
+        mapping.has_functions = mapping.has_filenames = mapping.has_line_numbers = true;
+        profile.n_mapping = 1;
+        profile.mapping = &mappings;
+        put(pprof, &profile);
+    }
+}
+
 static void put_functions(struct pprof *pprof)
 {
     for (uint32_t i = 0; i < pprof->tree->function_count; i++) {
@@ -312,6 +341,10 @@ static void put_functions(struct pprof *pprof)
         function.start_line = line.line = pprof->tree->functions[i].line;
         location.n_line = 1;
         location.line = &lines;
+        location.mapping_id =
+            flame_function_is_synthetic(&pprof->tree->functions[i])
+                ? 0
+                : (uint64_t)flame_function_origin(&pprof->tree->functions[i]);
         profile.n_function = profile.n_location = 1;
         profile.function = &functions;
         profile.location = &locations;
@@ -384,6 +417,7 @@ static void write_all(struct pprof *pprof)
     choose_types(pprof);
     put_head(pprof);
     put_samples(pprof);
+    put_mappings(pprof);
     put_functions(pprof);
     put_strings(pprof);
     deflate_bytes(pprof, NULL, 0, Z_FINISH);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "middleware/limits.h"
 #include "middleware/request.h"
 
 /* A request as CGI variables: "NAME=value" pairs; later ones win. */
@@ -69,6 +70,7 @@ static enum flame_decision ask(const char *query, struct flame_params *params,
     assert_non_null(owned);
     sprintf(owned, "QUERY_STRING=%s", query);
     flame_config_init(&config);
+    config.least_interval_ns = FLAME_INTERVAL_MIN_NS;
     enum flame_decision decision =
         decide(&config, (const char *[]){owned, NULL}, params, sentence);
     flame_config_free(&config);
@@ -511,6 +513,75 @@ static void log_lines_are_for_programs_too(void **state)
                               "0.045 ms sampling, 7.000 ms drawing");
 }
 
+static void the_shortest_interval(void **state)
+{
+    struct flame_config config;
+    struct flame_params params;
+    char sentence[FLAME_SENTENCE_SIZE];
+    const char *const query[] = {"QUERY_STRING=flamegraph=1&interval=0.00099", NULL};
+    uint64_t refused = flame_counted(flame_common_here(), FLAME_COUNT_REFUSED_INTERVAL);
+
+    (void)state;
+    flame_config_init(&config);
+    config.least_interval_ns = 1500000;
+    assert_int_equal(decide(&config, query, &params, sentence), FLAME_MALFORMED);
+    assert_string_equal(sentence,
+                        "interval=\"0.00099\" is not accepted: on this server "
+                        "it takes seconds from 0.0015 to 1.");
+    assert_int_equal(flame_counted(flame_common_here(), FLAME_COUNT_REFUSED_INTERVAL),
+                     refused + 1);
+    config.least_interval_ns = FLAME_INTERVAL_MOST_NS;
+    assert_int_equal(decide(&config, query, &params, sentence), FLAME_MALFORMED);
+    assert_non_null(strstr(sentence, "seconds from 1 to 1."));
+    config.interval_ns = 990000; /* the server's own */
+    assert_int_equal(decide(&config, query, &params, sentence), FLAME_PROFILE);
+    config.interval_ns = 1000000;
+    config.least_interval_ns = 990000;
+    assert_int_equal(decide(&config, query, &params, sentence), FLAME_PROFILE);
+    flame_config_free(&config);
+}
+
+static void refusals_say_what_to_do(void **state)
+{
+    static const struct {
+        enum flame_entry entry;
+        int status;
+        unsigned retry_s;
+        const char *sentence;
+    } cases[] = {
+        {FLAME_FULL, 429, 5,
+         "This server takes 4 profiles at once, no more (at-once): ask again in 5 "
+         "seconds.\n"},
+        {FLAME_FULL_HERE, 429, 5,
+         "This worker takes 1 profile at once, no more (worker-at-once): ask again in "
+         "5 "
+         "seconds.\n"},
+        {FLAME_TOO_OFTEN, 429, 1,
+         "This server takes 60 profiles a minute, no more (per-minute): ask again in 1 "
+         "second.\n"},
+        {FLAME_ENTRY_STUCK, 503, 0,
+         "No profile can be taken now: a worker that was stopped holds what all "
+         "share.\n"},
+    };
+    struct flame_config config;
+
+    (void)state;
+    flame_config_init(&config);
+    config.worker_at_once = 1;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct flame_refusal refusal;
+        struct flame_answer answer;
+        flame_refuse_entry(&config, cases[i].entry, cases[i].retry_s, &refusal);
+        flame_answer_refusal(&refusal, &answer);
+        assert_int_equal(answer.status, cases[i].status);
+        assert_int_equal(answer.retry_s, cases[i].retry_s);
+        assert_int_equal(answer.body.length, strlen(cases[i].sentence));
+        assert_memory_equal(answer.body.data, cases[i].sentence, answer.body.length);
+        flame_answer_free(&answer);
+    }
+    flame_config_free(&config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +599,8 @@ int main(void)
         cmocka_unit_test(refusals_are_logged_once_a_minute),
         cmocka_unit_test(headers_dropped),
         cmocka_unit_test(log_lines_are_for_programs_too),
+        cmocka_unit_test(the_shortest_interval),
+        cmocka_unit_test(refusals_say_what_to_do),
     };
     return cmocka_run_group_tests_name("request", tests, NULL, NULL);
 }

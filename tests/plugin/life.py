@@ -154,8 +154,12 @@ def sleeps():
 
 
 # Numbers of system calls that a strict filter may refuse, on x86-64.
-REFUSABLE = {"sched_setattr": 314, "clone3": 435, "rt_tgsigqueueinfo": 297,
-             "sched_getattr": 315}
+REFUSABLE = {"sched_yield": 24, "setitimer": 38, "getpriority": 140,
+             "sched_setscheduler": 144, "prctl": 157, "sched_setaffinity": 203,
+             "sched_getaffinity": 204, "timer_create": 222, "timer_settime": 223,
+             "timer_delete": 226, "timerfd_create": 283, "timerfd_settime": 286,
+             "rt_tgsigqueueinfo": 297, "sched_setattr": 314, "sched_getattr": 315,
+             "clone3": 435}
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 RETURN_ERRNO, RETURN_ALLOW = 0x00050000, 0x7fff0000
 

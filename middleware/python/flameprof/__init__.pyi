@@ -20,9 +20,11 @@ __all__ = [
     "admit",
     "flamegraph",
     "profile",
+    "stats",
 ]
 
 def admit() -> None: ...
+def stats() -> Dict[str, int]: ...
 
 @final
 class Middleware:
@@ -42,6 +44,13 @@ class Middleware:
         dir_bytes: int = 268435456,
         url: str = "/_flameprof/",
         unsafe_methods: bool = False,
+        at_once: int = 4,
+        worker_at_once: int = 2,
+        per_minute: int = 60,
+        min_interval: float = 0.0001,
+        max_picture_bytes: int = 33554432,
+        full_paths: bool = False,
+        redact: Iterable[str] = (),
         slower_than: Optional[float] = None,
         on_error: bool = False,
         slow_interval: float = 0.02,
@@ -62,6 +71,8 @@ class Session:
         threads: bool = False,
         children: bool = False,
         everybody: bool = False,
+        full_paths: bool = True,
+        redact: Sequence[str] = (),
     ) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...

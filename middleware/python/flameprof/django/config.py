@@ -17,22 +17,27 @@ DEFAULTS = {
     "CHILDREN": False,  # with the greenlets that it starts
     "ALLOW": (),  # networks that may ask for ?flamegraph=1, besides this machine
     "AUTHORIZE": None,  # instead: "is_staff", a callable that takes a request, or its path
+    "FULL_PATHS": False,  # tell files' whole paths, not from the package or project on
+    "REDACT": (),  # functions shown as [redacted]: "name", "name (file)", "* (folder/)"
     "FOLDER": "",  # where the panel's profiles wait; all workers must reach it
     "CLOCK": "wall",  # which time widths are at first
     "COLOURS": "origin",
     "INVERTED": False,
     "CALLERS": False,
 }
-SESSION = ("INTERVAL", "MAX_SECONDS", "LINES", "THREADS", "CHILDREN")
+SESSION = (
+    "INTERVAL", "MAX_SECONDS", "LINES", "THREADS", "CHILDREN", "FULL_PATHS", "REDACT",
+)
 PICTURE = ("CLOCK", "COLOURS", "INVERTED", "CALLERS")
-SWITCHES = ("LINES", "THREADS", "CHILDREN", "INVERTED", "CALLERS")
+SWITCHES = ("LINES", "THREADS", "CHILDREN", "INVERTED", "CALLERS", "FULL_PATHS")
 
 
 # They say themselves what they take.
 TAKERS = {
-    "INTERVAL": lambda value: _flameprof.Session(interval=value),
-    "MAX_SECONDS": lambda value: _flameprof.Middleware(print, max_seconds=value),
-    "ALLOW": lambda value: _flameprof.Middleware(print, allow=value),
+    "INTERVAL": lambda value: _flameprof.check_options(interval=value),
+    "MAX_SECONDS": lambda value: _flameprof.check_options(max_seconds=value),
+    "ALLOW": lambda value: _flameprof.check_options(allow=value),
+    "REDACT": lambda value: _flameprof.check_options(redact=value),
     "FOLDER": lambda value: _flameprof.Shelf(os.fspath(value)),
     "CLOCK": lambda value: _flameprof.check_picture(clock=value),
     "COLOURS": lambda value: _flameprof.check_picture(colours=value),
