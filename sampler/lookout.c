@@ -226,16 +226,20 @@ static uint64_t look(uint64_t *slow_ns)
     return looks.next_ns > soonest ? looks.next_ns : soonest;
 }
 
-/* Until then, or until the timer rings. */
+/* Until then, or until the timer rings. Interrupted without the bell, the signal's
+ * handler is somebody else's by now, or is yet to run: that is as good. */
 static void wait_until(uint64_t ns)
 {
     const struct timespec until = {.tv_sec = (time_t)(ns / SECOND_NS),
                                    .tv_nsec = (long)(ns % SECOND_NS)};
+    long result = 0;
 
     while (atomic_exchange(&flame_handler_bell, 0) == 0 &&
+           !(result == -1 && errno == EINTR) &&
            (ns == UINT64_MAX || flame_now_sigsafe() < ns)) {
-        syscall(SYS_futex, &flame_handler_bell, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG,
-                0, ns == UINT64_MAX ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
+        result = syscall(
+            SYS_futex, &flame_handler_bell, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, 0,
+            ns == UINT64_MAX ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
     }
 }
 
