@@ -5,6 +5,7 @@
 #include "middleware/options.h"
 #include "middleware/parts.h"
 #include "middleware/proxies.h"
+#include "middleware/slow.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -26,7 +27,9 @@ void flame_config_init(struct flame_config *config)
     *config = (struct flame_config){.interval_ns = 1000000,
                                     .max_ns = UINT64_C(60000000000),
                                     .dir_profiles = FLAME_ARCHIVE_PROFILES,
-                                    .dir_bytes = FLAME_ARCHIVE_BYTES};
+                                    .dir_bytes = FLAME_ARCHIVE_BYTES,
+                                    .slow_interval_ns = 20000000,
+                                    .slow_per_minute = FLAME_SLOW_PER_MINUTE};
     flame_limits_init(config);
 }
 

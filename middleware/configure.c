@@ -21,7 +21,7 @@ static bool is_keyword(const char *keyword, const char *name)
 }
 
 /* -1 and the exception of an error of options.h; `value` borrowed. */
-static int raise(const struct flame_option *option, PyObject *value, int error)
+static int raise_error(const struct flame_option *option, PyObject *value, int error)
 {
     if (error == -ENOMEM) {
         PyErr_NoMemory();
@@ -61,10 +61,10 @@ static int set_count(struct flame_config *config, const struct flame_option *opt
             return -1;
         }
         PyErr_Clear();
-        return raise(option, value, -EINVAL);
+        return raise_error(option, value, -EINVAL);
     }
     int error = flame_option_set_number(config, option, count);
-    return error == 0 ? 0 : raise(option, value, error);
+    return error == 0 ? 0 : raise_error(option, value, error);
 }
 
 /* A path, or another text. */
@@ -83,7 +83,7 @@ static int set_text(struct flame_config *config, const struct flame_option *opti
                                (size_t)PyBytes_GET_SIZE(bytes)};
     int error = flame_option_set_text(config, option, text);
     Py_DECREF(bytes);
-    return error == 0 ? 0 : raise(option, value, error);
+    return error == 0 ? 0 : raise_error(option, value, error);
 }
 
 static int set_list(struct flame_config *config, const struct flame_option *option,
@@ -110,7 +110,7 @@ static int set_list(struct flame_config *config, const struct flame_option *opti
                 ? -EINVAL
                 : flame_option_set_text(config, option,
                                         (struct flame_slice){text, (size_t)length});
-        result = error == 0 ? 0 : raise(option, item, error);
+        result = error == 0 ? 0 : raise_error(option, item, error);
         Py_DECREF(item);
     }
     Py_DECREF(iterator);

@@ -7,8 +7,8 @@ MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params options all
 # Of the parts above: HMAC-SHA-256.
 MIDDLEWARE_LIBS := -lsodium
 # The module's objects: the plugin links them too, so that a process has one sampler.
-MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi configure profiled onward roots panel headers passing response reply session picture rows \
-	kept keeper web stats taking)
+MODULE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,module wsgi configure profiled onward watched roots panel headers passing response reply session picture rows \
+	kept keeper slow web stats taking)
 EXT_SUFFIX := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 EXTENSION := $(BUILD)/python/_flameprof$(EXT_SUFFIX)
 PACKAGE := $(patsubst middleware/python/%,$(BUILD)/python/%,$(shell find middleware/python \

@@ -72,7 +72,8 @@ static int execute(PyObject *module)
             0 ||
         make_type(module, &flame_passing_spec, &state_of(module)->passing_type) != 0 ||
         make_type(module, &flame_body_spec, &state_of(module)->body_type) != 0 ||
-        make_type(module, &flame_onward_spec, &state_of(module)->onward_type) != 0) {
+        make_type(module, &flame_onward_spec, &state_of(module)->onward_type) != 0 ||
+        make_type(module, &flame_watched_spec, &state_of(module)->watched_type) != 0) {
         return -1;
     }
     if (PyModule_AddFunctions(module, flame_web_functions) != 0 ||
@@ -89,6 +90,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state_of(module)->passing_type);
     Py_VISIT(state_of(module)->body_type);
     Py_VISIT(state_of(module)->onward_type);
+    Py_VISIT(state_of(module)->watched_type);
     return 0;
 }
 
@@ -98,6 +100,7 @@ static int clear(PyObject *module)
     Py_CLEAR(state_of(module)->passing_type);
     Py_CLEAR(state_of(module)->body_type);
     Py_CLEAR(state_of(module)->onward_type);
+    Py_CLEAR(state_of(module)->watched_type);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include "middleware/archived.h"
 #include "middleware/limits.h"
+#include "middleware/slow.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -83,6 +84,25 @@ const struct flame_option flame_options[] = {
     {"push-credentials", FLAME_OPTION_TEXT, 0, 0, 0, flame_config_push_credentials,
      FLAME_PUSH_CREDENTIALS_ACCEPTED,
      "file with user:password or \"Bearer TOKEN\" for it"},
+    {"slower-than", FLAME_OPTION_SECONDS, offsetof(struct flame_config, slower_than_ns),
+     FLAME_SLOW_INTERVAL_LEAST_NS, FLAME_MAX_NS_MOST, NULL, FLAME_MAX_NS_ACCEPTED,
+     "watch every request, and keep the profiles of those that take longer than so "
+     "many "
+     "seconds (default: none is watched)"},
+    {"on-error", FLAME_OPTION_FLAG, offsetof(struct flame_config, on_error), 0, 0, NULL,
+     NULL,
+     "watch every request, and keep the profiles of those that are answered with a "
+     "status of 500 or more, or raise an exception"},
+    {"slow-interval", FLAME_OPTION_SECONDS,
+     offsetof(struct flame_config, slow_interval_ns), FLAME_SLOW_INTERVAL_LEAST_NS,
+     FLAME_INTERVAL_MOST_NS, NULL, FLAME_SLOW_INTERVAL_ACCEPTED,
+     "seconds between samples of the requests watched, until one is slow "
+     "(default 0.02)"},
+    {"slow-per-minute", FLAME_OPTION_COUNT,
+     offsetof(struct flame_config, slow_per_minute), 1, 1000000, NULL,
+     "a number from 1 to 1000000",
+     "of the slow or failed requests of a process so many are kept in a minute "
+     "(default 30)"},
     {NULL, FLAME_OPTION_FLAG, 0, 0, 0, NULL, NULL, NULL},
 };
 
@@ -154,6 +174,23 @@ static int read_count(struct flame_slice text, uint64_t *count)
     return __builtin_mul_overflow(*count, UINT64_C(1) << shift, count) ? -EINVAL : 0;
 }
 
+/* "2", "2s", "20ms" */
+static int read_seconds(struct flame_slice text, uint64_t *ns)
+{
+    uint64_t unit = 1; /* parts of a second */
+
+    if (text.length > 1 && text.data[text.length - 1] == 's') {
+        text.length--;
+        if (text.data[text.length - 1] == 'm') {
+            text.length--;
+            unit = 1000;
+        }
+    }
+    int error = flame_parse_seconds(text, ns);
+    *ns /= unit;
+    return error;
+}
+
 /* As the configuration's own. */
 static int keep_text(char **kept, struct flame_slice value)
 {
@@ -182,7 +219,7 @@ int flame_option_set_text(struct flame_config *config,
     case FLAME_OPTION_TEXT:
         return keep_text(field(config, option), value);
     case FLAME_OPTION_SECONDS:
-        error = flame_parse_seconds(value, &number);
+        error = read_seconds(value, &number);
         break;
     case FLAME_OPTION_COUNT:
         error = read_count(value, &number);

@@ -10,7 +10,7 @@
 #include "middleware/request.h"
 
 enum flame_option_kind {
-    FLAME_OPTION_SECONDS, /* a uint64_t, in ns */
+    FLAME_OPTION_SECONDS, /* a uint64_t, in ns; as text with s, ms or without a unit */
     FLAME_OPTION_COUNT,   /* a uint64_t; as text with K, M or G: 1024 each */
     FLAME_OPTION_FLAG,    /* a bool; uWSGI's takes no value */
     FLAME_OPTION_TEXT,    /* a char *, the configuration's own; NULL: not given */

@@ -17,6 +17,7 @@ extern PyType_Spec flame_middleware_spec; /* wsgi.c: Middleware */
 extern PyType_Spec flame_response_spec;   /* response.c: what the app is handed */
 extern PyType_Spec flame_session_spec;    /* session.c: Session */
 extern PyType_Spec flame_shelf_spec;      /* kept.c: Shelf */
+extern PyType_Spec flame_watched_spec;    /* watched.c: around a watched request */
 
 struct flame_session_object {
     PyObject_HEAD struct flame_session *seen; /* all that was; NULL: nothing yet */
@@ -42,6 +43,7 @@ struct flame_module_state {
     PyTypeObject *passing_type;
     PyTypeObject *body_type;
     PyTypeObject *onward_type;
+    PyTypeObject *watched_type;
 };
 
 /* WSGI's strings hold bytes as Latin-1. data == NULL: this is none such. The slice

@@ -57,6 +57,10 @@ struct flame_config {
     uint64_t least_interval_ns;
     uint64_t max_profile_bytes;
     uint64_t max_picture_bytes;
+    uint64_t slower_than_ns;   /* such requests are kept unasked; 0: none is */
+    uint64_t slow_interval_ns; /* between samples, until one is slow; 20 ms */
+    uint64_t slow_per_minute;  /* kept at most */
+    bool on_error;             /* so are those that failed */
 };
 
 void flame_config_init(struct flame_config *config);

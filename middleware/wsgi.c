@@ -77,8 +77,11 @@ static PyObject *pass_on(struct flame_middleware *self, PyObject *const *args,
             ? FLAME_NEITHER
             : flame_badge_purpose(&self->config, flame_environ_lookup, args[0]);
 
-    return purpose == FLAME_NEITHER ? PyObject_Vectorcall(self->app, args, count, NULL)
-                                    : flame_panel_call(self, args[0], args[1], purpose);
+    if (purpose != FLAME_NEITHER) {
+        return flame_panel_call(self, args[0], args[1], purpose);
+    }
+    return self->watches ? flame_watched_call(self, args, count)
+                         : PyObject_Vectorcall(self->app, args, count, NULL);
 }
 
 /* True if the query string is worth a closer look. */
@@ -155,6 +158,10 @@ static int middleware_init(PyObject *object, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->body_type, state->body_type);
     Py_INCREF(state->onward_type);
     Py_XSETREF(self->onward_type, state->onward_type);
+    Py_INCREF(state->watched_type);
+    Py_XSETREF(self->watched_type, state->watched_type);
+    self->slow = flame_slow_options(&self->config);
+    self->watches = flame_slow_is_on(&self->config);
     return 0;
 }
 
@@ -166,6 +173,7 @@ static int middleware_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(middleware_of(object)->passing_type);
     Py_VISIT(middleware_of(object)->body_type);
     Py_VISIT(middleware_of(object)->onward_type);
+    Py_VISIT(middleware_of(object)->watched_type);
     Py_VISIT(middleware_of(object)->authorize);
     return 0;
 }
@@ -192,6 +200,7 @@ static void middleware_dealloc(PyObject *object)
     Py_CLEAR(self->passing_type);
     Py_CLEAR(self->body_type);
     Py_CLEAR(self->onward_type);
+    Py_CLEAR(self->watched_type);
     if (self->config.archive != NULL) {
         flame_keeper_drain(FLAME_KEEPER_PATIENCE_S); /* profiles use its names */
     }
@@ -217,7 +226,8 @@ static PyType_Slot middleware_slots[] = {
      "           max_profile_bytes=100663296, max_picture_bytes=33554432,\n"
      "           trusted_proxies=(), secret_file=(), off_file=None,\n"
      "           full_paths=False, redact=(), push=None, push_service='flameprof',\n"
-     "           push_credentials=None)\n"
+     "           push_credentials=None, slower_than=None, on_error=False,\n"
+     "           slow_interval=0.02, slow_per_minute=30)\n"
      "--\n\n"
      "A WSGI application that answers a request with ?flamegraph=1 by a flame graph\n"
      "of what app does for it, and passes every other request on untouched.\n\n"
@@ -236,6 +246,9 @@ static PyType_Slot middleware_slots[] = {
      "dir: a folder in which profiles are kept, dir_profiles and dir_bytes at most;\n"
      "those who may see them under url.\n"
      "unsafe_methods: profile POST and others, too.\n"
+     "slower_than, on_error: every request is watched, and the profiles of those are\n"
+     "kept that take longer than so many seconds, or fail; slow_interval: seconds\n"
+     "between samples until one is slow; slow_per_minute: so many are kept at most.\n"
      "max_seconds: the longest profile; the request runs on, but a body that still\n"
      "comes then is closed.\n"
      "full_paths: tell the files' whole paths, not from the package or project on.\n"

@@ -9,6 +9,7 @@
 #include "middleware/badge.h"
 #include "middleware/keeper.h"
 #include "middleware/python.h"
+#include "middleware/slow.h"
 #include "middleware/taking.h"
 
 struct flame_middleware {
@@ -18,12 +19,16 @@ struct flame_middleware {
     PyTypeObject *response_type;
     PyTypeObject *passing_type;
     PyTypeObject *body_type;
+    PyTypeObject *watched_type;
     PyObject *authorize; /* NULL: the rules of the configuration decide */
     struct flame_config config;
     struct flame_shelf shelf;   /* of the panel */
     struct flame_shelf archive; /* of dir= */
     PyObject *path_key;         /* "PATH_INFO", interned */
     PyTypeObject *onward_type;
+    struct flame_lookout_options slow;
+    bool watches;    /* requests that it passes on, to keep those that are slow */
+    bool complained; /* that it cannot */
 };
 
 /* What an outcome's slices point into: copies, since without the GIL the application's
@@ -69,6 +74,10 @@ PyObject *flame_onward_call(struct flame_middleware *self, PyObject *env,
                             PyObject *start_response,
                             const struct flame_params *params);
 extern PyType_Spec flame_onward_spec; /* a body under its profile */
+/* watched.c: calls the application as it is, and looks on; for what the configuration
+ * wants to have kept. */
+PyObject *flame_watched_call(struct flame_middleware *self, PyObject *const *args,
+                             size_t count);
 
 /* panel.c: calls the application, and answers what it does with the badge in it, or
  * just as it does. `purpose` is not FLAME_NEITHER. */

@@ -3,6 +3,7 @@
 #include "middleware/archived.h"
 #include "middleware/keeper.h"
 #include "plugin/answer.h"
+#include "plugin/capture.h"
 #include "plugin/host.h"
 #include "plugin/python_plugin.h"
 #include "plugin/vigil.h"
@@ -20,6 +21,7 @@ extern struct uwsgi_server uwsgi;
 static struct {
     struct flame_config *config;
     const char *refusal;
+    flame_request_hook *ordinary; /* for requests that ask for nothing */
     /*
      * One per core, by async_id: a request that returns UWSGI_AGAIN comes back
      * under the same one. Private to the worker; NULL: nothing is watched.
@@ -100,6 +102,7 @@ static int name_and_facts(const struct wsgi_request *wsgi_req,
     struct flame_slice none = {NULL, 0};
     struct flame_outcome outcome = outcome_of(wsgi_req, watch, none);
     flame_archived_facts(&outcome, 0, &watch->facts);
+    watch->facts.why = watch->params.keep ? FLAME_WHY_ASKED : FLAME_WHY_CUT;
     return flame_shelf_make_name(watch->name);
 }
 
@@ -134,7 +137,6 @@ static void end(struct wsgi_request *wsgi_req, struct flame_watch *watch,
     FLAME_FACT(facts.status, status);
     FLAME_FACT(facts.raised, flame_slice_of(watch->raised));
     facts.cut = cut;
-    facts.why = watch->params.keep ? FLAME_WHY_ASKED : FLAME_WHY_CUT;
     memcpy(name, watch->name, sizeof(name));
     (void)flame_keeper_keep(trampoline.config->archive, flame_watch_take_session(watch),
                             &facts, name);
@@ -273,7 +275,7 @@ static int consider(struct wsgi_request *wsgi_req)
     case FLAME_PROFILE:
         return profile(wsgi_req, &params);
     default:
-        return flame_python_request(wsgi_req);
+        return trampoline.ordinary(wsgi_req);
     }
 }
 
@@ -340,10 +342,13 @@ static int trampoline_request(struct wsgi_request *wsgi_req)
         answer_archived(wsgi_req)) {
         return UWSGI_OK;
     }
-    if (wsgi_req->query_string_len == 0 || wsgi_req->http_sec_websocket_key_len > 0 ||
+    if (wsgi_req->http_sec_websocket_key_len > 0) {
+        return flame_python_request(wsgi_req);
+    }
+    if (wsgi_req->query_string_len == 0 ||
         !flame_query_mentions_us(
             (struct flame_slice){wsgi_req->query_string, wsgi_req->query_string_len})) {
-        return flame_python_request(wsgi_req);
+        return trampoline.ordinary(wsgi_req);
     }
     return consider(wsgi_req);
 }
@@ -354,6 +359,8 @@ static void exception_log(struct wsgi_request *wsgi_req)
     struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
     if (watch) {
         flame_watch_raised(watch, wsgi_req);
+    } else {
+        flame_capture_raised(wsgi_req);
     }
     flame_python_exception_log(wsgi_req);
 }
@@ -382,12 +389,19 @@ static void enter(struct wsgi_request *wsgi_req, struct uwsgi_app *app)
 {
     flame_python_enter(wsgi_req, app);
     struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
-    if (!watch) {
+    /* The first application is at home in the main interpreter. */
+    bool captured =
+        !watch && trampoline.ordinary == flame_capture_request && wsgi_req->app_id > 0;
+    if (!watch && !captured) {
         return;
     }
     flame_python_gil_get();
-    flame_python_hook_next_part(app, next_part);
-    flame_watch_entered(watch);
+    if (watch) {
+        flame_python_hook_next_part(app, next_part);
+        flame_watch_entered(watch);
+    } else {
+        flame_capture_entered();
+    }
     flame_python_gil_release();
 }
 
@@ -424,6 +438,8 @@ int flame_trampoline_install(struct flame_config *config, const char *refusal)
     if (config->archive && flame_vigil_install(config->archive)) {
         return -ENOMEM;
     }
+    trampoline.ordinary =
+        flame_capture_install(config) ? flame_capture_request : flame_python_request;
     flame_python_hook(trampoline_request, exception_log);
     flame_python_hook_switch(suspend, resume_stack);
     return 0;

@@ -54,7 +54,6 @@ static void write_watch(struct flame_watch *watch, enum flame_cut cut)
 {
     struct flame_facts facts = watch->facts;
     facts.cut = cut;
-    facts.why = watch->params.keep ? FLAME_WHY_ASKED : FLAME_WHY_CUT;
     (void)flame_keeper_write(vigil.archive, flame_session_cut(watch->session), &facts,
                              watch->name);
     watch->written = true;

@@ -93,17 +93,18 @@ void flame_watch_entered(struct flame_watch *watch)
     flame_session_use_thread_state(watch->session, PyThreadState_Get());
 }
 
-static void note_exception(struct flame_watch *watch, struct wsgi_request *wsgi_req)
+void flame_watch_name_exception(struct wsgi_request *wsgi_req,
+                                char name[FLAME_RAISED_SIZE])
 {
     static const char module[] = "builtins.";
     struct uwsgi_buffer *found = flame_python_exception_class(wsgi_req);
-    const char *name = found ? found->buf : "exception";
-    size_t length = found ? found->pos : strlen(name);
-    if (length > sizeof(module) - 1 && !memcmp(name, module, sizeof(module) - 1)) {
-        name += sizeof(module) - 1;
+    const char *text = found ? found->buf : "exception";
+    size_t length = found ? found->pos : strlen(text);
+    if (length > sizeof(module) - 1 && !memcmp(text, module, sizeof(module) - 1)) {
+        text += sizeof(module) - 1;
         length -= sizeof(module) - 1;
     }
-    snprintf(watch->raised, sizeof(watch->raised), "%.*s", (int)length, name);
+    snprintf(name, FLAME_RAISED_SIZE, "%.*s", (int)length, text);
     if (found) {
         uwsgi_buffer_destroy(found);
     }
@@ -112,7 +113,7 @@ static void note_exception(struct flame_watch *watch, struct wsgi_request *wsgi_
 void flame_watch_raised(struct flame_watch *watch, struct wsgi_request *wsgi_req)
 {
     if (!watch->raised[0]) {
-        note_exception(watch, wsgi_req);
+        flame_watch_name_exception(wsgi_req, watch->raised);
     }
     /* Printing this one finalizes the interpreter and ends the process. */
     if (PyErr_ExceptionMatches(PyExc_SystemExit)) {

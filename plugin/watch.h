@@ -18,6 +18,8 @@ struct wsgi_request;
 /* What uWSGI itself does around the application. */
 #define FLAME_PHASE_UWSGI "[uWSGI]"
 
+#define FLAME_RAISED_SIZE 128u
+
 struct flame_watch {
     struct flame_taking taking;
     struct flame_session *session; /* of it */
@@ -27,7 +29,7 @@ struct flame_watch {
     unsigned runs;           /* of the application, that are done */
     struct flame_body *body; /* whose parts are being iterated; NULL: none yet */
     bool stopped;
-    char raised[128]; /* the exception's type; empty: none */
+    char raised[FLAME_RAISED_SIZE]; /* the exception's type; empty: none */
     /* In the archive, if it comes there: what is known at the start. */
     struct flame_facts facts;
     char name[FLAME_SHELF_NAME + 1];
@@ -55,6 +57,10 @@ struct flame_session *flame_watch_take_session(struct flame_watch *watch);
 void flame_watch_entered(struct flame_watch *watch);
 /* An exception is set that the application let through; it stays set. */
 void flame_watch_raised(struct flame_watch *watch, struct wsgi_request *wsgi_req);
+/* The type's name of an exception that is set, of a request that need not be watched.
+ */
+void flame_watch_name_exception(struct wsgi_request *wsgi_req,
+                                char name[FLAME_RAISED_SIZE]);
 /* Around the iteration of the body: before its first part (true: an iterator over it
  * was made just now), and after its close(). */
 bool flame_watch_body(struct flame_watch *watch, struct wsgi_request *wsgi_req);

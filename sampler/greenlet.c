@@ -10,6 +10,7 @@
  */
 #include "sampler/cpython.h"
 
+#include "sampler/lookout.h"
 #include "sampler/sampler.h"
 #include "sampler/session.h"
 
@@ -303,6 +304,21 @@ void flame_greenlet_attach(struct flame_session *session)
         flame_greenlet_release(session);
     }
     Py_XDECREF(current);
+}
+
+bool flame_lookout_is_in_greenlet(void)
+{
+    PyObject *module = greenlet_module();
+    PyObject *current =
+        module == NULL ? NULL : PyObject_CallMethod(module, "getcurrent", NULL);
+    PyObject *parent =
+        current == NULL ? NULL : PyObject_GetAttrString(current, "parent");
+    bool result = parent != NULL && parent != Py_None; /* the first one has none */
+
+    PyErr_Clear();
+    Py_XDECREF(parent);
+    Py_XDECREF(current);
+    return result;
 }
 
 void flame_greenlet_release(struct flame_session *session)

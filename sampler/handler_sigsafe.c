@@ -27,6 +27,7 @@ static _Atomic unsigned char turns[FLAME_SESSIONS_MAX];
 static struct flame_session *sessions_known;
 static struct sigaction handler_before;
 static siginfo_t question; /* what goes with the signal */
+_Atomic uint32_t flame_handler_bell;
 
 int flame_handler_signal(void)
 {
@@ -60,6 +61,12 @@ static bool pass_turn(_Atomic unsigned char *turn, unsigned char from, unsigned 
     return atomic_compare_exchange_strong(turn, &from, to);
 }
 
+/* True if it is of a timer that flame_handler_timer() described. */
+static bool is_the_bell(const siginfo_t *info)
+{
+    return info->si_code == SI_TIMER && info->si_value.sival_ptr == turns;
+}
+
 /* True if the signal is one that flame_handler_ask() sent. */
 static bool is_ours(const siginfo_t *info)
 {
@@ -77,6 +84,10 @@ static void on_signal(int number, siginfo_t *info, void *context)
     int saved = errno;
     pthread_t self = pthread_self();
 
+    if (is_the_bell(info)) {
+        atomic_store(&flame_handler_bell, 1);
+        return;
+    }
     for (size_t i = 0; i < FLAME_SESSIONS_MAX; i++) {
         struct flame_session *session = &sessions_known[i];
         if (atomic_load_explicit(&turns[i], memory_order_acquire) != TURN_ASKED ||
@@ -99,6 +110,18 @@ static void on_signal(int number, siginfo_t *info, void *context)
                handler_before.sa_handler != SIG_IGN) {
         handler_before.sa_handler(number);
     }
+}
+
+#ifndef sigev_notify_thread_id /* glibc has it since 2.38 */
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+void flame_handler_timer(struct sigevent *event)
+{
+    *event = (struct sigevent){.sigev_notify = SIGEV_THREAD_ID,
+                               .sigev_signo = SAMPLE_SIGNAL,
+                               .sigev_value = {.sival_ptr = turns}};
+    event->sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
 }
 
 /*

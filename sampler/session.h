@@ -99,8 +99,10 @@ struct flame_session {
     /* Time, all CLOCK_MONOTONIC ns. */
     uint64_t interval_ns;
     uint64_t started_ns;
-    uint64_t ends_ns;   /* deadline; UINT64_MAX: none */
-    uint64_t due_ns;    /* next tick */
+    uint64_t ends_ns;     /* deadline; UINT64_MAX: none */
+    uint64_t due_ns;      /* next tick */
+    uint64_t finer_at_ns; /* from then on the interval is finer_ns; UINT64_MAX: never */
+    uint64_t finer_ns;
     uint64_t random;    /* xorshift state of the jitter */
     uint64_t ticker_ns; /* spent in the ticker; its alone */
     uint64_t paused_at_ns;
@@ -165,12 +167,27 @@ struct flame_session {
     bool cut; /* complete already, by flame_session_cut() */
 };
 
-/* ---- sampler.c: what a session and its children have in common --------------- */
+/* ---- slots.c ----------------------------------------------------------------- */
 
+/*
+ * All the process needs before a session runs (memory, handlers, fork), until it is
+ * closed as often. reopen: it is open, and our handlers stand on top of those that came
+ * since. 0, -ENOMEM, or what sigaction() says. Ordinary context, any thread.
+ */
+int flame_slots_open(void);
+int flame_slots_reopen(void);
+void flame_slots_close(void);
 /* A free slot, its store empty, but none of the last `kept`. 0, -EBUSY or -ENOMEM. */
 int flame_session_take(struct flame_session **out, size_t kept);
 /* The same of any, even if there has been no session yet. */
 int flame_session_reserve(struct flame_session **out);
+/* The signals that sampling needs reach the calling thread; *before: its mask, until
+ * again() blocks of it what was blocked. */
+void flame_session_unblock_signals(sigset_t *before);
+void flame_session_block_again(const sigset_t *before);
+
+/* ---- sampler.c: what a session and its children have in common --------------- */
+
 /* As before any sample. */
 void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
                          uint64_t seed);
@@ -180,10 +197,6 @@ void flame_session_note_thread_state(struct flame_session *session, const void *
 /* The profile is whole; nothing is sampled any more. */
 void flame_session_complete(struct flame_session *session, uint64_t end_ns,
                             uint64_t cpu_ns);
-/* The signals that sampling needs reach the calling thread; *before: its mask, until
- * again() blocks of it what was blocked. */
-void flame_session_unblock_signals(sigset_t *before);
-void flame_session_block_again(const sigset_t *before);
 
 /* ---- absorb.c ---------------------------------------------------------------- */
 
@@ -375,6 +388,13 @@ int flame_handler_signal(void);
  */
 int flame_handler_install(struct flame_session *sessions);
 
+/*
+ * For timer_create(): the timer rings the bell, which interrupts the calling thread in
+ * a futex wait on it. That thread lets the signal through and makes the bell 0 again.
+ */
+void flame_handler_timer(struct sigevent *event);
+extern _Atomic uint32_t flame_handler_bell;
+
 /* Asks the session's thread to sample itself; false: there is no such thread. */
 bool flame_handler_ask(const struct flame_session *session);
 
@@ -399,6 +419,24 @@ void flame_greenlet_detach(struct flame_session *session);
 /* Lets go of the session's greenlet, if it has one. GIL held. */
 void flame_greenlet_release(struct flame_session *session);
 
+/* ---- sample.c ---------------------------------------------------------------- */
+
+/* Takes the sample that is due, or asks the thread for it; `guard`: the ticker's. On
+ * its thread, under its lock. False: the session is leaving, and will see to it itself.
+ */
+bool flame_sample(struct flame_session *session, struct flame_guard *guard,
+                  uint64_t now);
+/* Between _park_begin and _park_end, which looks itself whether a tick is due. */
+bool flame_sample_is_leaving(const struct flame_session *session);
+
+/* ---- lookout.c --------------------------------------------------------------- */
+
+/* Around fork(), outside of what the ticker does then; in the child nobody is watched
+ * any more. */
+void flame_lookout_before_fork(void);
+void flame_lookout_after_fork_in_parent(void);
+void flame_lookout_after_fork_in_child(void);
+
 /* ---- ticker.c ---------------------------------------------------------------- */
 
 /*
@@ -410,6 +448,13 @@ void flame_greenlet_release(struct flame_session *session);
  * signals its thread.
  */
 int flame_ticker_add(struct flame_session *session);
+/*
+ * hold: the thread runs from now on, with sessions or without, until the process ends
+ * (or a child's begins). 0 or -EAGAIN. take: the same as add while it is held, of a
+ * session that is set up; it is active from now on, and due at once.
+ */
+int flame_ticker_hold(void);
+void flame_ticker_take(struct flame_session *session);
 void flame_ticker_remove(struct flame_session *session);
 /* A stretch ends and the next begins; the first one has what came before it. Called on
  * the watched thread. */

@@ -15,11 +15,12 @@ struct cached {
     uint32_t code;
 };
 
-/* An instruction that was asked for; free while `index` is 0. */
+/* An instruction that was asked for; free if it is of another generation. */
 struct asked {
+    uint32_t generation;
     uint32_t code;
     uint32_t instruction;
-    uint32_t index; /* + 2; 1: it is no site */
+    uint32_t index; /* FLAME_NONE: it is no site */
 };
 
 /* One anonymous mapping; pages come when touched and stay for the next profile. */
@@ -43,6 +44,8 @@ struct flame_store {
     struct flame_node nodes[FLAME_NODES_MAX];
     struct flame_code codes[FLAME_CODES_MAX];
     uint32_t code_hashes[FLAME_CODES_MAX];
+    uint32_t slot_of_node[FLAME_NODES_MAX];   /* where it stands in node_slots */
+    uint32_t slot_of_code[FLAME_CODES_MAX];   /* FLAME_NONE: it is a site, in none */
     struct flame_site sites[FLAME_CODES_MAX]; /* by code index */
     struct asked asked[SITE_SLOTS];
     struct cached cache[CACHE_SLOTS];
@@ -111,6 +114,19 @@ static uint32_t node_hash(uint32_t parent, uint32_t code)
     return mix(((uint64_t)parent << 32) | code);
 }
 
+/* One by one: the tables are a hundred times as large as what a short profile has. */
+static void empty_slots(struct flame_store *store)
+{
+    for (uint32_t i = 1; i < store->node_count; i++) {
+        store->node_slots[store->slot_of_node[i]] = 0;
+    }
+    for (uint32_t i = 0; i < store->code_count; i++) {
+        if (store->slot_of_code[i] != FLAME_NONE) {
+            store->code_slots[store->slot_of_code[i]] = 0;
+        }
+    }
+}
+
 void flame_store_reset(struct flame_store *store)
 {
     uint32_t generation = store->generation + 1;
@@ -120,9 +136,7 @@ void flame_store_reset(struct flame_store *store)
         madvise(store, sizeof *store, MADV_DONTNEED);
         generation = 1;
     } else {
-        memset(store->node_slots, 0, sizeof store->node_slots);
-        memset(store->code_slots, 0, sizeof store->code_slots);
-        memset(store->asked, 0, sizeof store->asked);
+        empty_slots(store);
     }
     store->generation = generation;
     give_room(store, 1);
@@ -238,6 +252,7 @@ static uint32_t intern(struct flame_store *store, struct flame_slice name,
     store->code_hashes[index] = hash;
     store->sites[index].code = FLAME_NONE;
     store->code_slots[slot] = index + 1;
+    store->slot_of_code[index] = slot;
     return index;
 }
 
@@ -274,7 +289,7 @@ static uint32_t asked_slot(const struct flame_store *store, uint32_t code,
 {
     uint32_t slot = node_hash(code, instruction) & (SITE_SLOTS - 1);
 
-    while (store->asked[slot].index != 0 &&
+    while (store->asked[slot].generation == store->generation &&
            (store->asked[slot].code != code ||
             store->asked[slot].instruction != instruction)) {
         slot = (slot + 1) & (SITE_SLOTS - 1);
@@ -287,8 +302,10 @@ bool flame_store_site_known_sigsafe(const struct flame_store *store, uint32_t co
 {
     const struct asked *asked = &store->asked[asked_slot(store, code, instruction)];
 
-    *index = asked->index >= 2 ? asked->index - 2 : FLAME_NONE;
-    return asked->index != 0;
+    bool known = asked->generation == store->generation;
+
+    *index = known ? asked->index : FLAME_NONE;
+    return known;
 }
 
 static void remember_asked(struct flame_store *store, uint32_t code,
@@ -296,7 +313,7 @@ static void remember_asked(struct flame_store *store, uint32_t code,
 {
     store->asked_count++;
     store->asked[asked_slot(store, code, instruction)] =
-        (struct asked){code, instruction, index == FLAME_NONE ? 1 : index + 2};
+        (struct asked){store->generation, code, instruction, index};
 }
 
 uint32_t flame_store_site_sigsafe(struct flame_store *store, uint32_t code,
@@ -314,6 +331,7 @@ uint32_t flame_store_site_sigsafe(struct flame_store *store, uint32_t code,
                                                   .file = store->codes[code].file,
                                                   .first_line = position->line};
         store->sites[index] = (struct flame_site){code, *position};
+        store->slot_of_code[index] = FLAME_NONE;
     }
     remember_asked(store, code, instruction, index);
     return index;
@@ -382,6 +400,7 @@ uint32_t flame_store_child_sigsafe(struct flame_store *store, uint32_t parent,
     uint32_t index = store->node_count++;
     store->nodes[index] = (struct flame_node){.parent = parent, .code = code};
     store->node_slots[slot] = index;
+    store->slot_of_node[index] = slot;
     return index;
 }
 

@@ -1,13 +1,6 @@
 /*
- * The ticker: one thread that decides, per due session, how its sample is had.
- *
- * A thread that has not run since its last sample is where it was: count the
- * place again. One that is off the CPU is read from here, and its CPU clock,
- * the same before and after, proves that it did not run meanwhile. One that runs
- * without the GIL is in C code or in the kernel, and its Python stack stands still:
- * it is read from here, too. Only one that runs Python is interrupted, to sample
- * itself. So a thread that waits is never woken, and hardly a call of the application
- * is cut short by EINTR.
+ * The ticker: one thread that knows which session is due, and has its sample taken
+ * (sample.c).
  */
 #include <errno.h>
 #include <pthread.h>
@@ -30,6 +23,7 @@ static struct flame_session *served[FLAME_SESSIONS_MAX];
 static size_t served_count;
 static pthread_t thread;
 static bool running;         /* a thread has been made */
+static bool held;            /* it stays without sessions */
 static bool there;           /* and has got the CPU for the first time */
 static uintptr_t generation; /* of the thread that serves; an older one ends */
 static uint64_t sleeps_until_ns;
@@ -64,8 +58,16 @@ static void count_overdue(struct flame_session *session, uint64_t now)
 
 static void schedule_next(struct flame_session *session, uint64_t now)
 {
+    if (now >= session->finer_at_ns) {
+        session->interval_ns = session->finer_ns;
+        session->finer_at_ns = UINT64_MAX;
+        session->due_ns = now;
+    }
     session->due_ns += jittered(session);
     count_overdue(session, now);
+    if (session->due_ns > session->finer_at_ns) {
+        session->due_ns = session->finer_at_ns;
+    }
 }
 
 /* Before a session's ticks end for now: those that are late will not be had. */
@@ -78,109 +80,11 @@ static void count_last(struct flame_session *session)
     }
 }
 
-/* It ended without its session, nobody knows when. */
-static void thread_is_gone(struct flame_session *session)
-{
-    session->ends_ns = session->last_ns;
-    atomic_store(&session->active, false);
-}
-
-/* Of a thread that runs; false: it has to take its sample itself. */
-static bool sample_released(struct flame_session *session, struct flame_moment *moment)
-{
-    enum flame_walk walk = flame_walk_released_sigsafe(session, &own_guard);
-
-    if (walk == FLAME_WALK_TORN) {
-        return false;
-    }
-    moment->state = FLAME_RUNNING;
-    flame_charge_walked_sigsafe(session, walk, moment);
-    return true;
-}
-
-/* Between _park_begin and _park_end, which looks itself whether a tick is due. */
-static bool is_leaving(const struct flame_session *session)
-{
-    return atomic_load(&session->parked) && !session->away;
-}
-
-/* True if the sample was had without the thread's help. */
-static bool sample_from_outside(struct flame_session *session, uint64_t now)
-{
-    struct flame_moment moment = {.now_ns = now, .state = FLAME_BLOCKED};
-
-    if (session->away) {
-        flame_charge_again_sigsafe(session, &moment);
-        return true;
-    }
-    moment.cpu_ns = flame_cpu_now_sigsafe(session->cpu_clock);
-    if (moment.cpu_ns == session->cpu_mark_ns && session->placed) {
-        moment.state = flame_offcpu_state(session);
-        flame_charge_again_sigsafe(session, &moment);
-        return true;
-    }
-    if (moment.cpu_ns == 0) {
-        thread_is_gone(session);
-        return true;
-    }
-    if (flame_cpu_now_sigsafe(session->cpu_clock) != moment.cpu_ns) {
-        return !is_leaving(session) && sample_released(session, &moment);
-    }
-    enum flame_walk walk = flame_walk_sigsafe(session, &own_guard);
-    moment.state = flame_offcpu_state(session);
-    if (is_leaving(session) ||
-        flame_cpu_now_sigsafe(session->cpu_clock) != moment.cpu_ns) {
-        return false;
-    }
-    if (walk == FLAME_WALK_TORN) {
-        flame_charge_nothing_sigsafe(session);
-        return true;
-    }
-    if (moment.state == FLAME_RUNNABLE) {
-        flame_placement_displaced(session);
-    }
-    flame_charge_walked_sigsafe(session, walk, &moment);
-    return true;
-}
-
-static bool sample_without_help(struct flame_session *session, uint64_t now)
-{
-    flame_placement_before(session);
-    return sample_from_outside(session, now) ||
-           (flame_placement_go_beside(session) &&
-            sample_from_outside(session, flame_now_sigsafe()));
-}
-
-/*
- * A thread that was asked and has not answered is often one that lost the CPU
- * just then: if so, it can be read from here after all.
- */
-static bool sample(struct flame_session *session, uint64_t now)
-{
-    enum flame_answered answered = flame_handler_take_back(session);
-
-    if (answered == FLAME_ANSWERING) {
-        session->quality.missed++;
-        return true;
-    }
-    if (!sample_without_help(session, now)) {
-        if (is_leaving(session)) {
-            return false;
-        }
-        session->quality.missed += answered == FLAME_NOT_YET;
-        if (!flame_handler_ask(session)) {
-            thread_is_gone(session);
-        }
-    }
-    session->ticker_ns += flame_now_sigsafe() - now;
-    return true;
-}
-
 /* False: the session is leaving, and will see to it itself. */
 static bool tick(struct flame_session *session, uint64_t now)
 {
     if (now < session->ends_ns) {
-        return session->everybody || sample(session, now);
+        return session->everybody || flame_sample(session, &own_guard, now);
     }
     if (!atomic_load(&session->parked) && !session->everybody) {
         flame_charge_note_cpu_sigsafe(session,
@@ -245,7 +149,8 @@ static uint64_t tick_all(void)
 
     for (size_t i = 0; i < served_count; i++) {
         struct flame_session *session = served[i];
-        if (session->paused || !atomic_load(&session->active) || is_leaving(session)) {
+        if (session->paused || !atomic_load(&session->active) ||
+            flame_sample_is_leaving(session)) {
             continue;
         }
         uint64_t now = flame_now_sigsafe();
@@ -335,23 +240,38 @@ static int start_thread(void)
 
 /*
  * A new thread may wait long for its first turn on a busy machine, longer than
- * many a request lasts: what is profiled waits for it.
+ * many a request lasts: what is profiled waits for it. Under lock.
  */
+static int wait_for_thread(void)
+{
+    int result = running ? 0 : start_thread();
+
+    while (result == 0 && !there) {
+        pthread_cond_wait(&changed, &lock);
+    }
+    return result;
+}
+
 int flame_ticker_add(struct flame_session *session)
 {
-    int result = 0;
-
     pthread_mutex_lock(&lock);
-    if (!running) {
-        result = start_thread();
-    }
+    int result = running ? 0 : start_thread();
     if (result == 0) {
         session->due_again_ns = jittered(session);
-        served[served_count++] = session;
-        while (!there) {
-            pthread_cond_wait(&changed, &lock);
-        }
+        served[served_count++] = session; /* first: it keeps the thread */
+        result = wait_for_thread();
     }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+int flame_ticker_hold(void)
+{
+    pthread_mutex_lock(&lock);
+    bool before = held;
+    held = true;
+    int result = wait_for_thread();
+    held = before || result == 0;
     pthread_mutex_unlock(&lock);
     return result;
 }
@@ -389,7 +309,7 @@ void flame_ticker_remove(struct flame_session *session)
         leave(session->children[i]);
     }
     leave(session);
-    if (served_count > 0 || !running) {
+    if (served_count > 0 || held || !running) {
         pthread_mutex_unlock(&lock);
         return;
     }
@@ -428,6 +348,15 @@ static void go_on_ticking(struct flame_session *session, uint64_t due_ns)
     if (due_ns < sleeps_until_ns) {
         pthread_cond_broadcast(&changed);
     }
+}
+
+void flame_ticker_take(struct flame_session *session)
+{
+    pthread_mutex_lock(&lock);
+    served[served_count++] = session;
+    atomic_store(&session->active, true);
+    go_on_ticking(session, flame_now_sigsafe());
+    pthread_mutex_unlock(&lock);
 }
 
 void flame_ticker_pause(struct flame_session *session)
@@ -577,6 +506,7 @@ void flame_ticker_after_fork_in_child(void)
     }
     flame_handler_forget_all();
     served_count = 0;
+    held = false;
     running = false;
     generation++;
     changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER; /* its waiter is gone */

@@ -52,6 +52,10 @@ test-sign: $(BUILD)/python $(BUILD)/flameprof ## signed links, trusted proxies, 
 	FLAMEPROF=$(abspath $(BUILD))/flameprof PYTHONPATH=$(BUILD)/python $(PYTHON) -B \
 		tests/middleware/test_signed_links.py
 
+.PHONY: test-slow
+test-slow: $(BUILD)/python $(BUILD)/flameprof ## slow and failed requests, kept unasked
+	PYTHONPATH=$(BUILD)/python BUILD=$(BUILD) $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_slow.py
+
 .PHONY: test-code
 test-code: $(BUILD)/python ## profiles of code: Profiler, profile(), the decorator
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_code.py

@@ -59,6 +59,10 @@ class Middleware:
         push: Optional[str] = None,
         push_service: str = "flameprof",
         push_credentials: Union[None, str, os.PathLike[str]] = None,
+        slower_than: Optional[float] = None,
+        on_error: bool = False,
+        slow_interval: float = 0.02,
+        slow_per_minute: int = 30,
     ) -> None: ...
     def __call__(
         self, environ: Dict[str, Any], start_response: Callable[..., Any]
