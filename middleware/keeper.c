@@ -15,6 +15,8 @@
 
 struct waiting {
     struct flame_shelf archive;
+    bool archived; /* it goes there */
+    const struct flame_push_target *push;
     struct flame_session *session;
     struct flame_facts facts;
     char name[FLAME_SHELF_NAME + 1];
@@ -84,6 +86,30 @@ int flame_keeper_write(const struct flame_shelf *archive,
 
 /* ---- the thread -------------------------------------------------------------- */
 
+static void push(const struct waiting *waiting)
+{
+    const struct flame_facts *facts = &waiting->facts;
+    const struct flame_pushed pushed = {.method = flame_slice_of(facts->method),
+                                        .path = flame_slice_of(facts->path),
+                                        .status = flame_slice_of(facts->status),
+                                        .raised = flame_slice_of(facts->raised),
+                                        .clock = FLAME_CLOCK_WALL};
+
+    flame_push_profile(waiting->push, flame_session_profile(waiting->session), &pushed);
+}
+
+static void write_one(const struct waiting *waiting)
+{
+    if (waiting->archived) {
+        (void)flame_keeper_write(&waiting->archive,
+                                 flame_session_profile(waiting->session),
+                                 &waiting->facts, waiting->name);
+    }
+    if (waiting->push != NULL) {
+        push(waiting);
+    }
+}
+
 static void *write_what_waits(void *unused)
 {
     (void)unused;
@@ -91,8 +117,7 @@ static void *write_what_waits(void *unused)
     while (queued > 0) {
         struct waiting *next = queue[0];
         pthread_mutex_unlock(&lock);
-        (void)flame_keeper_write(&next->archive, flame_session_profile(next->session),
-                                 &next->facts, next->name);
+        write_one(next);
         flame_session_free(next->session);
         free(next);
         pthread_mutex_lock(&lock);
@@ -202,17 +227,23 @@ static int enqueue(struct waiting *waiting)
     return error;
 }
 
-int flame_keeper_keep(const struct flame_shelf *archive, struct flame_session *session,
-                      const struct flame_facts *facts,
-                      const char name[FLAME_SHELF_NAME + 1])
+int flame_keeper_keep(const struct flame_shelf *archive,
+                      const struct flame_push_target *target,
+                      struct flame_session *session, const struct flame_facts *facts,
+                      const char *name)
 {
     struct waiting *waiting = malloc(sizeof *waiting);
     int error = -ENOMEM;
 
     if (waiting != NULL) {
-        *waiting =
-            (struct waiting){.archive = *archive, .session = session, .facts = *facts};
-        memcpy(waiting->name, name, sizeof waiting->name);
+        *waiting = (struct waiting){.session = session,
+                                    .facts = *facts,
+                                    .push = target,
+                                    .archived = archive != NULL};
+        if (archive != NULL) {
+            waiting->archive = *archive;
+            memcpy(waiting->name, name, sizeof waiting->name);
+        }
         pthread_mutex_lock(&lock);
         error = enqueue(waiting);
         pthread_mutex_unlock(&lock);

@@ -10,6 +10,7 @@
 #define FLAME_MIDDLEWARE_KEEPER_H
 
 #include "middleware/archive.h"
+#include "middleware/push.h"
 #include "sampler/sampler.h"
 
 /* Profiles that wait to be written, at most: a session each, of FLAME_SESSIONS_MAX. */
@@ -17,13 +18,16 @@
 
 /*
  * Takes a stopped session and has its profile written, with these facts but for its
- * quality, under a name of flame_shelf_make_name(). The archive and the facts are
- * copied. Any thread, GIL held or not; it never waits for the disk. 0; -EAGAIN: too
- * many wait, or no thread could be made; -ENOMEM. The session is freed in any case.
+ * quality, into the archive under a name of flame_shelf_make_name(), and pushed.
+ * archive: NULL: nowhere, and there is no name. target: without a url nothing is
+ * pushed; it stays until flame_keeper_drain(), the rest is copied. Any thread, GIL held
+ * or not; it never waits for the disk. 0; -EAGAIN: too many wait, or no thread could be
+ * made; -ENOMEM. The session is freed in any case.
  */
-int flame_keeper_keep(const struct flame_shelf *archive, struct flame_session *session,
-                      const struct flame_facts *facts,
-                      const char name[FLAME_SHELF_NAME + 1]);
+int flame_keeper_keep(const struct flame_shelf *archive,
+                      const struct flame_push_target *target,
+                      struct flame_session *session, const struct flame_facts *facts,
+                      const char *name);
 
 /*
  * The same of a profile that somebody else owns, at once, by the calling thread: for

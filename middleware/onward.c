@@ -19,6 +19,7 @@ struct onward {
     struct flame_session *session; /* of it; NULL: it has ended */
     pthread_t thread;
     struct flame_shelf archive;
+    const struct flame_push_target *push;
     char name[FLAME_SHELF_NAME + 1];
     char raised[64];
     struct flame_told told;
@@ -73,8 +74,8 @@ static void end(struct onward *self)
     if (facts.cut == FLAME_CUT_NOT && quality->deadline_reached) {
         facts.cut = FLAME_CUT_MAX_SECONDS;
     }
-    (void)flame_keeper_keep(&self->archive, flame_taking_take(&self->taking), &facts,
-                            self->name);
+    (void)flame_keeper_keep(&self->archive, self->push,
+                            flame_taking_take(&self->taking), &facts, self->name);
     PyErr_Restore(error[0], error[1], error[2]);
 }
 
@@ -196,6 +197,7 @@ static bool begin(struct onward *self, struct flame_middleware *middleware,
     Py_INCREF(start_response);
     self->server = start_response;
     self->archive = *middleware->config.archive;
+    self->push = &middleware->config.push;
     self->thread = pthread_self();
     self->head = params->head;
     flame_told_read(env, NULL, &self->told);

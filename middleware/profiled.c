@@ -244,8 +244,8 @@ static void end_session(struct flame_middleware *self, PyObject *env,
     flame_archived_facts(&told.outcome, quality->duration_ns, &facts);
     facts.why = FLAME_WHY_CUT;
     facts.cut = cut;
-    (void)flame_keeper_keep(self->config.archive, flame_taking_take(taking), &facts,
-                            name);
+    (void)flame_keeper_keep(self->config.archive, NULL, flame_taking_take(taking),
+                            &facts, name);
 }
 
 PyObject *flame_reply_refusal(PyObject *start_response,

@@ -2,6 +2,7 @@
 
 #include "middleware/archived.h"
 #include "middleware/keeper.h"
+#include "middleware/taking.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -95,7 +96,13 @@ static void write_line(const struct flame_quality *quality,
              quality->samples, more);
 }
 
-/* Into the archive, if there is one; takes the session. */
+static void count(const struct flame_quality *quality, enum flame_why why)
+{
+    flame_taking_count(quality);
+    flame_count(why == FLAME_WHY_SLOW ? FLAME_COUNT_SLOW : FLAME_COUNT_FAILED, 1);
+}
+
+/* To where profiles go, if there is such a place; takes the session. */
 static int put(const struct flame_config *config, struct flame_session *session,
                const struct flame_outcome *outcome, enum flame_why why)
 {
@@ -103,15 +110,16 @@ static int put(const struct flame_config *config, struct flame_session *session,
     char name[FLAME_SHELF_NAME + 1];
     struct flame_facts facts;
 
+    count(quality, why);
     int error = config->archive == NULL ? 0 : flame_shelf_make_name(name);
-    if (config->archive == NULL || error != 0) {
+    if ((config->archive == NULL && config->push.url == NULL) || error != 0) {
         flame_session_free(session);
         return error;
     }
     flame_archived_facts(outcome, quality->duration_ns, &facts);
     facts.why = why;
     facts.cut = quality->deadline_reached ? FLAME_CUT_MAX_SECONDS : FLAME_CUT_NOT;
-    return flame_keeper_keep(config->archive, session, &facts, name);
+    return flame_keeper_keep(config->archive, &config->push, session, &facts, name);
 }
 
 void flame_slow_keep(const struct flame_config *config, struct flame_watched *watched,

@@ -30,7 +30,7 @@ bool flame_taking_start(struct flame_config *config,
     return true;
 }
 
-static void count(const struct flame_quality *quality)
+void flame_taking_count(const struct flame_quality *quality)
 {
     flame_count(FLAME_COUNT_PROFILES, 1);
     flame_count(FLAME_COUNT_CUT, quality->deadline_reached ? 1 : 0);
@@ -44,7 +44,7 @@ struct flame_session *flame_taking_take(struct flame_taking *taking)
 {
     struct flame_session *session = taking->session;
 
-    count(&flame_session_profile(session)->quality);
+    flame_taking_count(&flame_session_profile(session)->quality);
     taking->session = NULL;
     flame_common_leave(flame_common_here(), &taking->ticket);
     return session;

@@ -30,4 +30,7 @@ void flame_taking_free(struct flame_taking *taking);
 /* The same, but for the session, which is the caller's from now on. */
 struct flame_session *flame_taking_take(struct flame_taking *taking);
 
+/* A finished profile, of whatever origin, is counted. */
+void flame_taking_count(const struct flame_quality *quality);
+
 #endif

@@ -138,8 +138,11 @@ static void end(struct wsgi_request *wsgi_req, struct flame_watch *watch,
     FLAME_FACT(facts.raised, flame_slice_of(watch->raised));
     facts.cut = cut;
     memcpy(name, watch->name, sizeof(name));
-    (void)flame_keeper_keep(trampoline.config->archive, flame_watch_take_session(watch),
-                            &facts, name);
+    /* A picture's has been pushed with it. */
+    const struct flame_push_target *push =
+        watch->params.keep ? &trampoline.config->push : NULL;
+    (void)flame_keeper_keep(trampoline.config->archive, push,
+                            flame_watch_take_session(watch), &facts, name);
 }
 
 static void answer_profile(struct wsgi_request *wsgi_req,

@@ -322,12 +322,6 @@ void flame_session_stop(struct flame_session *session)
     flame_slots_close();
 }
 
-void flame_session_use_names(struct flame_session *session,
-                             const struct flame_names *names)
-{
-    session->profile.names = names;
-}
-
 const struct flame_profile *flame_session_profile(const struct flame_session *session)
 {
     return &session->profile;

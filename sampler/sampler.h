@@ -123,10 +123,6 @@ const struct flame_profile *flame_session_cut(struct flame_session *session);
  */
 void flame_session_admit(void);
 
-/* In place of the option `names`, for who learns it later. Who has the session. */
-void flame_session_use_names(struct flame_session *session,
-                             const struct flame_names *names);
-
 /* The profile of a stopped session; valid until flame_session_free(), or until it
  * absorbs another one's. */
 const struct flame_profile *flame_session_profile(const struct flame_session *session);
