@@ -64,7 +64,7 @@ PRODUCTS := $(call with,renderer,$(BUILD)/libflameprof.a) \
 TESTS := test-house \
 	$(if $(wildcard tests/renderer/tests.mk),$(call with,renderer,test-renderer)) \
 	$(if $(wildcard tests/sampler/tests.mk),$(call with,middleware,test-sampler)) \
-	$(if $(wildcard tests/middleware/tests.mk),$(call with,middleware,test-request test-common test-wsgi test-limits test-names test-panel test-badge test-code test-launcher test-servers)) \
+	$(if $(wildcard tests/middleware/tests.mk),$(call with,middleware,test-request test-common test-wsgi test-sign test-limits test-names test-push test-panel test-badge test-code test-launcher test-servers)) \
 	$(if $(wildcard tests/django/tests.mk),$(call with,middleware,test-django)) \
 	$(if $(wildcard tests/flask/tests.mk),$(call with,middleware,test-flask)) \
 	$(if $(wildcard tests/plugin/tests.mk),$(call with,middleware plugin,test-plugin)) \

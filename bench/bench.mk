@@ -2,7 +2,7 @@
 # BENCH= chooses among them. A missed target is said, and the next one runs all
 # the same.
 
-BENCH ?= instructions panels answer overhead accuracy disturbance load render page
+BENCH ?= instructions refusals panels answer overhead accuracy disturbance load render page
 
 # From renderer/, without what reads.
 $(BUILD)/bench/drawing: bench/drawing.c $(RENDERER_OBJS)

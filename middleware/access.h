@@ -47,6 +47,12 @@ void flame_access_check(const struct flame_config *config, flame_lookup *lookup,
  */
 bool flame_access_spend(struct flame_access *access);
 
+/*
+ * Whether the file is there that switches all profiling off, or is where nobody can
+ * look. A system call, if one is configured: not for every request.
+ */
+bool flame_switched_off(const struct flame_config *config);
+
 /* For the log: "its token has expired", and what would change that. */
 const char *flame_verdict_reason(enum flame_verdict verdict);
 /*

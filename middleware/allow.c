@@ -82,6 +82,7 @@ void flame_config_free(struct flame_config *config)
     free(config->off_file);
     config->off_file = NULL;
     flame_names_free(&config->names);
+    flame_push_target_free(&config->push);
     flame_options_free(config);
 }
 
@@ -288,8 +289,7 @@ static bool judge_token(const struct flame_config *config, flame_lookup *lookup,
 
 /* ---- all of it --------------------------------------------------------------- */
 
-/* A folder that cannot be looked into might have it. */
-static bool is_off(const struct flame_config *config)
+bool flame_switched_off(const struct flame_config *config)
 {
     struct stat file;
 
@@ -300,7 +300,7 @@ static bool is_off(const struct flame_config *config)
 void flame_access_check(const struct flame_config *config, flame_lookup *lookup,
                         void *door_request, struct flame_access *access)
 {
-    bool off = is_off(config);
+    bool off = flame_switched_off(config);
     bool cross_site = is_cross_site(lookup, door_request);
     bool proxied = looks_proxied(lookup, door_request);
     enum flame_verdict address = judge_address(config, lookup, door_request, &proxied);
@@ -338,7 +338,7 @@ bool flame_allowed(const struct flame_config *config, flame_lookup *lookup,
     bool may = config->authorize != NULL
                    ? config->authorize(config->authority, door_request)
                    : judge_address(config, lookup, door_request, NULL) == FLAME_MAY;
-    return may && !is_off(config);
+    return may && !flame_switched_off(config);
 }
 
 bool flame_access_spend(struct flame_access *access)

@@ -128,10 +128,53 @@ static size_t write_subtitle(const struct flame_params *params,
     return used;
 }
 
+#define TOKEN "flamegraph_token="
+
+/* As much of the path as fits, with "..." for a token's value: that is a permission,
+ * and a picture or a log is handed on. */
+static struct flame_slice without_token(struct flame_slice path, char *out, size_t size)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < path.length && used + sizeof TOKEN + 3 < size;) {
+        if (path.length - i < sizeof TOKEN - 1 ||
+            memcmp(path.data + i, TOKEN, sizeof TOKEN - 1) != 0) {
+            out[used++] = path.data[i++];
+            continue;
+        }
+        memcpy(out + used, TOKEN "...", sizeof TOKEN + 2);
+        used += sizeof TOKEN + 2;
+        while (i < path.length && path.data[i] != '&') {
+            i++;
+        }
+    }
+    return (struct flame_slice){out, used};
+}
+
+/* The tree goes where profiles are sent, or nowhere. */
+static void part_with(struct flame_tree *tree, const struct flame_profile *profile,
+                      const struct flame_params *params,
+                      const struct flame_outcome *outcome)
+{
+    const struct flame_pushed pushed = {.method = outcome->method,
+                                        .path = outcome->path,
+                                        .status = outcome->status,
+                                        .raised = outcome->raised,
+                                        .quality = profile->quality,
+                                        .clock = params->clock};
+
+    if (params->push != NULL && params->push->url != NULL) {
+        flame_push(params->push, tree, &pushed);
+    } else {
+        flame_tree_free(tree);
+    }
+}
+
 static int draw(const struct flame_profile *profile, const struct flame_params *params,
                 const struct flame_outcome *outcome, struct flame_writer *body)
 {
     char title[2200];
+    char path[1100];
     char subtitle[2200];
     char warning[1200];
     struct flame_picture_options options = params->picture;
@@ -140,8 +183,9 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
     options.quality = &profile->quality;
     options.clock = params->clock;
 
+    struct flame_slice shown = without_token(outcome->path, path, sizeof path);
     length = snprintf(title, sizeof title, "%.*s %.*s", width(outcome->method),
-                      outcome->method.data, width(outcome->path), outcome->path.data);
+                      outcome->method.data, width(shown), shown.data);
     options.title = (struct flame_slice){title, (size_t)length};
     options.subtitle = (struct flame_slice){
         subtitle, write_subtitle(params, outcome, subtitle, sizeof subtitle)};
@@ -162,7 +206,7 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
         return -ENOMEM;
     }
     int error = flame_render(params->format, tree, &options, body);
-    flame_tree_free(tree);
+    part_with(tree, profile, params, outcome);
     return error;
 }
 
@@ -261,17 +305,15 @@ void flame_answer_log(const struct flame_profile *profile,
                       const struct flame_outcome *outcome,
                       const struct flame_answer *answer, char *line, size_t size)
 {
-    char path[200];
+    char path[220];
     char took[32];
     char sampling[32];
     char drawing[32];
-    size_t length =
-        outcome->path.length < sizeof path - 1 ? outcome->path.length : sizeof path - 1;
+    size_t length = without_token(outcome->path, path, sizeof path).length;
     const struct flame_quality *quality = &profile->quality;
 
     for (size_t i = 0; i < length; i++) {
-        char c = outcome->path.data[i];
-        path[i] = c > ' ' && c < 0x7f ? c : '?';
+        path[i] = path[i] > ' ' && path[i] < 0x7f ? path[i] : '?';
     }
     path[length] = '\0';
     snprintf(line, size,

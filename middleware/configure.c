@@ -26,8 +26,11 @@ static int raise(const struct flame_option *option, PyObject *value, int error)
     if (error == -ENOMEM) {
         PyErr_NoMemory();
     } else {
-        PyErr_Format(PyExc_ValueError, "%s: %R is not %s", option->name, value,
-                     option->accepted);
+        bool secret = flame_option_is_secret(option);
+        PyObject *shown = secret ? PyUnicode_FromString("(hidden)") : NULL;
+        PyErr_Format(PyExc_ValueError, "%s: %R is not %s", option->name,
+                     shown != NULL ? shown : value, option->accepted);
+        Py_XDECREF(shown);
     }
     return -1;
 }
@@ -70,6 +73,9 @@ static int set_text(struct flame_config *config, const struct flame_option *opti
 {
     PyObject *bytes = NULL;
 
+    if (value == Py_None) {
+        return 0; /* as if it were not there */
+    }
     if (!PyUnicode_FSConverter(value, &bytes)) {
         return -1;
     }
@@ -147,6 +153,9 @@ int flame_option_from_python(struct flame_config *config, const char *name,
     for (const struct flame_option *option = flame_options; option->name != NULL;
          option++) {
         if (is_keyword(name, option->name)) {
+            if (value == Py_None) { /* not given */
+                return 1;
+            }
             return set(config, option, name, value) == 0 ? 1 : -1;
         }
     }

@@ -9,6 +9,7 @@ void flame_limits_init(struct flame_config *config)
     config->worker_at_once = FLAME_WORKER_AT_ONCE_DEFAULT;
     config->per_minute = FLAME_PER_MINUTE_DEFAULT;
     config->least_interval_ns = FLAME_LEAST_INTERVAL_DEFAULT_NS;
+    config->max_profile_bytes = FLAME_PROFILE_BYTES_DEFAULT;
     config->max_picture_bytes = FLAME_PICTURE_BYTES_DEFAULT;
 }
 

@@ -2,7 +2,7 @@
 
 MIDDLEWARE_OBJ := $(BUILD)/obj/middleware
 MIDDLEWARE_OBJS := $(patsubst %,$(MIDDLEWARE_OBJ)/%.o,request params options allow refusals networks proxies \
-	token answer names shelf badge common slots spent counters limits)
+	token answer names push push_item push_label push_http shelf badge common slots spent counters limits)
 # Of the parts above: HMAC-SHA-256.
 MIDDLEWARE_LIBS := -lsodium
 # The module's objects: the plugin links them too, so that a process has one sampler.

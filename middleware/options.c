@@ -43,6 +43,10 @@ const struct flame_option flame_options[] = {
      offsetof(struct flame_config, least_interval_ns), FLAME_INTERVAL_MIN_NS,
      FLAME_INTERVAL_MOST_NS, NULL, FLAME_INTERVAL_ACCEPTED,
      "shortest interval= that may be asked for (default 0.0001)"},
+    {"max-profile-bytes", FLAME_OPTION_COUNT,
+     offsetof(struct flame_config, max_profile_bytes), FLAME_BYTES_LEAST,
+     FLAME_PROFILE_BYTES_MOST, NULL, "bytes from 16M to 1G",
+     "memory of one profile, with the threads and greenlets it watches (default 96M)"},
     {"max-picture-bytes", FLAME_OPTION_COUNT,
      offsetof(struct flame_config, max_picture_bytes), FLAME_PICTURE_BYTES_LEAST,
      FLAME_PICTURE_BYTES_MOST, NULL, "bytes from 64K to 1G",
@@ -54,8 +58,35 @@ const struct flame_option flame_options[] = {
      "show these functions as [redacted]: \"name\", \"name (file)\" or \"* "
      "(folder/)\", "
      "can be given several times"},
+    {"push", FLAME_OPTION_TEXT, 0, 0, 0, flame_config_push, FLAME_PUSH_ACCEPTED,
+     "send profiles to this Pyroscope-compatible server, too (default: nowhere)"},
+    {"push-service", FLAME_OPTION_TEXT, 0, 0, 0, flame_config_push_service,
+     FLAME_PUSH_SERVICE_ACCEPTED, "under this name (default flameprof)"},
+    {"push-credentials", FLAME_OPTION_TEXT, 0, 0, 0, flame_config_push_credentials,
+     FLAME_PUSH_CREDENTIALS_ACCEPTED,
+     "file with user:password or \"Bearer TOKEN\" for it"},
     {NULL, FLAME_OPTION_FLAG, 0, 0, 0, NULL, NULL, NULL},
 };
+
+int flame_config_push(struct flame_config *config, struct flame_slice url)
+{
+    return flame_push_set_url(&config->push, url);
+}
+
+int flame_config_push_service(struct flame_config *config, struct flame_slice name)
+{
+    return flame_push_set_service(&config->push, name);
+}
+
+int flame_config_push_credentials(struct flame_config *config, struct flame_slice path)
+{
+    return flame_push_set_credentials(&config->push, path);
+}
+
+bool flame_option_is_secret(const struct flame_option *option)
+{
+    return option->add == flame_config_push;
+}
 
 static void *field(struct flame_config *config, const struct flame_option *option)
 {

@@ -38,6 +38,8 @@ int flame_option_set_number(struct flame_config *config,
                             const struct flame_option *option, uint64_t value);
 void flame_option_set_flag(struct flame_config *config,
                            const struct flame_option *option, bool on);
+/* Its value may have a password in it, and is not to be logged. */
+bool flame_option_is_secret(const struct flame_option *option);
 /* Gives back what _TEXT holds. */
 void flame_options_free(struct flame_config *config);
 

@@ -281,16 +281,13 @@ static PyObject *body_of(struct visit *visit)
 PyObject *flame_panel_call(struct flame_middleware *self, PyObject *env,
                            PyObject *start_response, enum flame_purpose purpose)
 {
-    const struct flame_session_options options = {.interval_ns =
-                                                      self->config.interval_ns,
-                                                  .max_ns = self->config.max_ns,
-                                                  .names = &self->config.names};
+    const struct flame_session_options options = {
+        .interval_ns = self->config.interval_ns, .max_ns = self->config.max_ns};
     struct visit visit = {.self = self, .env = env, .purpose = purpose};
     struct flame_taking taking;
     struct flame_refusal refusal;
     PyObject *result = NULL;
 
-    flame_names_read_roots(&self->config.names);
     if (!flame_taking_start(&self->config, &options, &taking, &refusal)) {
         return PyObject_CallFunctionObjArgs(self->app, env, start_response, NULL);
     }

@@ -236,7 +236,7 @@ PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
                              const struct flame_params *params)
 {
     struct flame_session_options options =
-        flame_session_options_of(&self->config, params);
+        flame_session_options_of(params, self->config.max_ns);
     struct flame_taking taking;
     struct flame_refusal refusal;
     char raised[200];
@@ -246,7 +246,6 @@ PyObject *flame_profile_call(struct flame_middleware *self, PyObject *env,
     if (response == NULL) {
         return NULL;
     }
-    flame_names_read_roots(&self->config.names);
     if (!flame_taking_start(&self->config, &options, &taking, &refusal)) {
         Py_DECREF(response);
         return reply_refusal(start_response, &refusal, params->head);

@@ -62,6 +62,7 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
                                             : access.interval_min_ns,
                                     .format = FLAME_FORMAT_SVG,
                                     .repeat = 1,
+                                    .push = &config->push,
                                     .head = head,
                                     .max_bytes = (size_t)config->max_picture_bytes};
     if (flame_params_read(query, params, sentence) != 0 ||
@@ -79,15 +80,14 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
     return kept ? FLAME_KEPT : FLAME_PROFILE;
 }
 
-struct flame_session_options flame_session_options_of(const struct flame_config *config,
-                                                      const struct flame_params *params)
+struct flame_session_options flame_session_options_of(const struct flame_params *params,
+                                                      uint64_t max_ns)
 {
     return (struct flame_session_options){.interval_ns = params->interval_ns,
-                                          .max_ns = config->max_ns,
+                                          .max_ns = max_ns,
                                           .lines = params->lines,
                                           .threads = params->threads,
-                                          .greenlets = params->greenlets,
-                                          .names = &config->names};
+                                          .greenlets = params->greenlets};
 }
 
 const char *flame_start_error_sentence(int error)

@@ -10,6 +10,7 @@
 
 #include "middleware/names.h"
 #include "middleware/networks.h"
+#include "middleware/push.h"
 #include "middleware/token.h"
 #include "sampler/sampler.h"
 
@@ -38,14 +39,16 @@ struct flame_config {
     bool (*authorize)(void *authority, void *door_request);
     void *authority;
     const struct flame_shelf *shelf; /* of the panel's profiles; NULL: no panel */
+    struct flame_names names;        /* what pictures tell of functions and files; its
+                                        roots are read when the first profile is begun */
+    struct flame_push_target push;   /* where profiles are sent to as well */
     /* limits.h */
     uint64_t at_once;        /* profiles, in all workers */
     uint64_t worker_at_once; /* in one */
     uint64_t per_minute;     /* begun, in all */
     uint64_t least_interval_ns;
+    uint64_t max_profile_bytes;
     uint64_t max_picture_bytes;
-    struct flame_names names; /* what pictures tell of functions and files; its
-                                 roots are read when the first profile is begun */
 };
 
 void flame_config_init(struct flame_config *config);
@@ -55,8 +58,12 @@ int flame_config_trust(struct flame_config *config, struct flame_slice cidr);
 /* A file of middleware/token.h's; an absolute path. The same errors. */
 int flame_config_secret(struct flame_config *config, struct flame_slice file);
 int flame_config_off_file(struct flame_config *config, struct flame_slice file);
-/* Adds a pattern of what is not told. 0, -EINVAL or -ENOMEM. */
+/* Each of them: 0, -EINVAL or -ENOMEM. Adds a pattern of what is not told. */
 int flame_config_redact(struct flame_config *config, struct flame_slice pattern);
+/* push.h */
+int flame_config_push(struct flame_config *config, struct flame_slice url);
+int flame_config_push_service(struct flame_config *config, struct flame_slice name);
+int flame_config_push_credentials(struct flame_config *config, struct flame_slice path);
 void flame_config_free(struct flame_config *config);
 
 /* Seconds as decimal text ("0.0005", "1e-3"; no nan, no hex) to ns. */
@@ -123,6 +130,7 @@ struct flame_params {
     struct flame_params_text title, subtitle;
     struct flame_params_text kept;        /* the name of a profile that was */
     struct flame_picture_options picture; /* how it is drawn; no text */
+    const struct flame_push_target *push; /* NULL: it is not sent anywhere */
 };
 
 #define FLAME_SENTENCE_SIZE 1024 /* enough for every sentence, with its NUL */
@@ -147,10 +155,9 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
 #define FLAME_PHASE_ITERATION "[iteration]"
 #define FLAME_PHASE_CLOSE "[close]"
 
-/* What the sampler has to know of that. The configuration outlives the session. */
-struct flame_session_options
-flame_session_options_of(const struct flame_config *config,
-                         const struct flame_params *params);
+/* What the sampler has to know of that. */
+struct flame_session_options flame_session_options_of(const struct flame_params *params,
+                                                      uint64_t max_ns);
 /* Why there is none: a sentence for an error of flame_session_start(). */
 const char *flame_start_error_sentence(int error);
 

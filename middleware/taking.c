@@ -1,6 +1,6 @@
 #include "middleware/taking.h"
 
-bool flame_taking_start(const struct flame_config *config,
+bool flame_taking_start(struct flame_config *config,
                         const struct flame_session_options *options,
                         struct flame_taking *taking, struct flame_refusal *refusal)
 {
@@ -8,6 +8,7 @@ bool flame_taking_start(const struct flame_config *config,
         .at_once = (uint32_t)config->at_once,
         .worker_at_once = (uint32_t)config->worker_at_once,
         .per_minute = (uint32_t)config->per_minute};
+    struct flame_session_options whole = *options;
     unsigned retry_s;
     enum flame_entry entry = flame_common_enter(
         flame_common_here(), &limits, options->max_ns, &taking->ticket, &retry_s);
@@ -17,7 +18,10 @@ bool flame_taking_start(const struct flame_config *config,
         flame_refuse_entry(config, entry, retry_s, refusal);
         return false;
     }
-    int error = flame_session_start(options, &taking->session);
+    flame_names_read_roots(&config->names);
+    whole.names = &config->names;
+    whole.bytes = config->max_profile_bytes;
+    int error = flame_session_start(&whole, &taking->session);
     if (error != 0) {
         flame_common_leave(flame_common_here(), &taking->ticket);
         flame_refuse_start(error, refusal);

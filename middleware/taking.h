@@ -13,11 +13,12 @@ struct flame_taking {
 };
 
 /*
- * Starts a session within the limits. GIL and thread: as flame_session_start(), which
- * this calls. False: one limit is reached, or the sampler could not; that is counted,
- * and *refusal says it.
+ * Starts a session within the limits, whose profile tells of names what the
+ * configuration says; that outlives it, and with its first one learns its roots. GIL
+ * and thread: as flame_session_start(), which this calls. False: one limit is reached,
+ * or the sampler could not; that is counted, and *refusal says it.
  */
-bool flame_taking_start(const struct flame_config *config,
+bool flame_taking_start(struct flame_config *config,
                         const struct flame_session_options *options,
                         struct flame_taking *taking, struct flame_refusal *refusal);
 /*

@@ -158,8 +158,10 @@ static PyType_Slot middleware_slots[] = {
     {Py_tp_doc,
      "Middleware(app, *, interval=0.001, allow=(), max_seconds=60, authorize=None,\n"
      "           panel=False, panel_folder='', at_once=4, worker_at_once=2,\n"
-     "           per_minute=60, min_interval=0.0001, max_picture_bytes=33554432,\n"
-     "           full_paths=False, redact=())\n"
+     "           per_minute=60, min_interval=0.0001, max_profile_bytes=100663296,\n"
+     "           max_picture_bytes=33554432, trusted_proxies=(), secret_file=(),\n"
+     "           off_file=None, full_paths=False, redact=(), push=None,\n"
+     "           push_service='flameprof', push_credentials=None)\n"
      "--\n\n"
      "A WSGI application that answers a request with ?flamegraph=1 by a flame graph\n"
      "of what app does for it, and passes every other request on untouched.\n\n"
@@ -168,6 +170,11 @@ static PyType_Slot middleware_slots[] = {
      "authorize: instead of that, a callable that is given the environ and says "
      "whether\n"
      "its request may have a profile; if it raises, it may not.\n"
+     "trusted_proxies: networks of proxies whose X-Forwarded-For or Forwarded says "
+     "who\n"
+     "asks. secret_file: files of the secrets with which `flameprof sign` signs "
+     "links.\n"
+     "off_file: while it is there nothing is profiled.\n"
      "panel: puts a badge into their pages, with the flame graph behind it; its\n"
      "profiles wait in panel_folder, \"flameprof-UID\" in TMPDIR or /tmp.\n"
      "max_seconds: the longest profile; the request runs on, but a body that still\n"
@@ -175,6 +182,9 @@ static PyType_Slot middleware_slots[] = {
      "full_paths: tell the files' whole paths, not from the package or project on.\n"
      "redact: functions that are shown as [redacted]: \"name\", \"name (file)\" or\n"
      "\"* (folder/)\".\n"
+     "push: address of a Pyroscope-compatible server that profiles are sent to, too;\n"
+     "push_service: under that name; push_credentials: file with user:password or\n"
+     "\"Bearer TOKEN\".\n"
      "Raises TypeError if app is no callable, ValueError for a bad option."},
     {Py_tp_init, middleware_init},
     {Py_tp_new, PyType_GenericNew},

@@ -46,7 +46,8 @@ static void set_option(char *name, char *value, void *data)
         exit(1);
     }
     if (error) {
-        uwsgi_log("[flameprof] --%s: \"%s\" is not %s\n", name, value,
+        const char *shown = flame_option_is_secret(option) ? "(hidden)" : value;
+        uwsgi_log("[flameprof] --%s: \"%s\" is not %s\n", name, shown,
                   option->accepted);
         exit(1);
     }
@@ -201,6 +202,9 @@ static void post_init(void)
     plugin.installed = true;
     share();
     log_who_may_ask();
+    if (plugin.config.secrets.count > 0) {
+        uwsgi_log("[flameprof] and to whoever has a signed link for its path\n");
+    }
 }
 
 static void post_fork(void)

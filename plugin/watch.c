@@ -14,7 +14,8 @@
 bool flame_watch_start(struct flame_config *config, const struct flame_params *params,
                        struct flame_watch **out, struct flame_refusal *refusal)
 {
-    struct flame_session_options options = flame_session_options_of(config, params);
+    struct flame_session_options options =
+        flame_session_options_of(params, config->max_ns);
     struct flame_watch *watch = calloc(1, sizeof(*watch));
     if (!watch) {
         flame_refuse_start(-ENOMEM, refusal);
@@ -22,7 +23,6 @@ bool flame_watch_start(struct flame_config *config, const struct flame_params *p
     }
     watch->params = *params;
     flame_python_gil_get();
-    flame_names_read_roots(&config->names);
     bool started = flame_taking_start(config, &options, &watch->taking, refusal);
     flame_python_gil_release();
     if (!started) {

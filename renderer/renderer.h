@@ -131,6 +131,8 @@ struct flame_tree *flame_tree_from_folded(const char *text, size_t length,
                                           enum flame_unit unit,
                                           struct flame_ignored *ignored);
 void flame_tree_free(struct flame_tree *tree);
+/* Bytes of memory that it holds, about. */
+size_t flame_tree_size(const struct flame_tree *tree);
 
 /*
  * What has changed from one tree to the other: every place of either, weighing what it

@@ -177,6 +177,8 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     session->greenlets = false;
     session->everybody = false;
     session->child_count = 0;
+    session->children_room = FLAME_CHILDREN_MAX;
+    session->children_small = false;
     session->expected_count = 0;
     session->offcpu_file = -1;
 }
@@ -258,6 +260,16 @@ static int set_up(struct flame_session *session,
     return 0;
 }
 
+static void bound_memory(struct flame_session *session, uint64_t bytes)
+{
+    uint64_t own = flame_store_bytes(false);
+    uint64_t rest = bytes > own ? (bytes - own) / flame_store_bytes(true) : 0;
+
+    session->children_small = true;
+    session->children_room =
+        rest < FLAME_CHILDREN_MAX ? (unsigned)rest : FLAME_CHILDREN_MAX;
+}
+
 /* The ticker may have to start first: no other request waits with us. */
 static int join_ticker(struct flame_session *session)
 {
@@ -294,6 +306,9 @@ int flame_session_start(const struct flame_session_options *options,
         set_up_everybody(session, options);
     } else {
         error = set_up(session, options);
+    }
+    if (options->bytes != 0) {
+        bound_memory(session, options->bytes);
     }
     if (error == 0) {
         error = join_ticker(session);

@@ -23,11 +23,16 @@
 #define FLAME_INTERVAL_MIN_NS UINT64_C(50000)
 #define FLAME_INTERVAL_MAX_NS UINT64_C(10000000000)
 
+#define FLAME_BYTES_LEAST (UINT64_C(16) << 20)
+
 struct flame_session;
 
 struct flame_session_options {
     uint64_t interval_ns; /* FLAME_INTERVAL_MIN_NS to FLAME_INTERVAL_MAX_NS */
     uint64_t max_ns;      /* sampling ends by itself after this; 0: never */
+    uint64_t bytes;       /* of memory for what is seen, with all children, of which
+                             fewer are watched then; 0: no bound but theirs. At least
+                             FLAME_BYTES_LEAST */
     uint64_t seed;        /* of the jitter; 0: from the clock */
     bool lines;           /* a function's lines are places of their own */
     bool threads;         /* with the threads that it starts, */

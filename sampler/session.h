@@ -149,6 +149,8 @@ struct flame_session {
     char label[FLAME_LABEL_SIZE]; /* a child's root frame */
     struct flame_session *children[FLAME_CHILDREN_MAX];
     unsigned child_count;
+    unsigned children_room; /* how many there may be */
+    bool children_small;    /* their stores are */
     struct flame_expected expected[FLAME_CHILDREN_MAX];
     unsigned expected_count;
 

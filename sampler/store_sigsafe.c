@@ -31,6 +31,11 @@ struct flame_store {
     uint32_t generation;
     uint32_t stretch_count;
     uint32_t passed_ns; /* not yet in any stretch: less than a microsecond */
+    /* How much of the room below is used: all, or of a small one a share. */
+    uint32_t nodes_room;
+    uint32_t codes_room;
+    uint32_t stretches_room;
+    uint32_t names_room;
     bool overflowed;
     uint32_t overflow_code;          /* FLAME_NONE until needed */
     uint32_t node_slots[NODE_SLOTS]; /* node index, 0: empty (the root is not in) */
@@ -69,6 +74,29 @@ void flame_store_free(struct flame_store *store)
     }
 }
 
+static void give_room(struct flame_store *store, uint32_t share)
+{
+    store->nodes_room = FLAME_NODES_MAX / share;
+    store->codes_room = FLAME_CODES_MAX / share;
+    store->stretches_room = FLAME_STRETCHES_MAX / share;
+    store->names_room = FLAME_NAMES_BYTES / share;
+}
+
+void flame_store_make_small(struct flame_store *store)
+{
+    give_room(store, FLAME_SMALL_SHARE);
+}
+
+uint64_t flame_store_bytes(bool small)
+{
+    const struct flame_store *store = NULL;
+    uint64_t room = sizeof store->nodes + sizeof store->codes +
+                    sizeof store->code_hashes + sizeof store->sites +
+                    sizeof store->stretches + sizeof store->names;
+
+    return sizeof *store - (small ? room - room / FLAME_SMALL_SHARE : 0);
+}
+
 static uint32_t mix(uint64_t value)
 {
     value ^= value >> 33;
@@ -97,6 +125,7 @@ void flame_store_reset(struct flame_store *store)
         memset(store->asked, 0, sizeof store->asked);
     }
     store->generation = generation;
+    give_room(store, 1);
     store->code_count = 0;
     store->names_used = 0;
     store->asked_count = 0;
@@ -197,9 +226,9 @@ static uint32_t intern(struct flame_store *store, struct flame_slice name,
             return index;
         }
     }
-    if (store->code_count + spare >= FLAME_CODES_MAX ||
+    if (store->code_count + spare >= store->codes_room ||
         name.length + file.length + spare * 64u >
-            FLAME_NAMES_BYTES - store->names_used) {
+            store->names_room - store->names_used) {
         return FLAME_NONE;
     }
     uint32_t index = store->code_count++;
@@ -279,7 +308,7 @@ uint32_t flame_store_site_sigsafe(struct flame_store *store, uint32_t code,
     if (store->asked_count == FLAME_SITES_MAX) {
         return FLAME_NONE;
     }
-    if (position != NULL && store->code_count + SPARE_CODES < FLAME_CODES_MAX) {
+    if (position != NULL && store->code_count + SPARE_CODES < store->codes_room) {
         index = store->code_count++;
         store->codes[index] = (struct flame_code){.name = {"", 0},
                                                   .file = store->codes[code].file,
@@ -325,7 +354,7 @@ const struct flame_site *flame_store_site_at(const struct flame_store *store,
 void flame_store_name(struct flame_store *store, uint32_t index,
                       struct flame_slice name)
 {
-    if (name.length <= FLAME_NAMES_BYTES - store->names_used) {
+    if (name.length <= store->names_room - store->names_used) {
         store->codes[index].name = names_put(store, name);
     }
 }
@@ -346,7 +375,7 @@ uint32_t flame_store_child_sigsafe(struct flame_store *store, uint32_t parent,
             return index;
         }
     }
-    if (store->node_count == FLAME_NODES_MAX) {
+    if (store->node_count == store->nodes_room) {
         store->overflowed = true;
         return parent;
     }
@@ -400,7 +429,7 @@ void flame_store_pass_sigsafe(struct flame_store *store, uint32_t node,
         last->microseconds += (uint32_t)us;
         return;
     }
-    if (store->stretch_count == FLAME_STRETCHES_MAX) {
+    if (store->stretch_count == store->stretches_room) {
         halve_stretches(store);
     }
     store->stretches[store->stretch_count++] =

@@ -209,7 +209,7 @@ static bool serve(struct flame_session *child)
     bool again = is_served(child); /* the lane of one that has ended */
 
     if (!atomic_load(&parent->active) ||
-        (!again && parent->child_count == FLAME_CHILDREN_MAX)) {
+        (!again && parent->child_count == parent->children_room)) {
         parent->quality.unwatched++;
         return false;
     }

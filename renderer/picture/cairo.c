@@ -164,9 +164,14 @@ static bool finish_paper(const struct libraries *l, void *surface,
 typedef int draw_with(const struct libraries *l, void *svg, double width, double height,
                       uint32_t scale, struct flame_writer *writer);
 
-static bool fits(double width, double height)
+/* Its pixels, of four bytes each, are in memory before any is compressed: they are
+ * held to the limit, too. */
+static bool fits(const struct flame_writer *writer, double width, double height)
 {
-    return width <= SIDE_MAX && height <= SIDE_MAX && width * height <= PIXELS_MAX;
+    double pixels = width * height;
+
+    return width <= SIDE_MAX && height <= SIDE_MAX && pixels <= PIXELS_MAX &&
+           (writer->limit == 0 || pixels * 4 <= (double)writer->limit);
 }
 
 /* Twice the size for sharp text, unless that is too much. What was asked for is done,
@@ -174,11 +179,11 @@ static bool fits(double width, double height)
 static int draw_pixels(const struct libraries *l, void *svg, double width,
                        double height, uint32_t scale, struct flame_writer *writer)
 {
-    double usual = fits(width * 2, height * 2) ? 2 : 1;
+    double usual = fits(writer, width * 2, height * 2) ? 2 : 1;
     double factor = scale != 0 ? (double)scale / 100 : usual;
     struct rectangle area = {0, 0, width * factor, height * factor};
 
-    if (!fits(area.width, area.height)) {
+    if (!fits(writer, area.width, area.height)) {
         return -E2BIG;
     }
     return draw_on(l, l->surface_new(CAIRO_ARGB32, (int)area.width, (int)area.height),

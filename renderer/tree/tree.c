@@ -20,6 +20,22 @@ void flame_tree_free(struct flame_tree *tree)
     free(tree);
 }
 
+size_t flame_tree_size(const struct flame_tree *tree)
+{
+    size_t size = sizeof *tree + tree->function_count * sizeof *tree->functions +
+                  tree->place_count * sizeof *tree->places +
+                  tree->stretch_count * sizeof *tree->stretches;
+
+    for (int fact = 0; fact < FLAME_FACTS; fact++) {
+        size +=
+            tree->facts[fact] == NULL ? 0 : (tree->place_count + 1) * sizeof(uint64_t);
+    }
+    for (const struct flame_text *text = tree->text; text != NULL; text = text->next) {
+        size += sizeof *text + text->size;
+    }
+    return size;
+}
+
 bool flame_tree_is_empty(const struct flame_tree *tree)
 {
     return tree->places[0].total == 0;

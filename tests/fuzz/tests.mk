@@ -2,7 +2,7 @@
 # outside, its corpus in tests/fuzz/corpus. A target is a line of FUZZ_TARGETS and a file
 # of that name; what it needs beside the renderer and the reader stands in FUZZ_NEEDS_*.
 
-FUZZ_TARGETS := query folded json pprof names stored
+FUZZ_TARGETS := query folded json pprof names stored forwarded token
 FUZZ_SECONDS ?= 60
 # In all, shared among the targets; set, there is no limit of time.
 FUZZ_RUNS ?=
@@ -14,6 +14,8 @@ FUZZ_BOTH := $(RENDERER_SOURCES:%=renderer/%.o) $(READER_SOURCES:%=renderer/%.o)
 FUZZ_DOOR := $(MIDDLEWARE_OBJS:$(MIDDLEWARE_OBJ)/%=middleware/%)
 FUZZ_NEEDS_query := $(FUZZ_DOOR)
 FUZZ_NEEDS_stored := $(FUZZ_DOOR)
+FUZZ_NEEDS_forwarded := middleware/proxies.o middleware/networks.o
+FUZZ_NEEDS_token := middleware/token.o
 FUZZ_NEEDS_folded := tests/fuzz/document.o
 FUZZ_NEEDS_json := tests/fuzz/document.o
 FUZZ_NEEDS_pprof := tests/fuzz/document.o
@@ -30,7 +32,7 @@ $(FUZZ_PROGRAMS): $(BUILD)/tests/fuzz/%: $(FUZZ_OBJ)/tests/fuzz/%.o \
 		$$(addprefix $(FUZZ_OBJ)/,$$(FUZZ_BOTH) $$(FUZZ_NEEDS_$$*)) $(RENDERER_OBJ)/pprof.pb-c.o
 	@mkdir -p $(@D)
 	clang $(CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ -lexpat -lpthread \
-		$(READER_LIBS) $(RENDERER_LIBS)
+		$(READER_LIBS) $(RENDERER_LIBS) $(MIDDLEWARE_LIBS)
 
 .PHONY: fuzz fuzz-merge
 fuzz: $(FUZZ_PROGRAMS) ## random input into everything that reads (FUZZ_SECONDS=60 or FUZZ_RUNS=10000000, in all)

@@ -207,10 +207,33 @@ class Own(unittest.TestCase):
             assert body.startswith(b"The picture would be larger than allowed "
                                    b"(max-picture-bytes): "), body
             assert ask(flameprof.Middleware(wide), query)[0] == "200 OK"
+            # A PNG's pixels are in memory before they are compressed.
+            png = "flamegraph=1&flamegraph_format=png"
+            assert ask(flameprof.Middleware(simple, max_picture_bytes=1 << 19), png)[0][:3] == "500"
+            assert len(ask(flameprof.Middleware(simple), png)[2]) < 1 << 19
             stats = flameprof.stats()
-            assert (stats["pictures"], stats["pictures_too_large"]) == (1, 1), stats
+            assert (stats["pictures"], stats["pictures_too_large"]) == (2, 2), stats
             assert stats["pictures_bytes"] > 65536 and stats["pictures_ns"] > 0, stats
             assert stats["samples"] > 0 and stats["sampling_ns"] > 0, stats
+        """)
+
+    def test_memory_for_the_threads_of_a_request(self):
+        self.run_code("""
+            def app(environ, start_response):
+                threads = [threading.Thread(target=time.sleep, args=(0.2,)) for _ in range(6)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+                return simple(environ, start_response)
+            def watched(**limits):
+                query = "flamegraph=1&flamegraph_threads=1&flamegraph_format=json"
+                body = ask(flameprof.Middleware(app, **limits), query)[2]
+                quality = json.loads(body)["quality"]
+                return quality["children"], quality["unwatched"]
+            import json
+            assert watched() == (6, 0), watched()
+            assert watched(max_profile_bytes=16 << 20) == (2, 4), watched()
         """)
 
     def test_without_a_folder_each_worker_is_alone(self):
@@ -227,6 +250,7 @@ class Own(unittest.TestCase):
         self.run_code("""
             for name, bad in (("at_once", (0, 257, "1", 1.5)), ("worker_at_once", (0, 65, -1)),
                               ("per_minute", (0, 1000001)), ("min_interval", (0.00001, 2, "x")),
+                              ("max_profile_bytes", ((16 << 20) - 1, (1 << 30) + 1)),
                               ("max_picture_bytes", (65535, (1 << 30) + 1))):
                 for value in bad:
                     try:

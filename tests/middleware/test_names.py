@@ -11,6 +11,7 @@ import unittest
 import wsgiref.util
 
 import flameprof
+import lifted
 
 FORMATS = ("svg", "html", "folded", "json", "speedscope", "gecko")
 SECRET = "def {name}():\n    import time, json, threading\n    end = time.thread_time() + 0.08\n"\
@@ -57,7 +58,7 @@ class Names(unittest.TestCase):
         return []
 
     def folded(self, **options):
-        status, body = ask(flameprof.Middleware(self.app, **options), "flamegraph_format=folded")
+        status, body = ask(lifted.Middleware(self.app, **options), "flamegraph_format=folded")
         self.assertEqual(status, "200 OK")
         return body.decode()
 
@@ -69,7 +70,7 @@ class Names(unittest.TestCase):
             self.assertIn(shown, text)
 
     def test_no_format_tells_a_folder(self):
-        middleware = flameprof.Middleware(self.app)
+        middleware = lifted.Middleware(self.app)
         for name in FORMATS:
             with self.subTest(format=name):
                 _, body = ask(middleware, f"flamegraph_format={name}")
@@ -85,7 +86,7 @@ class Names(unittest.TestCase):
 
     def test_no_parameter_brings_them_back(self):
         for query in ("flamegraph_full_paths=1", "flamegraph_full-paths=1"):
-            status, body = ask(flameprof.Middleware(self.app), query)
+            status, body = ask(lifted.Middleware(self.app), query)
             self.assertEqual(status, "400 Bad Request")
             self.assertNotIn(str(self.folder).encode(), body)
 
@@ -98,7 +99,7 @@ class Names(unittest.TestCase):
                 self.assertNotIn(secret, text)
 
     def test_redacted_in_every_format(self):
-        middleware = flameprof.Middleware(self.app, redact=["* (billing/)"])
+        middleware = lifted.Middleware(self.app, redact=["* (billing/)"])
         for name in FORMATS:
             _, body = ask(middleware, f"flamegraph_format={name}")
             self.assertIn(b"[redacted]", body)
@@ -108,7 +109,7 @@ class Names(unittest.TestCase):
     def test_patterns_that_make_no_sense(self):
         for wrong in ("view", [""], [5], ["a\0b"], ["x" * 1001], ["\ud800"], 7):
             with self.assertRaises((ValueError, TypeError), msg=wrong):
-                flameprof.Middleware(self.app, redact=wrong)
+                lifted.Middleware(self.app, redact=wrong)
             with self.assertRaises((ValueError, TypeError), msg=wrong):
                 flameprof.Session(redact=wrong)
 
@@ -119,7 +120,7 @@ class Names(unittest.TestCase):
 
     def test_origins_stay(self):
         def origins(**options):
-            middleware = flameprof.Middleware(self.app, **options)
+            middleware = lifted.Middleware(self.app, **options)
             document = json.loads(ask(middleware, "flamegraph_format=json")[1])
             return {function["name"]: function["origin"] for function in document["functions"]
                     if function["name"] in ("view", "charge", "call", "dumps")}
@@ -132,7 +133,7 @@ class Names(unittest.TestCase):
 
     def test_many_threads_at_once(self):
         """The roots are read by the first of them."""
-        middleware = flameprof.Middleware(self.app, at_once=8, worker_at_once=8)
+        middleware = lifted.Middleware(self.app)
         texts = []
 
         def one():

@@ -513,6 +513,34 @@ static void log_lines_are_for_programs_too(void **state)
                               "0.045 ms sampling, 7.000 ms drawing");
 }
 
+/* Whoever is sent the picture, or reads the log, shall not have the permission. */
+static void tokens_are_not_shown(void **state)
+{
+    static const struct {
+        const char *path;
+        const char *shown;
+    } cases[] = {
+        {"/?flamegraph=1&flamegraph_token=abc", "/?flamegraph=1&flamegraph_token=..."},
+        {"/?flamegraph_token=abc&a=b&flamegraph_token=&c",
+         "/?flamegraph_token=...&a=b&flamegraph_token=...&c"},
+        {"/?flamegraph_toke=abc", "/?flamegraph_toke=abc"},
+        {"/?flamegraph_token", "/?flamegraph_token"},
+        {"", ""},
+    };
+    struct flame_profile profile = {.quality = {.samples = 1}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct flame_outcome outcome = {.path = text(cases[i].path)};
+        struct flame_answer answer = {.drawing_ns = 1};
+        char line[400];
+        char expected[400];
+        flame_answer_log(&profile, &outcome, &answer, line, sizeof line);
+        snprintf(expected, sizeof expected, "[flameprof] %s: 0.000 s", cases[i].shown);
+        assert_memory_equal(line, expected, strlen(expected));
+    }
+}
+
 static void the_shortest_interval(void **state)
 {
     struct flame_config config;
@@ -599,6 +627,7 @@ int main(void)
         cmocka_unit_test(refusals_are_logged_once_a_minute),
         cmocka_unit_test(headers_dropped),
         cmocka_unit_test(log_lines_are_for_programs_too),
+        cmocka_unit_test(tokens_are_not_shown),
         cmocka_unit_test(the_shortest_interval),
         cmocka_unit_test(refusals_say_what_to_do),
     };

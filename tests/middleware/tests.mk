@@ -31,6 +31,13 @@ test-wsgi: $(BUILD)/python ## the WSGI door: every response shape
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning \
 		-m unittest -v tests/middleware/test_wsgi.py
 
+.PHONY: test-sign
+test-sign: $(BUILD)/python $(BUILD)/flameprof ## signed links, trusted proxies, the off file
+	FLAMEPROF=$(abspath $(BUILD))/flameprof PYTHONPATH=$(BUILD)/python $(PYTHON) -B \
+		-W error::ResourceWarning tests/middleware/test_sign.py
+	FLAMEPROF=$(abspath $(BUILD))/flameprof PYTHONPATH=$(BUILD)/python $(PYTHON) -B \
+		tests/middleware/test_signed_links.py
+
 .PHONY: test-code
 test-code: $(BUILD)/python ## profiles of code: Profiler, profile(), the decorator
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_code.py
@@ -59,3 +66,7 @@ test-badge: $(BUILD)/python ## the badge in a browser
 .PHONY: test-names
 test-names: $(BUILD)/python ## what pictures tell of files and functions
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_names.py
+
+.PHONY: test-push
+test-push: $(BUILD)/python ## profiles on their way to a server
+	PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_push.py

@@ -1,3 +1,4 @@
+import os
 from typing import Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Tuple, Union, final
 
 from .decorator import flamegraph as flamegraph
@@ -43,9 +44,16 @@ class Middleware:
         worker_at_once: int = 2,
         per_minute: int = 60,
         min_interval: float = 0.0001,
+        max_profile_bytes: int = 100663296,
         max_picture_bytes: int = 33554432,
+        trusted_proxies: Iterable[str] = (),
+        secret_file: Iterable[str] = (),
+        off_file: Optional[str] = None,
         full_paths: bool = False,
         redact: Iterable[str] = (),
+        push: Optional[str] = None,
+        push_service: str = "flameprof",
+        push_credentials: Union[None, str, os.PathLike[str]] = None,
     ) -> None: ...
     def __call__(
         self, environ: Dict[str, Any], start_response: Callable[..., Any]

@@ -17,6 +17,12 @@ DEFAULTS = {
     "CHILDREN": False,  # with the greenlets that it starts
     "ALLOW": (),  # networks that may ask for ?flamegraph=1, besides this machine
     "AUTHORIZE": None,  # instead: "is_staff", a callable that takes a request, or its path
+    "AT_ONCE": 4,  # profiles by ?flamegraph=1 at once, in all workers
+    "WORKER_AT_ONCE": 2,  # in one worker
+    "PER_MINUTE": 60,  # begun in a minute, in all workers
+    "MIN_INTERVAL": 0.0001,  # the shortest that may be asked for
+    "MAX_PROFILE_BYTES": 100663296,  # memory of one
+    "MAX_PICTURE_BYTES": 33554432,  # the largest answer
     "FULL_PATHS": False,  # tell files' whole paths, not from the package or project on
     "REDACT": (),  # functions shown as [redacted]: "name", "name (file)", "* (folder/)"
     "FOLDER": "",  # where the panel's profiles wait; all workers must reach it
@@ -25,6 +31,10 @@ DEFAULTS = {
     "INVERTED": False,
     "CALLERS": False,
 }
+LIMITS = (
+    "AT_ONCE", "WORKER_AT_ONCE", "PER_MINUTE", "MIN_INTERVAL", "MAX_PROFILE_BYTES",
+    "MAX_PICTURE_BYTES",
+)
 SESSION = (
     "INTERVAL", "MAX_SECONDS", "LINES", "THREADS", "CHILDREN", "FULL_PATHS", "REDACT",
 )
@@ -34,10 +44,10 @@ SWITCHES = ("LINES", "THREADS", "CHILDREN", "INVERTED", "CALLERS", "FULL_PATHS")
 
 # They say themselves what they take.
 TAKERS = {
-    "INTERVAL": lambda value: _flameprof.check_options(interval=value),
-    "MAX_SECONDS": lambda value: _flameprof.check_options(max_seconds=value),
-    "ALLOW": lambda value: _flameprof.check_options(allow=value),
-    "REDACT": lambda value: _flameprof.check_options(redact=value),
+    **{
+        key: lambda value, key=key: _flameprof.check_options(**{key.lower(): value})
+        for key in ("INTERVAL", "MAX_SECONDS", "ALLOW", "REDACT", *LIMITS)
+    },
     "FOLDER": lambda value: _flameprof.Shelf(os.fspath(value)),
     "CLOCK": lambda value: _flameprof.check_picture(clock=value),
     "COLOURS": lambda value: _flameprof.check_picture(colours=value),
@@ -59,6 +69,10 @@ class Config:
     def session(self):
         """Keywords of _flameprof.Session."""
         return {key.lower(): self[key] for key in SESSION}
+
+    def limits(self):
+        """Keywords of _flameprof.Middleware."""
+        return {key.lower(): self[key] for key in LIMITS}
 
     def picture(self):
         """Keywords of render()."""
