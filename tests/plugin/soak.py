@@ -147,13 +147,15 @@ def reload(server):
 def judge(name, counts):
     """What grew: the later counts beside those before, once it is settled."""
     settled = counts[max(1, int(len(counts) * SETTLED)):]
-    half = max(1, len(settled) // 2)
+    half = len(settled) // 2
+    if half == 0:
+        return [f"{name}: too short to tell"]
     faults = []
     for column, what in enumerate(("descriptors", "threads", "memory", "timers")):
         then, now = ([one[column] for one in part] for part in (settled[:half], settled[half:]))
         usual = statistics.median if what == "memory" else max
         most = usual(then) * GROWTH + CHANCE_KIB if what == "memory" else usual(then)
-        if now and usual(now) > most:
+        if usual(now) > most:
             faults.append(f"{name}: {what} grew: {usual(then)} -> {usual(now)}")
     return faults
 
