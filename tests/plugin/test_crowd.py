@@ -54,7 +54,7 @@ class Crowd(Checks):
         frames = {frame for stack in stacks for frame in stack[1:]}
         self.assertTrue(any(frame.startswith(f"own_{n} ") for frame in frames), frames)
         for frame in frames:
-            self.assertRegex(frame, rf"\(own_{n}\.py:|/crowd\.py:|/gevent/|^\[garbage")
+            self.assertRegex(frame, rf"\(own_{n}\.py:|\(crowd\.py:|\(gevent/|^\[garbage")
             self.assertNotRegex(frame, "neighbour|pieces")
 
     def check_profile(self, n, answer, took, log):
@@ -65,7 +65,7 @@ class Crowd(Checks):
         weights = [line.rpartition(" ") for line in answer.body.decode().splitlines()]
         # Between the parts of its body no function of the application runs. What its
         # generator spends by itself may be a wait for the GIL beside its clock.
-        framed = sum(int(weight) for stack, _, weight in weights if "/crowd.py:" in stack)
+        framed = sum(int(weight) for stack, _, weight in weights if "(crowd.py:" in stack)
         inner = sum(int(weight) for stack, _, weight in weights if f"(own_{n}.py:" in stack)
         allowed = 0.05 * took + (int(line.group(2)) + 2) * INTERVAL * 1e6
         self.assertLessEqual(inner, took + allowed, (n, weights, took, line.group()))
@@ -85,7 +85,8 @@ class Crowd(Checks):
         self.assertEqual(set(before), set(after), "a worker died")
         for pid, (files, threads, resident) in before.items():
             self.assertEqual(after[pid][:2], (files, threads), "descriptors, threads")
-            self.assertLess(after[pid][2] - resident, 4 * 1024, "KiB resident")
+            # The tables of sessions are touched page by page, fewer with each profile.
+            self.assertLess(after[pid][2] - resident, 8 * 1024, "KiB resident")
 
     def crowd(self, *args, how="sleep", rests=None, **kwargs):
         """`rests`: how the first of the eight clients rests; else as the others."""
