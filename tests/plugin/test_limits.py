@@ -120,15 +120,21 @@ class Limits(unittest.TestCase):
         with serve("--processes", "2", "--lazy-apps", "--flameprof-at-once", "1") as server:
             for _ in range(2):
                 self.ask(server, "/stats", "200")
-                before = stats(server)["pid"]
+                before = self.workers(server)
                 server.process.send_signal(signal.SIGHUP)
                 wait_until(lambda: self.is_back(server, before), "no reload")
             self.ask(server, "/stats", "200")
             self.assertTrue(stats(server)["shared"])
 
+    def workers(self, server):
+        master = server.process.pid
+        return set(pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split())
+
     def is_back(self, server, before):
+        """With all its workers: a second SIGHUP during a reload would be lost."""
+        workers = self.workers(server)
         try:
-            return stats(server)["pid"] != before
+            return len(workers) == 2 and not workers & before and stats(server)["shared"]
         except (OSError, ValueError):
             return False
 
