@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import sys
@@ -118,11 +119,12 @@ class Limits(unittest.TestCase):
 
     def test_a_reload_keeps_what_is_shared_whole(self):
         with serve("--processes", "2", "--lazy-apps", "--flameprof-at-once", "1") as server:
+            self.wait_for_workers(server, set())
             for _ in range(2):
                 self.ask(server, "/stats", "200")
                 before = self.workers(server)
                 server.process.send_signal(signal.SIGHUP)
-                wait_until(lambda: self.is_back(server, before), "no reload")
+                self.wait_for_workers(server, before)
             self.ask(server, "/stats", "200")
             self.assertTrue(stats(server)["shared"])
 
@@ -130,13 +132,14 @@ class Limits(unittest.TestCase):
         master = server.process.pid
         return set(pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split())
 
-    def is_back(self, server, before):
-        """With all its workers: a second SIGHUP during a reload would be lost."""
-        workers = self.workers(server)
-        try:
-            return len(workers) == 2 and not workers & before and stats(server)["shared"]
-        except (OSError, ValueError):
-            return False
+    def wait_for_workers(self, server, before):
+        """A SIGHUP while one of them loads its application is lost on that one."""
+        def are_ready():
+            ready = set(re.findall(r"ready in .* pid: (\d+)", server.log()))
+            workers = self.workers(server)
+            return len(workers) == 2 and not workers & before and workers <= ready
+
+        wait_until(are_ready, "not all workers are ready")
 
     def test_options_that_are_none(self):
         for option, value, accepted in (
