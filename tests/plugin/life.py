@@ -80,6 +80,15 @@ def forks(environ, start_response):
     return answer(start_response, "forked")
 
 
+def forks_on(environ, start_response):
+    """Forks all the time, and sees that all of them end."""
+    while True:
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+
+
 def leave_a_profile():
     import _flameprof
     session = _flameprof.Session(interval=0.001)
