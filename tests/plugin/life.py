@@ -1,11 +1,13 @@
 """An application whose requests outlive, leave or change the process they run in."""
 
+import atexit
 import ctypes
 import os
 import pathlib
 import resource
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -35,6 +37,13 @@ def long(environ, start_response):
 def endless(environ, start_response):
     time.sleep(60)
     return answer(start_response, "endless")
+
+
+def exits(environ, start_response):
+    """And the process takes its time to end."""
+    atexit.register(time.sleep, 1)
+    work(100)
+    sys.exit()
 
 
 def stuck(environ, start_response):

@@ -220,6 +220,14 @@ class Archive(unittest.TestCase):
                     self.assertIn(held.encode(), picture)
                     server.stop()
 
+    def test_exit_s_own_time_is_not_the_request_s(self):
+        server = self.serve(app=("--module", "life"))
+        server.get(f"/exits?{KEEP}")
+        found = self.one_kept()
+        self.assertEqual(found["cut"], "worker stopped")
+        self.assertLess(found["quality"]["duration_ns"], 1_000_000_000)
+        self.assertNotIn("signal 11", server.log())
+
     def test_harakiri_of_several_while_another_one_forks(self):
         server = self.serve("--harakiri", "2", "--threads", "8", app=("--module", "life"))
         targets = [f"/endless?{KEEP}"] * 6 + ["/forks_on"]
