@@ -154,23 +154,29 @@ static int start_thread(void)
 
 /* ---- the process ------------------------------------------------------------- */
 
-void flame_keeper_drain(unsigned seconds)
+bool flame_keeper_drain(unsigned seconds)
 {
     struct timespec until;
     int error = 0;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += seconds;
-    pthread_mutex_lock(&lock);
+    /* Where a signal's handler ends the process it may have interrupted who holds it.
+     */
+    if (pthread_mutex_clocklock(&lock, CLOCK_MONOTONIC, &until) != 0) {
+        return false;
+    }
     while (queued > 0 && error == 0) {
         error = pthread_cond_clockwait(&written, &lock, CLOCK_MONOTONIC, &until);
     }
+    bool drained = queued == 0;
     pthread_mutex_unlock(&lock);
+    return drained;
 }
 
 static void at_exit(void)
 {
-    flame_keeper_drain(FLAME_KEEPER_PATIENCE_S);
+    (void)flame_keeper_drain(FLAME_KEEPER_PATIENCE_S);
 }
 
 static void before_fork(void)

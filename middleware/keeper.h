@@ -20,9 +20,9 @@
  * Takes a stopped session and has its profile written, with these facts but for its
  * quality, into the archive under a name of flame_shelf_make_name(), and pushed.
  * archive: NULL: nowhere, and there is no name. target: without a url nothing is
- * pushed; it stays until flame_keeper_drain(), the rest is copied. Any thread, GIL held
- * or not; it never waits for the disk. 0; -EAGAIN: too many wait, or no thread could be
- * made; -ENOMEM. The session is freed in any case.
+ * pushed; it stays until flame_keeper_drain() is true, the rest is copied. Any thread,
+ * GIL held or not; it never waits for the disk. 0; -EAGAIN: too many wait, or no thread
+ * could be made; -ENOMEM. The session is freed in any case.
  */
 int flame_keeper_keep(const struct flame_shelf *archive,
                       const struct flame_push_target *target,
@@ -38,10 +38,11 @@ int flame_keeper_write(const struct flame_shelf *archive,
                        const struct flame_facts *facts,
                        const char name[FLAME_SHELF_NAME + 1]);
 
-/* Waits until nothing waits to be written any more, at most so long. Before what the
- * profiles' names point to goes. GIL held or not. */
+/* Waits until nothing waits to be written any more, at most so long; false: something
+ * does. Before what the profiles' names point to goes, which has to stay then. GIL held
+ * or not. */
 #define FLAME_KEEPER_PATIENCE_S 5
-void flame_keeper_drain(unsigned seconds);
+bool flame_keeper_drain(unsigned seconds);
 
 /* How many this process has written, and how many it has lost. Any thread. */
 struct flame_keeper_counts {

@@ -11,15 +11,14 @@
 #include <errno.h>
 
 struct onward {
-    PyObject_HEAD PyObject *server; /* its start_response */
-    PyObject *status;               /* as the application said; NULL: not yet */
+    PyObject_HEAD struct flame_middleware *door; /* strong: its names are used */
+    PyObject *server;                            /* its start_response */
+    PyObject *status; /* as the application said; NULL: not yet */
     PyObject *body;
     PyObject *parts; /* its iterator; NULL: not begun */
     struct flame_taking taking;
     struct flame_session *session; /* of it; NULL: it has ended */
     pthread_t thread;
-    struct flame_shelf archive;
-    const struct flame_push_target *push;
     char name[FLAME_SHELF_NAME + 1];
     char raised[64];
     struct flame_told told;
@@ -74,7 +73,7 @@ static void end(struct onward *self)
     if (facts.cut == FLAME_CUT_NOT && quality->deadline_reached) {
         facts.cut = FLAME_CUT_MAX_SECONDS;
     }
-    (void)flame_keeper_keep(&self->archive, self->push,
+    (void)flame_keeper_keep(self->door->config.archive, &self->door->config.push,
                             flame_taking_take(&self->taking), &facts, self->name);
     PyErr_Restore(error[0], error[1], error[2]);
 }
@@ -194,10 +193,10 @@ static bool begin(struct onward *self, struct flame_middleware *middleware,
     struct flame_session_options options =
         flame_session_options_of(params, middleware->config.max_ns);
 
+    Py_INCREF(middleware);
+    self->door = middleware;
     Py_INCREF(start_response);
     self->server = start_response;
-    self->archive = *middleware->config.archive;
-    self->push = &middleware->config.push;
     self->thread = pthread_self();
     self->head = params->head;
     flame_told_read(env, NULL, &self->told);
@@ -261,6 +260,7 @@ PyObject *flame_onward_call(struct flame_middleware *self, PyObject *env,
 static int onward_traverse(PyObject *object, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(object));
+    Py_VISIT(onward_of(object)->door);
     Py_VISIT(onward_of(object)->server);
     Py_VISIT(onward_of(object)->body);
     Py_VISIT(onward_of(object)->parts);
@@ -284,6 +284,7 @@ static void onward_dealloc(PyObject *object)
     end(onward_of(object));
     onward_clear(object);
     Py_CLEAR(onward_of(object)->status);
+    Py_CLEAR(onward_of(object)->door);
     type->tp_free(object);
     Py_DECREF(type);
 }

@@ -275,12 +275,18 @@ static void after_fork_in_child(void)
 
 static void stop_at_exit(void)
 {
-    pthread_mutex_lock(&push.lock);
+    uint64_t ends_ns = flame_now_ns() + FLAME_PUSH_EXIT_MS * NS_PER_MS;
+    struct timespec until = timespec_of(ends_ns + JOIN_MS * NS_PER_MS);
+
+    /* Where a signal's handler ends the process it may have interrupted who holds it.
+     */
+    if (pthread_mutex_clocklock(&push.lock, CLOCK_MONOTONIC, &until) != 0) {
+        return;
+    }
     bool running = push.running;
     push.running = false;
     push.stopping = true;
-    push.ends_ns = flame_now_ns() + FLAME_PUSH_EXIT_MS * NS_PER_MS;
-    struct timespec until = timespec_of(push.ends_ns + JOIN_MS * NS_PER_MS);
+    push.ends_ns = ends_ns;
     pthread_cond_signal(&push.changed);
     pthread_mutex_unlock(&push.lock);
     if (running) {

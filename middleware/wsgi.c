@@ -187,6 +187,17 @@ static int middleware_clear(PyObject *object)
     return 0;
 }
 
+/* Profiles that wait to be written use its names. Where a disk hangs for too long they
+ * keep them: a little memory is lost. */
+static void free_config(struct flame_config *config)
+{
+    bool keeps = config->archive != NULL || config->push.url != NULL;
+
+    if (!keeps || flame_keeper_drain(FLAME_KEEPER_PATIENCE_S)) {
+        flame_config_free(config);
+    }
+}
+
 static void middleware_dealloc(PyObject *object)
 {
     struct flame_middleware *self = middleware_of(object);
@@ -201,10 +212,7 @@ static void middleware_dealloc(PyObject *object)
     Py_CLEAR(self->body_type);
     Py_CLEAR(self->onward_type);
     Py_CLEAR(self->watched_type);
-    if (self->config.archive != NULL) {
-        flame_keeper_drain(FLAME_KEEPER_PATIENCE_S); /* profiles use its names */
-    }
-    flame_config_free(&self->config);
+    free_config(&self->config);
     type->tp_free(object);
     Py_DECREF(type);
 }

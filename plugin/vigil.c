@@ -172,28 +172,22 @@ void flame_vigil_exit(void)
     pthread_mutex_unlock(&vigil.lock);
 }
 
-static void before_fork(void)
-{
-    pthread_mutex_lock(&vigil.lock);
-}
-
-static void after_fork_in_parent(void)
-{
-    pthread_mutex_unlock(&vigil.lock);
-}
-
-/* A request that forks is watched in the parent; the child has no such thread. */
+/*
+ * A request that forks is watched in the parent; the child has no such thread. All is
+ * made anew here, so that a fork need not wait for the lock: who has it may wait for
+ * the sampler's, which the fork has by then.
+ */
 static void after_fork_in_child(void)
 {
     vigil.watches = NULL;
     vigil.running = false;
+    vigil.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     vigil.changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
-    pthread_mutex_unlock(&vigil.lock);
 }
 
 int flame_vigil_install(const struct flame_shelf *archive)
 {
-    if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child)) {
+    if (pthread_atfork(NULL, NULL, after_fork_in_child)) {
         return -ENOMEM;
     }
     vigil.archive = archive;

@@ -2,6 +2,7 @@
 
 #include "plugin/body.h"
 #include "plugin/python_plugin.h"
+#include "plugin/vigil.h"
 
 #include <Python.h>
 #include <uwsgi.h>
@@ -115,9 +116,14 @@ void flame_watch_raised(struct flame_watch *watch, struct wsgi_request *wsgi_req
     if (!watch->raised[0]) {
         flame_watch_name_exception(wsgi_req, watch->raised);
     }
-    /* Printing this one finalizes the interpreter and ends the process. */
+    /* Printing this one finalizes the interpreter and ends the process, and then the
+     * vigil writes what is to be kept. */
     if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
+        flame_vigil_end(watch);
         stop(watch);
+        if (watch->name[0]) {
+            flame_vigil_begin(watch);
+        }
     }
 }
 

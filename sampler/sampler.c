@@ -319,6 +319,7 @@ void flame_session_stop(struct flame_session *session)
     flame_children_end(session, end);
     session->profile.quality = session->quality;
     flame_store_read(session->store, &session->profile);
+    session->cut = true;
     flame_slots_close();
 }
 

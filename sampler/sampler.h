@@ -108,8 +108,8 @@ void flame_session_stop(struct flame_session *session);
  * without the GIL: the profile is what was seen up to now, whatever the watched thread
  * does meanwhile, and stays valid as that of a stopped one. What the request's threads
  * and greenlets did comes with flame_session_stop(), which is still to be called, and
- * not at the same time. Not for one of everybody. It reads files and can take
- * milliseconds.
+ * not at the same time. Of one that has been stopped it is the profile as it is. Not
+ * for one of everybody. It reads files and can take milliseconds.
  */
 const struct flame_profile *flame_session_cut(struct flame_session *session);
 

@@ -164,7 +164,7 @@ struct flame_session {
     uint64_t state_id; /* of its thread's state */
     unsigned absent;   /* looks in a row that did not find it */
 
-    bool cut; /* complete already, by flame_session_cut() */
+    bool cut; /* complete already, by flame_session_cut() or _stop() */
 };
 
 /* ---- slots.c ----------------------------------------------------------------- */

@@ -24,7 +24,9 @@ void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);
 
-enum what { MEMORY = 1, MAPPING = 2, THREAD = 4 };
+/* EXIT: no call fails, but in one that would make a thread the process exits, as it
+ * does in the handler of a signal that comes at this moment. */
+enum what { MEMORY = 1, MAPPING = 2, THREAD = 4, EXIT = 8 };
 
 /* What fails: bits of `what`, the how many-th of them, and whether all that follow. */
 void refuse_begin(int what, long at, int from);
@@ -149,6 +151,9 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 
     if (theirs == NULL) {
         *(void **)&theirs = dlsym(RTLD_NEXT, "pthread_create");
+    }
+    if (fails(EXIT, CALLER)) {
+        exit(0);
     }
     return fails(THREAD, CALLER) ? EAGAIN : theirs(thread, attributes, start, argument);
 }

@@ -2,6 +2,7 @@
 
 docs/store.md's commands are run as they stand there."""
 
+import gzip
 import http.client
 import io
 import json
@@ -266,6 +267,31 @@ class Shapes(Folder):
         next(answer.returned)
         del answer.returned
         self.facts(answer.header("X-Flameprof-Kept"))
+
+    def test_the_middleware_goes_before_the_body(self):
+        code = """if True:
+            import flameprof, sys
+            def application(environ, start_response):
+                start_response("200 OK", [])
+                return hidden()
+            def hidden():
+                sum(range(3_000_000))
+                yield b""
+            environ = {"PATH_INFO": "/", "QUERY_STRING": sys.argv[2], "REQUEST_METHOD": "GET",
+                       "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
+            body = flameprof.Middleware(application, dir=sys.argv[1], redact=["hidden"])(
+                environ, lambda *said: None)
+            list(body)
+            body.close()
+        """
+        result = subprocess.run(
+            [sys.executable, "-B", "-c", code, self.dir, KEEP], capture_output=True, timeout=30,
+            env={**os.environ, "MALLOC_PERTURB_": "85"})  # what is freed is overwritten
+        self.assertEqual((result.returncode, result.stderr), (0, b""))
+        (name,) = self.files()
+        profile = gzip.decompress(pathlib.Path(self.dir, name).read_bytes())
+        self.assertIn(b"[redacted]", profile)
+        self.assertNotIn(b"hidden", profile)
 
     def test_two_middlewares(self):
         def shape(environ, start_response):

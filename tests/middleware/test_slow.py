@@ -237,6 +237,29 @@ class WhatIsLeftAlone(Called):
         gc.collect()
         self.assertIsNone(alive())
 
+    def test_a_middleware_that_goes_before_its_profiles(self):
+        code = """if True:
+            import flameprof, time
+            def app(env, start_response):
+                time.sleep(0.05)
+                start_response("200 OK", [])
+                return []
+            env = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": ""}
+            for _ in range(5):
+                flameprof.Middleware(app, slower_than=0.02, slow_interval=0.002,
+                                     redact=["nothing"], push="http://127.0.0.1:9")(
+                    env, lambda status, headers: None)
+        """
+        result = subprocess.run(
+            [sys.executable, "-B", "-c", code],
+            env={**os.environ, "MALLOC_PERTURB_": "85"},  # what is freed is overwritten
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr.count("slow: GET /"), 5, result.stderr)
+
     def test_options_that_make_no_sense(self):
         for name, value in (
             ("slower_than", 0),

@@ -1,11 +1,13 @@
 """An application whose requests outlive, leave or change the process they run in."""
 
+import atexit
 import ctypes
 import os
 import pathlib
 import resource
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -35,6 +37,13 @@ def long(environ, start_response):
 def endless(environ, start_response):
     time.sleep(60)
     return answer(start_response, "endless")
+
+
+def exits(environ, start_response):
+    """And the process takes its time to end."""
+    atexit.register(time.sleep, 1)
+    work(100)
+    sys.exit()
 
 
 def stuck(environ, start_response):
@@ -78,6 +87,15 @@ def forks(environ, start_response):
     assert said.startswith(b"1 ") and b"in_child" in said, said
     assert b"forks" not in said, said
     return answer(start_response, "forked")
+
+
+def forks_on(environ, start_response):
+    """Forks all the time, and sees that all of them end."""
+    while True:
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
 
 
 def leave_a_profile():

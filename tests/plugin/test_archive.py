@@ -2,6 +2,7 @@
 cut short."""
 
 import concurrent.futures
+import contextlib
 import gzip
 import json
 import os
@@ -218,6 +219,25 @@ class Archive(unittest.TestCase):
                     self.assertIn(b"Cut short: harakiri", picture)
                     self.assertIn(held.encode(), picture)
                     server.stop()
+
+    def test_exit_s_own_time_is_not_the_request_s(self):
+        server = self.serve(app=("--module", "life"))
+        server.get(f"/exits?{KEEP}")
+        found = self.one_kept()
+        self.assertEqual(found["cut"], "worker stopped")
+        self.assertLess(found["quality"]["duration_ns"], 1_000_000_000)
+        self.assertNotIn("signal 11", server.log())
+
+    def test_harakiri_of_several_while_another_one_forks(self):
+        server = self.serve("--harakiri", "2", "--threads", "8", app=("--module", "life"))
+        targets = [f"/endless?{KEEP}"] * 6 + ["/forks_on"]
+        with contextlib.ExitStack() as stack:
+            for target in targets:
+                client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+                client.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            self.assertEqual(client.recv(1), b"")
+        self.assertIn("HARAKIRI", server.log())
+        self.assertEqual(len(list(self.dir.glob("*.pb.gz"))), 6)
 
     def test_client_gone(self):
         server = self.serve()
