@@ -104,8 +104,8 @@ struct asked {
 };
 
 /*
- * A key that is long enough for the shortest name and begins as one, or with an escape. A
- * query of a stranger's may be all keys: what each costs can be noticed.
+ * A key that is long enough for the shortest name and begins as one, or with an escape.
+ * A query of a stranger's may be all keys: what each costs can be noticed.
  */
 static bool may_be_ours(const char *from, const char *end)
 {
@@ -115,8 +115,8 @@ static bool may_be_ours(const char *from, const char *end)
 
 static bool begins_as_ours(const struct text *key)
 {
-    return text_is(key, "interval") || (key->length >= WORD_LENGTH &&
-                                        memcmp(key->data, WORD, WORD_LENGTH) == 0);
+    return text_is(key, "interval") ||
+           (key->length >= WORD_LENGTH && memcmp(key->data, WORD, WORD_LENGTH) == 0);
 }
 
 static void read_pair(struct asked *asked, const char *from, const char *end)
