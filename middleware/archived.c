@@ -139,16 +139,30 @@ static void answer_list(const struct flame_shelf *archive, int order,
                                     .body = body};
 }
 
-void flame_archived_answer(const struct flame_shelf *archive,
+void flame_archived_draw(const struct flame_config *config,
+                         const struct flame_shelf *shelf,
+                         const struct flame_params *params, struct flame_answer *answer)
+{
+    struct flame_refusal refusal;
+
+    if (!flame_limits_enter_drawing(config, &refusal)) {
+        flame_answer_refusal(&refusal, answer);
+        return;
+    }
+    flame_answer_kept(shelf, params, answer);
+    flame_limits_leave_drawing();
+}
+
+void flame_archived_answer(const struct flame_config *config,
                            const struct flame_wanted *wanted,
                            struct flame_answer *answer)
 {
     switch (wanted->what) {
     case FLAME_WANTS_LIST:
-        answer_list(archive, wanted->order, answer);
+        answer_list(config->archive, wanted->order, answer);
         return;
     case FLAME_WANTS_PROFILE:
-        flame_answer_kept(archive, &wanted->params, answer);
+        flame_archived_draw(config, config->archive, &wanted->params, answer);
         return;
     case FLAME_WANTS_NOTHING:
         flame_answer_text(404, "Not Found", flame_shelf_error(-ENOENT), answer);
