@@ -158,6 +158,16 @@ class Door(Signed):
         query = self.sign(path=url) + f"&flamegraph_diff={names[0]}&flamegraph_profile={names[1]}"
         self.assertEqual(self.ask(app, query, url)[0], "200 OK")
 
+    def test_text_that_is_no_bytes_is_not_taken_for_absent(self):
+        app = self.middleware()
+        query = self.sign(path="/shop")
+        self.assert_profiled(self.ask(app, query, "", SCRIPT_NAME="/shop"))
+        self.assert_ordinary(self.ask(app, query, "/\u2019", SCRIPT_NAME="/shop"), query)
+        local = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
+        self.assert_profiled(self.ask(app, "flamegraph=1", **local))
+        self.assert_ordinary(self.ask(app, "flamegraph=1", HTTP_VIA="\u2019", **local),
+                             "flamegraph=1")
+
     def test_trusted_proxies(self):
         app = self.middleware(trusted_proxies=["10.0.0.0/8"], allow=["192.0.2.0/24"])
         behind = {"REMOTE_ADDR": "10.0.0.1"}
