@@ -27,6 +27,7 @@ enum flame_verdict {
 struct flame_access {
     enum flame_verdict verdict;
     uint64_t interval_min_ns; /* as the token has it that permits this; 0: any */
+    bool by_token;            /* nothing but a token permits this: of its path only */
     bool once;                /* that token is to be spent */
     unsigned char digest[16];
     uint64_t ends; /* its last second, since 1970 */

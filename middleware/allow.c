@@ -321,6 +321,8 @@ void flame_access_check(const struct flame_config *config, flame_lookup *lookup,
         return;
     }
     if (access->verdict == FLAME_MAY) {
+        access->by_token =
+            config->authorize != NULL || cross_site || address != FLAME_MAY;
         return;
     }
     enum flame_verdict refusal = address;

@@ -69,11 +69,14 @@ static enum flame_decision decide_list(struct flame_slice query,
 }
 
 static enum flame_decision decide_one(struct flame_slice name, struct flame_slice query,
-                                      struct flame_wanted *wanted,
+                                      bool by_token, struct flame_wanted *wanted,
                                       char sentence[FLAME_SENTENCE_SIZE])
 {
     wanted->what = FLAME_WANTS_PROFILE;
     if (flame_params_read(query, &wanted->params, sentence) != 0) {
+        return FLAME_MALFORMED;
+    }
+    if (by_token && flame_params_check_scope(&wanted->params, sentence) != 0) {
         return FLAME_MALFORMED;
     }
     if (name.length != FLAME_SHELF_NAME) {
@@ -93,12 +96,13 @@ enum flame_decision flame_archived_decide(const struct flame_config *config,
 {
     struct flame_slice method = lookup(door_request, "REQUEST_METHOD");
     bool head = is(method, "HEAD");
+    bool by_token;
 
     *wanted = (struct flame_wanted){
         .params = {
             .repeat = 1, .head = head, .max_bytes = (size_t)config->max_picture_bytes}};
     if ((!head && !is(method, "GET")) ||
-        !flame_request_may(config, lookup, door_request, log)) {
+        !flame_request_may(config, lookup, door_request, log, &by_token)) {
         return FLAME_ORDINARY;
     }
     /* Only now: authorize() may be anything. */
@@ -113,7 +117,7 @@ enum flame_decision flame_archived_decide(const struct flame_config *config,
         query = (struct flame_slice){"", 0};
     }
     return path.length == 0 ? decide_list(query, wanted, sentence)
-                            : decide_one(path, query, wanted, sentence);
+                            : decide_one(path, query, by_token, wanted, sentence);
 }
 
 static void answer_list(const struct flame_shelf *archive, int order,
@@ -135,16 +139,30 @@ static void answer_list(const struct flame_shelf *archive, int order,
                                     .body = body};
 }
 
-void flame_archived_answer(const struct flame_shelf *archive,
+void flame_archived_draw(const struct flame_config *config,
+                         const struct flame_shelf *shelf,
+                         const struct flame_params *params, struct flame_answer *answer)
+{
+    struct flame_refusal refusal;
+
+    if (!flame_limits_enter_drawing(config, &refusal)) {
+        flame_answer_refusal(&refusal, answer);
+        return;
+    }
+    flame_answer_kept(shelf, params, answer);
+    flame_limits_leave_drawing();
+}
+
+void flame_archived_answer(const struct flame_config *config,
                            const struct flame_wanted *wanted,
                            struct flame_answer *answer)
 {
     switch (wanted->what) {
     case FLAME_WANTS_LIST:
-        answer_list(archive, wanted->order, answer);
+        answer_list(config->archive, wanted->order, answer);
         return;
     case FLAME_WANTS_PROFILE:
-        flame_answer_kept(archive, &wanted->params, answer);
+        flame_archived_draw(config, config->archive, &wanted->params, answer);
         return;
     case FLAME_WANTS_NOTHING:
         flame_answer_text(404, "Not Found", flame_shelf_error(-ENOENT), answer);

@@ -47,10 +47,17 @@ enum flame_decision flame_archived_decide(const struct flame_config *config,
                                           struct flame_wanted *wanted,
                                           char sentence[FLAME_SENTENCE_SIZE]);
 
-/* Reads files and draws: any thread, no GIL. The owner frees the answer. */
-void flame_archived_answer(const struct flame_shelf *archive,
+/* Reads files and draws, within the limits: any thread, no GIL. The owner frees the
+ * answer. */
+void flame_archived_answer(const struct flame_config *config,
                            const struct flame_wanted *wanted,
                            struct flame_answer *answer);
+
+/* One of a shelf, which the archive is or the panel has; the same. */
+void flame_archived_draw(const struct flame_config *config,
+                         const struct flame_shelf *shelf,
+                         const struct flame_params *params,
+                         struct flame_answer *answer);
 
 /*
  * Of a request that asks for a profile: whether what it wants of the archive can be

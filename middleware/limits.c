@@ -1,7 +1,12 @@
 #include "middleware/limits.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <unistd.h>
+
+/* After which one that is being drawn may be done. */
+#define DRAWN_SECONDS 2u
 
 void flame_limits_init(struct flame_config *config)
 {
@@ -77,6 +82,37 @@ void flame_answer_refusal(const struct flame_refusal *refusal,
 {
     flame_answer_text(refusal->status, refusal->reason, refusal->sentence, answer);
     answer->retry_s = refusal->retry_s;
+}
+
+/* ---- drawing what was kept --------------------------------------------------- */
+
+/* The process in the upper half, so that a forked child has none of its parent's; how
+ * many are drawn in the lower. */
+static _Atomic uint64_t drawn;
+
+static uint64_t drawn_here(uint64_t all)
+{
+    return all >> 32 == (uint64_t)getpid() ? all & UINT32_MAX : 0;
+}
+
+bool flame_limits_enter_drawing(const struct flame_config *config,
+                                struct flame_refusal *refusal)
+{
+    uint64_t all = atomic_load(&drawn);
+
+    do {
+        if (drawn_here(all) >= config->worker_at_once) {
+            flame_refuse_entry(config, FLAME_FULL_HERE, DRAWN_SECONDS, refusal);
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(
+        &drawn, &all, (uint64_t)getpid() << 32 | (drawn_here(all) + 1)));
+    return true;
+}
+
+void flame_limits_leave_drawing(void)
+{
+    atomic_fetch_sub(&drawn, 1);
 }
 
 /* ---- the interval ------------------------------------------------------------ */

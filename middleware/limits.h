@@ -49,6 +49,15 @@ bool flame_limits_allow_interval(const struct flame_config *config,
                                  uint64_t interval_ns,
                                  char sentence[FLAME_SENTENCE_SIZE]);
 
+/*
+ * Drawing what was kept takes memory and time as well, and no place of a profile's: as
+ * many are drawn at once in one process as it may have profiles. False: no more now,
+ * which is counted, and *refusal says it. The one after a true one is leave's.
+ */
+bool flame_limits_enter_drawing(const struct flame_config *config,
+                                struct flame_refusal *refusal);
+void flame_limits_leave_drawing(void);
+
 /* The refusal as an answer, for flame_answer_free(). */
 void flame_answer_refusal(const struct flame_refusal *refusal,
                           struct flame_answer *answer);

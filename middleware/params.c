@@ -2,6 +2,7 @@
 #include "middleware/parts.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,20 +95,42 @@ static const char *const names[PARAMETERS] = {
     [DIFF] = "flamegraph_diff",         [TOKEN] = "flamegraph_token",
 };
 
+/* Of these names. */
+#define SHORTEST (sizeof "interval" - 1)
+
 struct asked {
     struct text values[PARAMETERS];
     struct text unknown; /* a name */
 };
 
+/*
+ * A key that is long enough for the shortest name and begins as one, or with an escape.
+ * A query of a stranger's may be all keys: what each costs can be noticed.
+ */
+static bool may_be_ours(const char *from, const char *end)
+{
+    return end - from >= (ptrdiff_t)SHORTEST &&
+           (*from == 'f' || *from == 'i' || *from == '%');
+}
+
+static bool begins_as_ours(const struct text *key)
+{
+    return text_is(key, "interval") ||
+           (key->length >= WORD_LENGTH && memcmp(key->data, WORD, WORD_LENGTH) == 0);
+}
+
 static void read_pair(struct asked *asked, const char *from, const char *end)
 {
-    const char *equals = memchr(from, '=', (size_t)(end - from));
-    const char *value = equals == NULL ? end : equals + 1;
     struct text key;
 
-    decode(from, equals == NULL ? end : equals, &key);
-    if (key.data[0] != 'f' && key.data[0] != 'i') {
+    if (!may_be_ours(from, end)) {
         return; /* most of an application's own, at no more cost */
+    }
+    const char *equals = memchr(from, '=', (size_t)(end - from));
+    const char *value = equals == NULL ? end : equals + 1;
+    decode(from, equals == NULL ? end : equals, &key);
+    if (!begins_as_ours(&key)) {
+        return;
     }
     for (int i = 0; i < PARAMETERS; i++) {
         if (text_is(&key, names[i])) {

@@ -12,7 +12,14 @@
 
 struct flame_slice flame_environ_lookup(void *env, const char *name)
 {
-    return flame_bytes_of(PyDict_GetItemString(env, name));
+    PyObject *value = PyDict_GetItemString(env, name);
+    struct flame_slice bytes = flame_bytes_of(value);
+
+    /* Were it taken for absent, a path would be another one, and a proxy's header
+     * none. */
+    return bytes.data == NULL && value != NULL && PyUnicode_Check(value)
+               ? (struct flame_slice){"?", 1}
+               : bytes;
 }
 
 /* A body can be read once only. */

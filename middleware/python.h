@@ -56,7 +56,7 @@ struct flame_said {
     PyObject *headers; /* list, the application's own */
 };
 
-/* A flame_lookup of a WSGI environ, a dict. */
+/* A flame_lookup of a WSGI environ, a dict. Text that holds no bytes is "?". */
 struct flame_slice flame_environ_lookup(void *env, const char *name);
 /* configure.c: sets the option of that name, a keyword. 1; 0: there is none; -1: an
  * exception is set. */

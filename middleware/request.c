@@ -29,13 +29,15 @@ static bool may(const struct flame_config *config, flame_lookup *lookup,
 }
 
 bool flame_request_may(const struct flame_config *config, flame_lookup *lookup,
-                       void *door_request, void (*log)(const char *line))
+                       void *door_request, void (*log)(const char *line),
+                       bool *by_token)
 {
     struct flame_access access;
 
     if (!may(config, lookup, door_request, log, &access)) {
         return false;
     }
+    *by_token = access.by_token;
     if (flame_access_spend(&access)) {
         return true;
     }
@@ -54,6 +56,18 @@ static int check_interval(const struct flame_params *params, uint64_t least_ns,
              "The interval is too small for this token: it allows %" PRIu64
              ".%09" PRIu64 " seconds and more.",
              least_ns / 1000000000, least_ns % 1000000000);
+    return -EINVAL;
+}
+
+int flame_params_check_scope(const struct flame_params *params,
+                             char sentence[FLAME_SENTENCE_SIZE])
+{
+    if (params->kept.length == 0 && params->diff.length == 0) {
+        return 0;
+    }
+    snprintf(sentence, FLAME_SENTENCE_SIZE,
+             "%s: a signed link is for its own path, and this is kept of any.",
+             params->kept.length != 0 ? "flamegraph_profile" : "flamegraph_diff");
     return -EINVAL;
 }
 
@@ -96,6 +110,7 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
                                     .archive = config->archive,
                                     .max_bytes = (size_t)config->max_picture_bytes};
     if (flame_params_read(query, params, sentence) != 0 ||
+        (access.by_token && flame_params_check_scope(params, sentence) != 0) ||
         check_interval(params, access.interval_min_ns, sentence) != 0) {
         flame_count(FLAME_COUNT_REFUSED_MALFORMED, 1);
         return FLAME_MALFORMED;

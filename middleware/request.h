@@ -112,9 +112,11 @@ typedef struct flame_slice flame_lookup(void *door_request, const char *name);
 bool flame_allowed(const struct flame_config *config, flame_lookup *lookup,
                    void *door_request);
 
-/* The same; a refusal is counted and logged. */
+/* The same, or by a token; a refusal is counted and logged. *by_token: by nothing else,
+ * so that it permits what is of its path only. */
 bool flame_request_may(const struct flame_config *config, flame_lookup *lookup,
-                       void *door_request, void (*log)(const char *line));
+                       void *door_request, void (*log)(const char *line),
+                       bool *by_token);
 
 enum flame_decision {
     FLAME_ORDINARY,  /* nothing asked, or asked by somebody who may not */

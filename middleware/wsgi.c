@@ -27,7 +27,7 @@ static PyObject *answer_kept(struct flame_middleware *self, PyObject *start_resp
     struct flame_answer answer;
 
     Py_BEGIN_ALLOW_THREADS
-    flame_answer_kept(&self->shelf, params, &answer);
+    flame_archived_draw(&self->config, &self->shelf, params, &answer);
     Py_END_ALLOW_THREADS
     return flame_reply(start_response, &answer, params->head, &nothing);
 }
@@ -45,7 +45,7 @@ static bool answer_archived(struct flame_middleware *self, PyObject *env,
                                   flame_log_to_stderr, &wanted, sentence)) {
     case FLAME_KEPT:
         Py_BEGIN_ALLOW_THREADS
-        flame_archived_answer(self->config.archive, &wanted, &answer);
+        flame_archived_answer(&self->config, &wanted, &answer);
         Py_END_ALLOW_THREADS
         *result = flame_reply(start_response, &answer, wanted.params.head, &nothing);
         return true;

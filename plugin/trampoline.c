@@ -294,7 +294,7 @@ static bool answer_archived(struct wsgi_request *wsgi_req)
         answer_sentence(wsgi_req, 400, "Bad Request", sentence);
         return true;
     case FLAME_KEPT:
-        flame_archived_answer(trampoline.config->archive, &wanted, &answer);
+        flame_archived_answer(trampoline.config, &wanted, &answer);
         flame_divert(wsgi_req);
         flame_send(wsgi_req, &answer, wanted.params.head,
                    (struct flame_slice){NULL, 0});

@@ -19,6 +19,10 @@
 /* What cairo can address, and what is reasonable to hold: 160 MB. */
 #define SIDE_MAX 32767
 #define PIXELS_MAX 40000000.0
+/* librsvg holds forty bytes for each of the SVG's, and PNG and PDF are small: where an
+ * answer is limited the SVG is to a part of that, or to what is nothing much. */
+#define SVG_PART 16
+#define SVG_LEAST ((size_t)1 << 20)
 
 /* librsvg's and fontconfig's structures, as their ABI has them. */
 struct rectangle {
@@ -221,12 +225,19 @@ static int draw_svg(const struct libraries *libraries,
     return error;
 }
 
+static size_t svg_limit(size_t limit)
+{
+    size_t least = limit < SVG_LEAST ? limit : SVG_LEAST;
+
+    return limit / SVG_PART > least ? limit / SVG_PART : least;
+}
+
 static int render(const struct flame_tree *tree,
                   const struct flame_picture_options *options, draw_with *draw,
                   struct flame_writer *writer)
 {
     struct libraries libraries;
-    struct flame_writer svg = {.limit = writer->limit};
+    struct flame_writer svg = {.limit = svg_limit(writer->limit)};
     int error = -ENOSYS;
 
     if (load(&libraries)) {

@@ -241,6 +241,69 @@ class Own(unittest.TestCase):
             assert watched(max_profile_bytes=16 << 20) == (2, 4), watched()
         """)
 
+    def test_what_was_kept_is_not_drawn_by_all_at_once(self):
+        self.run_code("""
+            import json
+            os.chdir(os.environ["TMPDIR"])
+            os.mkdir("kept", 0o700)
+            count = 100000 # takes a moment to be read
+            with open("kept/" + 32 * "a" + ".pb.gz", "w") as file:
+                json.dump({"format": "flameprof", "version": 1, "clock": "wall",
+                           "unit": "nanoseconds",
+                           "functions": [{"name": f"f{i}"} for i in range(1000)],
+                           "places": {"parent": [0] * 1000 + [i // 2 for i in range(1000, count)],
+                                      "function": [i % 1000 for i in range(count)],
+                                      "self": [1000] * count}}, file)
+            app = flameprof.Middleware(simple, dir="kept", worker_at_once=2)
+            answers = []
+            begin = threading.Barrier(6)
+            def draw():
+                begin.wait()
+                answers.append(ask(app, "", PATH_INFO="/_flameprof/" + 32 * "a"))
+            threads = [threading.Thread(target=draw) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            found = sorted(status[:3] for status, _, _ in answers)
+            assert found == ["200"] * 2 + ["429"] * 4, found
+            assert all(headers["Retry-After"] == "2" for status, headers, _ in answers
+                       if status[:3] == "429")
+            pid = os.fork()
+            assert ask(app, "", PATH_INFO="/_flameprof/" + 32 * "a")[0] == "200 OK"
+            if pid == 0:
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+            assert flameprof.stats()["refused_worker_at_once"] == 4
+        """)
+
+    def test_a_pdf_of_very_many_frames(self):
+        self.run_code("""
+            import json, resource
+            os.chdir(os.environ["TMPDIR"])
+            os.mkdir("kept", 0o700)
+            count = 50000
+            with open("kept/" + 32 * "a" + ".pb.gz", "w") as file:
+                json.dump({"format": "flameprof", "version": 1, "clock": "wall",
+                           "unit": "nanoseconds",
+                           "functions": [{"name": f"f{i}"} for i in range(count)],
+                           "places": {"parent": [max(0, i - 2000) for i in range(count)],
+                                      "function": list(range(count)),
+                                      "self": [1000] * count}}, file)
+            app = flameprof.Middleware(simple, dir="kept")
+            def draw(format, smallest):
+                return ask(app, f"flamegraph_format={format}&flamegraph_width=10000"
+                                f"&flamegraph_smallest={smallest}",
+                           PATH_INFO="/_flameprof/" + 32 * "a")
+            assert draw("svg", 0.1)[0] == "200 OK"
+            assert draw("pdf", 100)[0] == "200 OK"
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            for format in "png", "pdf":
+                status, _, body = draw(format, 0.1)
+                assert status[:3] == "500" and b"(max-picture-bytes)" in body, (status, body)
+            assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 40000
+        """)
+
     def test_without_a_folder_each_worker_is_alone(self):
         done = self.run_code("""
             flameprof.Middleware(simple)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "middleware/limits.h"
+#include "middleware/parts.h"
 #include "middleware/request.h"
 
 /* A request as CGI variables: "NAME=value" pairs; later ones win. */
@@ -541,6 +542,37 @@ static void tokens_are_not_shown(void **state)
     }
 }
 
+/* The shortest of a few runs, in ns, to look for us in a long query of one key. */
+static uint64_t reading_time(const char *key)
+{
+    char query[32768] = "flamegraph=1";
+    uint64_t shortest = UINT64_MAX;
+    size_t used = strlen(query);
+
+    for (; used + strlen(key) < sizeof query; used += strlen(key)) {
+        strcpy(query + used, key);
+    }
+    for (int i = 0; i < 20; i++) {
+        uint64_t begun = flame_now_ns();
+        assert_true(flame_params_asked((struct flame_slice){query, used}));
+        uint64_t took = flame_now_ns() - begun;
+        shortest = took < shortest ? took : shortest;
+    }
+    return shortest;
+}
+
+/* A stranger could measure it. The keys of an application are not read at all. */
+static void no_key_takes_longer_than_others(void **state)
+{
+    static const char *const keys[] = {"&f", "&i", "&%66", "&flamegra"};
+    uint64_t usual = reading_time("&x");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        assert_in_range(reading_time(keys[i]), 0, 4 * usual);
+    }
+}
+
 static void the_shortest_interval(void **state)
 {
     struct flame_config config;
@@ -628,6 +660,7 @@ int main(void)
         cmocka_unit_test(headers_dropped),
         cmocka_unit_test(log_lines_are_for_programs_too),
         cmocka_unit_test(tokens_are_not_shown),
+        cmocka_unit_test(no_key_takes_longer_than_others),
         cmocka_unit_test(the_shortest_interval),
         cmocka_unit_test(refusals_say_what_to_do),
     };

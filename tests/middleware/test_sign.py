@@ -129,6 +129,45 @@ class Door(Signed):
         self.assertEqual(body, b"The interval is too small for this token: it allows "
                                b"0.005000000 seconds and more.\n")
 
+    def test_a_link_shows_nothing_that_is_kept_of_other_paths(self):
+        app = self.middleware(dir=str(self.folder / "kept"), panel=True)
+        local = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
+        names = []
+        for path in ("/other/", "/other/"):
+            answer = self.ask(app, "flamegraph=1&flamegraph_keep=1", path, **local)
+            names.append(answer[1]["X-Flameprof-Kept"])
+        end = time.monotonic() + 10
+        while len(list((self.folder / "kept").glob("*.gz"))) < 2:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
+        one = f"/_flameprof/{names[0]}"
+        for path, more in (("/shop/", f"&flamegraph_diff={names[0]}"),
+                           ("/shop/", f"&flamegraph_profile={names[0]}"),
+                           (one, f"&flamegraph_diff={names[1]}")):
+            query = self.sign(path=path) + more
+            with self.subTest(query=query):
+                status, _, body = self.ask(app, query, path)
+                self.assertEqual(status, "400 Bad Request")
+                self.assertIn(b"a signed link is for its own path", body)
+                # Who may without it still may; the panel has no such profile.
+                wanted = "404 Not Found" if "_profile" in more else "200 OK"
+                self.assertEqual(self.ask(app, query, path, **local)[0], wanted)
+        self.assertEqual(self.ask(app, self.sign(path=one), one)[0], "200 OK")
+        # The list has them all, and its form compares them.
+        url = "/_flameprof/"
+        query = self.sign(path=url) + f"&flamegraph_diff={names[0]}&flamegraph_profile={names[1]}"
+        self.assertEqual(self.ask(app, query, url)[0], "200 OK")
+
+    def test_text_that_is_no_bytes_is_not_taken_for_absent(self):
+        app = self.middleware()
+        query = self.sign(path="/shop")
+        self.assert_profiled(self.ask(app, query, "", SCRIPT_NAME="/shop"))
+        self.assert_ordinary(self.ask(app, query, "/\u2019", SCRIPT_NAME="/shop"), query)
+        local = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
+        self.assert_profiled(self.ask(app, "flamegraph=1", **local))
+        self.assert_ordinary(self.ask(app, "flamegraph=1", HTTP_VIA="\u2019", **local),
+                             "flamegraph=1")
+
     def test_trusted_proxies(self):
         app = self.middleware(trusted_proxies=["10.0.0.0/8"], allow=["192.0.2.0/24"])
         behind = {"REMOTE_ADDR": "10.0.0.1"}
