@@ -20,6 +20,10 @@ import flameprof.decorator
 import flameprof.profiler
 from native import tickers
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from measuring import Measuring  # noqa: E402
+
 
 def busy(seconds):
     """How long it was: on a busy machine longer than asked for."""
@@ -41,7 +45,7 @@ def quiet(call, *arguments, **keywords):
     return value, said.getvalue()
 
 
-class Code(unittest.TestCase):
+class Code(Measuring):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)

@@ -17,6 +17,10 @@ import flameprof.launcher
 from flameprof.launcher import Record, SimpleLauncher
 from native import tickers
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from measuring import Measuring  # noqa: E402
+
 DOCUMENT = Path(__file__).parents[2] / "docs" / "launcher.md"
 
 
@@ -49,7 +53,7 @@ class Recorder:
         return sum(row.hits for rows in self.calls for row in rows if row.name == name)
 
 
-class Launcher(unittest.TestCase):
+class Launcher(Measuring):
     def launcher(self, *args, **kwargs):
         kwargs.setdefault("interval", 0.002)
         launcher = SimpleLauncher(*args, **kwargs)

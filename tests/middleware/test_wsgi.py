@@ -16,6 +16,10 @@ import xml.etree.ElementTree
 
 import flameprof
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from measuring import Measuring  # noqa: E402
+
 
 class Closing:
     """An iterable body that remembers whether it was closed."""
@@ -305,6 +309,192 @@ class Details(unittest.TestCase):
         status, _, body = call(flameprof.Middleware(simple()), environ)
         self.assertEqual((status, body), ("400 Bad Request", b""))
 
+    def test_short_requests_can_be_repeated(self):
+        environs = []
+        responses = []
+
+        def app(environ, start_response):
+            environs.append(dict(environ))
+            responses.append(start_response)
+            environ["PATH_INFO"] = "/changed/"
+            del environ["SERVER_NAME"]
+            time.sleep(0.002)
+            start_response("200 OK", [("X-Run", str(len(environs)))])
+            return [b"x"]
+
+        query = "flamegraph=1&flamegraph_repeat=20"
+        _, headers, body = call(flameprof.Middleware(app), environ_for(query))
+        self.assertEqual(len(environs), 20)
+        self.assertEqual(len(set(map(id, responses))), 20)
+        for environ in environs:
+            self.assertEqual(environ["PATH_INFO"], "/shop/")
+            self.assertIn("SERVER_NAME", environ)
+        self.assertIn(("X-Flameprof-Runs", "20"), headers)
+        self.assertIn(("X-Run", "20"), headers)
+        self.assertNotIn(("X-Run", "19"), headers)
+        self.assertIn(b"called 20 of 20 times", body)
+
+    def test_repeating_ends_with_the_time_the_first_error_or_a_body(self):
+        def app(environ, start_response):
+            runs.append(1)
+            time.sleep(0.03)
+            if len(runs) == fails_at:
+                raise ValueError("not again")
+            start_response("200 OK", [])
+            return []
+
+        query = "flamegraph=1&flamegraph_repeat=1000"
+        fails_at = 0
+        runs = []
+        _, headers, _ = call(flameprof.Middleware(app, max_seconds=0.2), environ_for(query))
+        self.assertTrue(2 <= len(runs) <= 7, runs)
+        self.assertIn(("X-Flameprof-Runs", str(len(runs))), headers)
+        fails_at = 3
+        runs = []
+        _, headers, body = call(flameprof.Middleware(app), environ_for(query))
+        self.assertEqual(len(runs), 3)
+        self.assertIn(b"ValueError", body)
+        for more in ({"CONTENT_LENGTH": "5"}, {"HTTP_TRANSFER_ENCODING": "chunked"}):
+            runs = []
+            call(flameprof.Middleware(app), environ_for(query, **more))
+            self.assertEqual(len(runs), 1)
+
+    def test_memory_stays_flat_over_a_large_body(self):
+        import resource
+
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            return (b"x" * 1000000 for _ in range(500))
+
+        call(flameprof.Middleware(app), environ_for())
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        call(flameprof.Middleware(app), environ_for())
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.assertLess(after - before, 5000)
+
+    def test_nothing_is_left_behind(self):
+        app = flameprof.Middleware(simple())
+
+        def state():
+            gc.collect()
+            patience = time.monotonic() + 5  # the ticker ends after the last profile has
+            while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < patience:
+                time.sleep(0.01)
+            with open("/proc/self/statm") as statm:
+                resident = int(statm.read().split()[1])
+            return (
+                len(os.listdir("/proc/self/fd")),
+                len(os.listdir("/proc/self/task")),
+                len(gc.get_objects()),
+                resident,
+            )
+
+        for _ in range(200):
+            call(app, environ_for())
+        before = state()
+        for _ in range(2000):
+            call(app, environ_for())
+        after = state()
+        self.assertEqual(after[:2], before[:2])
+        self.assertLess(after[2] - before[2], 50)
+        self.assertLess(after[3] - before[3], 250)  # pages: 1 MB
+
+    def test_valid_inside_and_around(self):
+        inside = flameprof.Middleware(wsgiref.validate.validator(simple()))
+        around = wsgiref.validate.validator(flameprof.Middleware(simple()))
+        for app in (inside, around):
+            for query in ("", "flamegraph=1", "flamegraph=1&interval=nan"):
+                status = call(app, environ_for(query))[0]
+                self.assertEqual(status[:3], "400" if "nan" in query else "200")
+
+    def test_options(self):
+        for options in (
+            {"interval": 0},
+            {"interval": 2},
+            {"interval": float("nan")},
+            {"max_seconds": 0},
+            {"max_seconds": 86401},
+            {"allow": ["nonsense"]},
+            {"allow": [7]},
+            {"allow": ["10.0.0.0\0/8"]},
+            {"allow": "10.0.0.0/8"},
+            {"allow": ""},
+        ):
+            with self.assertRaises(ValueError, msg=options):
+                flameprof.Middleware(simple(), **options)
+        with self.assertRaises(TypeError):
+            flameprof.Middleware(None)
+        flameprof.Middleware(simple(), max_seconds=86400)  # as --flameprof-max-seconds
+        wide = flameprof.Middleware(simple(), allow=["10.0.0.0/8"])
+        status, headers, _ = call(wide, environ_for(REMOTE_ADDR="10.9.8.7"))
+        self.assertIn(("Content-Type", "image/svg+xml"), headers)
+
+    def test_a_body_without_an_end_is_closed_with_the_profile(self):
+        closed = []
+
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            try:
+                while not closed:
+                    time.sleep(0.01)
+                    yield b"tick"
+            finally:
+                closed.append(True)
+
+        giving_up = threading.Timer(5, closed.append, ["too late"])
+        giving_up.start()
+        call(flameprof.Middleware(app, max_seconds=0.1), environ_for())
+        giving_up.cancel()
+        self.assertEqual(closed, [True])
+
+    def test_what_a_server_would_not_send_costs_no_picture(self):
+        def app(environ, start_response):
+            headers = [("X-A", "b\r\nX-C: d"), ("X-Wide", "\u20ac"), ("X-Number", 5), "X",
+                       ("X-Own", "kept")]  # fmt: skip
+            start_response("200 \u20ac", headers)
+            return []
+
+        status, headers, body = call(flameprof.Middleware(app), environ_for())
+        self.assertEqual(status, "200 OK")
+        self.assertIn(("X-Own", "kept"), headers)
+        for _, value in headers:
+            self.assertNotRegex(value, r"[^\x20-\x7e]")
+
+    def test_what_a_thread_says_after_the_end_is_not_heard(self):
+        over = threading.Event()
+
+        def app(environ, start_response):
+            def go_on():
+                for count in itertools.count():
+                    if over.is_set():
+                        return
+                    start_response("200 Late %d" % count, [("X-Late", "yes")], (1, 2, 3))
+
+            start_response("200 In Time", [])
+            threading.Thread(target=go_on).start()
+            return [b""]
+
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)
+        try:
+            for _ in range(20):
+                over.clear()
+                _, headers, body = call(flameprof.Middleware(app), environ_for())
+                over.set()
+                status = dict(headers)["X-Flameprof-Status"].encode()
+                self.assertTrue(status in body, status)
+        finally:
+            over.set()
+            sys.setswitchinterval(before)
+
+    def test_a_middleware_is_made_once(self):
+        middleware = flameprof.Middleware(simple())
+        with self.assertRaises(RuntimeError):
+            middleware.__init__(simple("404 Not Found"))
+        self.assertEqual(call(middleware, environ_for(""))[0], "200 OK")
+
+
+class Measurements(Measuring):
     def test_folded_sums_to_the_duration(self):
         def app(environ, start_response):
             begun = time.perf_counter()
@@ -385,56 +575,6 @@ class Details(unittest.TestCase):
         self.assertGreater(inside, 0.4 * found["[application]"])
         self.assertAlmostEqual(found["long"] / inside, 0.75, delta=0.2)
 
-    def test_short_requests_can_be_repeated(self):
-        environs = []
-        responses = []
-
-        def app(environ, start_response):
-            environs.append(dict(environ))
-            responses.append(start_response)
-            environ["PATH_INFO"] = "/changed/"
-            del environ["SERVER_NAME"]
-            time.sleep(0.002)
-            start_response("200 OK", [("X-Run", str(len(environs)))])
-            return [b"x"]
-
-        query = "flamegraph=1&flamegraph_repeat=20"
-        _, headers, body = call(flameprof.Middleware(app), environ_for(query))
-        self.assertEqual(len(environs), 20)
-        self.assertEqual(len(set(map(id, responses))), 20)
-        for environ in environs:
-            self.assertEqual(environ["PATH_INFO"], "/shop/")
-            self.assertIn("SERVER_NAME", environ)
-        self.assertIn(("X-Flameprof-Runs", "20"), headers)
-        self.assertIn(("X-Run", "20"), headers)
-        self.assertNotIn(("X-Run", "19"), headers)
-        self.assertIn(b"called 20 of 20 times", body)
-
-    def test_repeating_ends_with_the_time_the_first_error_or_a_body(self):
-        def app(environ, start_response):
-            runs.append(1)
-            time.sleep(0.03)
-            if len(runs) == fails_at:
-                raise ValueError("not again")
-            start_response("200 OK", [])
-            return []
-
-        query = "flamegraph=1&flamegraph_repeat=1000"
-        fails_at = 0
-        runs = []
-        _, headers, _ = call(flameprof.Middleware(app, max_seconds=0.2), environ_for(query))
-        self.assertTrue(2 <= len(runs) <= 7, runs)
-        self.assertIn(("X-Flameprof-Runs", str(len(runs))), headers)
-        fails_at = 3
-        runs = []
-        _, headers, body = call(flameprof.Middleware(app), environ_for(query))
-        self.assertEqual(len(runs), 3)
-        self.assertIn(b"ValueError", body)
-        for more in ({"CONTENT_LENGTH": "5"}, {"HTTP_TRANSFER_ENCODING": "chunked"}):
-            runs = []
-            call(flameprof.Middleware(app), environ_for(query, **more))
-            self.assertEqual(len(runs), 1)
-
     def test_interval_is_obeyed(self):
         def app(environ, start_response):
             end = time.perf_counter() + 0.3
@@ -454,76 +594,6 @@ class Details(unittest.TestCase):
             due.append((taken + missed) / took)
         self.assertAlmostEqual(due[0] / due[1], 4, delta=0.8)
 
-    def test_memory_stays_flat_over_a_large_body(self):
-        import resource
-
-        def app(environ, start_response):
-            start_response("200 OK", [])
-            return (b"x" * 1000000 for _ in range(500))
-
-        call(flameprof.Middleware(app), environ_for())
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        call(flameprof.Middleware(app), environ_for())
-        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        self.assertLess(after - before, 5000)
-
-    def test_nothing_is_left_behind(self):
-        app = flameprof.Middleware(simple())
-
-        def state():
-            gc.collect()
-            patience = time.monotonic() + 5  # the ticker ends after the last profile has
-            while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < patience:
-                time.sleep(0.01)
-            with open("/proc/self/statm") as statm:
-                resident = int(statm.read().split()[1])
-            return (
-                len(os.listdir("/proc/self/fd")),
-                len(os.listdir("/proc/self/task")),
-                len(gc.get_objects()),
-                resident,
-            )
-
-        for _ in range(200):
-            call(app, environ_for())
-        before = state()
-        for _ in range(2000):
-            call(app, environ_for())
-        after = state()
-        self.assertEqual(after[:2], before[:2])
-        self.assertLess(after[2] - before[2], 50)
-        self.assertLess(after[3] - before[3], 250)  # pages: 1 MB
-
-    def test_valid_inside_and_around(self):
-        inside = flameprof.Middleware(wsgiref.validate.validator(simple()))
-        around = wsgiref.validate.validator(flameprof.Middleware(simple()))
-        for app in (inside, around):
-            for query in ("", "flamegraph=1", "flamegraph=1&interval=nan"):
-                status = call(app, environ_for(query))[0]
-                self.assertEqual(status[:3], "400" if "nan" in query else "200")
-
-    def test_options(self):
-        for options in (
-            {"interval": 0},
-            {"interval": 2},
-            {"interval": float("nan")},
-            {"max_seconds": 0},
-            {"max_seconds": 86401},
-            {"allow": ["nonsense"]},
-            {"allow": [7]},
-            {"allow": ["10.0.0.0\0/8"]},
-            {"allow": "10.0.0.0/8"},
-            {"allow": ""},
-        ):
-            with self.assertRaises(ValueError, msg=options):
-                flameprof.Middleware(simple(), **options)
-        with self.assertRaises(TypeError):
-            flameprof.Middleware(None)
-        flameprof.Middleware(simple(), max_seconds=86400)  # as --flameprof-max-seconds
-        wide = flameprof.Middleware(simple(), allow=["10.0.0.0/8"])
-        status, headers, _ = call(wide, environ_for(REMOTE_ADDR="10.9.8.7"))
-        self.assertIn(("Content-Type", "image/svg+xml"), headers)
-
     def test_max_seconds_ends_the_profile_not_the_request(self):
         def app(environ, start_response):
             time.sleep(0.4)
@@ -534,70 +604,6 @@ class Details(unittest.TestCase):
         body = call(flameprof.Middleware(app, max_seconds=0.1), environ)[2]
         total = sum(int(line.rsplit(b" ", 1)[1]) for line in body.splitlines())
         self.assertAlmostEqual(total / 1e6, 0.1, delta=0.02)
-
-    def test_a_body_without_an_end_is_closed_with_the_profile(self):
-        closed = []
-
-        def app(environ, start_response):
-            start_response("200 OK", [])
-            try:
-                while not closed:
-                    time.sleep(0.01)
-                    yield b"tick"
-            finally:
-                closed.append(True)
-
-        giving_up = threading.Timer(5, closed.append, ["too late"])
-        giving_up.start()
-        call(flameprof.Middleware(app, max_seconds=0.1), environ_for())
-        giving_up.cancel()
-        self.assertEqual(closed, [True])
-
-    def test_what_a_server_would_not_send_costs_no_picture(self):
-        def app(environ, start_response):
-            headers = [("X-A", "b\r\nX-C: d"), ("X-Wide", "\u20ac"), ("X-Number", 5), "X",
-                       ("X-Own", "kept")]  # fmt: skip
-            start_response("200 \u20ac", headers)
-            return []
-
-        status, headers, body = call(flameprof.Middleware(app), environ_for())
-        self.assertEqual(status, "200 OK")
-        self.assertIn(("X-Own", "kept"), headers)
-        for _, value in headers:
-            self.assertNotRegex(value, r"[^\x20-\x7e]")
-
-    def test_what_a_thread_says_after_the_end_is_not_heard(self):
-        over = threading.Event()
-
-        def app(environ, start_response):
-            def go_on():
-                for count in itertools.count():
-                    if over.is_set():
-                        return
-                    start_response("200 Late %d" % count, [("X-Late", "yes")], (1, 2, 3))
-
-            start_response("200 In Time", [])
-            threading.Thread(target=go_on).start()
-            return [b""]
-
-        before = sys.getswitchinterval()
-        sys.setswitchinterval(1e-5)
-        try:
-            for _ in range(20):
-                over.clear()
-                _, headers, body = call(flameprof.Middleware(app), environ_for())
-                over.set()
-                status = dict(headers)["X-Flameprof-Status"].encode()
-                self.assertTrue(status in body, status)
-        finally:
-            over.set()
-            sys.setswitchinterval(before)
-
-    def test_a_middleware_is_made_once(self):
-        middleware = flameprof.Middleware(simple())
-        with self.assertRaises(RuntimeError):
-            middleware.__init__(simple("404 Not Found"))
-        self.assertEqual(call(middleware, environ_for(""))[0], "200 OK")
 
 
 if __name__ == "__main__":

@@ -68,8 +68,8 @@ class Crowd(Checks):
         framed = sum(int(weight) for stack, _, weight in weights if "/crowd.py:" in stack)
         inner = sum(int(weight) for stack, _, weight in weights if f"(own_{n}.py:" in stack)
         allowed = 0.05 * took + (int(line.group(2)) + 2) * INTERVAL * 1e6
-        self.assertLessEqual(inner, took + allowed, (n, weights, took, line.group()))
-        self.assertGreaterEqual(framed, took - allowed, (n, weights, took, line.group()))
+        if inner > took + allowed or framed < took - allowed:
+            self.off.append((n, weights, took, line.group()))
         whole = sum(int(weight) for _, _, weight in weights)
         self.assertLessEqual(abs(whole - float(line.group(1)) * 1e6), 2000, line.group())
 
@@ -89,6 +89,7 @@ class Crowd(Checks):
 
     def crowd(self, *args, how="sleep", rests=None, **kwargs):
         """`rests`: how the first of the eight clients rests; else as the others."""
+        self.off = []  # profiles whose weights are not what the clock said
         app = ("--module", "crowd", "--need-app")
         others = [f"/{how}?n={n}" for n in range(OTHERS_AT_ONCE)]
         with Server(*args, app=app, plugin=None, **kwargs) as plain:
@@ -118,6 +119,8 @@ class Crowd(Checks):
                 n = int(target.rpartition("n=")[2])
                 self.check_profile(n, answer, times[n], log)
             self.check_log(log, count)
+            # A machine that is busy elsewhere may have been so when one of them was.
+            self.assertLessEqual(len(self.off), max(1, count // 50), self.off)
         print(f"crowd: {' '.join(args)}: {len(ours) + len(theirs)} requests, {len(ours)} of "
               f"them profiled, {seconds:.1f} s", flush=True)
 

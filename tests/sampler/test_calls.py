@@ -6,7 +6,7 @@ import tempfile
 import time
 import unittest
 
-from watching import profiled, weights
+from watching import Measuring, profiled, weights
 
 COLUMNS = sys.version_info >= (3, 11)
 
@@ -59,7 +59,7 @@ def module(source, path):
 
 
 @unittest.skipUnless(COLUMNS, "before 3.11 CPython keeps no columns")
-class Calls(unittest.TestCase):
+class Calls(Measuring):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()

@@ -14,7 +14,7 @@ import unittest
 import weakref
 
 import _flameprof
-from watching import blind, busy, profiled, seconds, weights
+from watching import Measuring, blind, busy, profiled, seconds, weights
 
 try:
     import gevent
@@ -115,7 +115,7 @@ def measured_busy(seconds):
     return time.thread_time() - begun
 
 
-class Threads(unittest.TestCase):
+class Threads(Measuring):
     def test_a_thread_is_a_root_of_its_own(self):
         def work():
             thread = threading.Thread(target=busy, args=(0.3,), name="worker; one")
@@ -310,7 +310,7 @@ class Threads(unittest.TestCase):
 
 
 @unittest.skipIf(gevent is None, "SKIPPED: gevent is not installed for this Python")
-class Greenlets(unittest.TestCase):
+class Greenlets(Measuring):
     def spawned(self, work, **options):
         """The profile of work() in a greenlet of its own, beside a stranger's."""
         sessions = []

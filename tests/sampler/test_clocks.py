@@ -7,7 +7,7 @@ import threading
 import time
 import unittest
 
-from watching import busy, profiled, seconds, weights
+from watching import Measuring, busy, profiled, seconds, weights
 
 
 def burn(cpu_seconds):
@@ -58,7 +58,7 @@ def all_of(session, clock):
     return sum(weights(session, clock).values()) / 1e6
 
 
-class Clocks(unittest.TestCase):
+class Clocks(Measuring):
     def test_a_descriptor_that_the_application_took_stays_its_own(self):
         def work():
             ours = descriptor_of_proc()

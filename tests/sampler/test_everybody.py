@@ -13,7 +13,7 @@ import unittest
 
 import _flameprof
 from test_children import roots
-from watching import busy, profiled, seconds, weights
+from watching import Measuring, busy, profiled, seconds, weights
 
 try:
     import greenlet
@@ -67,7 +67,7 @@ def run(code, *arguments, **environ):
     ).stdout
 
 
-class Sessions(unittest.TestCase):
+class Sessions(Measuring):
     def assertSeen(self, found, took, session):
         """But for what was missed: a thread that ends has what came after its last sample."""
         quality = session.quality()

@@ -5,7 +5,7 @@ import tempfile
 import time
 import unittest
 
-from watching import blind, profiled, weights
+from watching import Measuring, blind, profiled, weights
 
 WORK = '''
 import time
@@ -49,7 +49,7 @@ def by_line(session, name):
     return found
 
 
-class Lines(unittest.TestCase):
+class Lines(Measuring):
     def test_calls_on_different_lines_are_different_places(self):
         for _, twice in work():
             session = profiled(twice, lines=True)

@@ -9,7 +9,7 @@ import unittest
 import zlib
 
 import _flameprof
-from watching import blind, busy, measured, profiled, share, weights
+from watching import Measuring, blind, busy, measured, profiled, share, weights
 
 BLOCK = bytes(range(256)) * 2000
 
@@ -28,7 +28,7 @@ def compressing(seconds):
         zlib.compress(BLOCK)
 
 
-class WhatItSees(unittest.TestCase):
+class WhatItSees(Measuring):
     def assert_share(self, session, name, truth, delta):
         self.assertAlmostEqual(share(session, name), truth, delta=delta + blind(session))
 
@@ -208,7 +208,7 @@ class WhatItSees(unittest.TestCase):
         self.assertGreater(share(sessions[0], "[deeper frames cut]"), 0.8)
 
 
-class WhatItLeavesAlone(unittest.TestCase):
+class WhatItLeavesAlone(Measuring):
     def test_mask_handlers_threads_and_descriptors(self):
         def state():
             with open("/proc/self/status") as status:

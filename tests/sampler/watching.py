@@ -1,8 +1,14 @@
 """What the sampler's tests share: work of known length, profiles as weights."""
 
+import os
+import sys
 import time
 
 import _flameprof
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from measuring import Measuring  # noqa: E402,F401
 
 
 def busy(seconds):
