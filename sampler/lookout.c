@@ -106,6 +106,15 @@ void flame_lookout_disarm(struct flame_watcher *watcher)
     }
 }
 
+void flame_lookout_ring(void)
+{
+    if (atomic_load(&flame_lookout_state) == FLAME_LOOKOUT_ARMED) {
+        (void)flame_slots_reopen();
+        atomic_store(&flame_handler_bell, 1);
+        syscall(SYS_futex, &flame_handler_bell, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    }
+}
+
 /* ---- a request that has a session -------------------------------------------- */
 
 struct flame_session *flame_lookout_release(struct flame_watcher *watcher)
