@@ -282,10 +282,12 @@ static void *lookout_main(void *unused)
     life = fine ? RUNS : FAILED;
     pthread_cond_broadcast(&begun);
     pthread_mutex_unlock(&lock);
-    for (uint64_t next = UINT64_MAX; fine; next = look_or_sleep()) {
+    if (!fine) {
+        return NULL;
+    }
+    for (uint64_t next = UINT64_MAX;; next = look_or_sleep()) {
         wait_until(next);
     }
-    return NULL;
 }
 
 /* ---- the thread's life ------------------------------------------------------- */
