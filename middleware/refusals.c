@@ -2,7 +2,7 @@
 #include "middleware/access.h"
 #include "middleware/common.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -39,9 +39,9 @@ const char *flame_verdict_reason(enum flame_verdict verdict)
 void flame_refused(enum flame_verdict verdict, struct flame_slice remote,
                    void (*log)(const char *line))
 {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static unsigned long refused;
-    static time_t quiet_until;
+    /* Without a lock, which a fork could find held. */
+    static _Atomic unsigned long refused;
+    static _Atomic time_t quiet_until;
     struct timespec now;
     unsigned long count = 0;
     char line[400];
@@ -52,14 +52,13 @@ void flame_refused(enum flame_verdict verdict, struct flame_slice remote,
     flame_count(FLAME_COUNT_REFUSED_TOKEN, verdict >= FLAME_REFUSED_TOKEN_BAD);
     flame_count(FLAME_COUNT_REFUSED_OFF, verdict == FLAME_REFUSED_OFF);
     clock_gettime(CLOCK_MONOTONIC, &now);
-    pthread_mutex_lock(&lock);
-    refused++;
-    if (now.tv_sec >= quiet_until) {
-        quiet_until = now.tv_sec + REFUSALS_EVERY_S;
-        count = refused;
-        refused = 0;
+    atomic_fetch_add(&refused, 1);
+    time_t quiet = atomic_load(&quiet_until);
+    if (now.tv_sec >= quiet &&
+        atomic_compare_exchange_strong(&quiet_until, &quiet,
+                                       now.tv_sec + REFUSALS_EVERY_S)) {
+        count = atomic_exchange(&refused, 0);
     }
-    pthread_mutex_unlock(&lock);
     if (count == 0 || log == NULL) {
         return;
     }

@@ -48,6 +48,7 @@ static void add_working_directory(struct flame_names *names)
 
 void flame_names_read_roots(struct flame_names *names)
 {
+    struct flame_names found = {0};
     PyObject *type;
     PyObject *value;
     PyObject *traceback;
@@ -56,13 +57,20 @@ void flame_names_read_roots(struct flame_names *names)
         return;
     }
     PyErr_Fetch(&type, &value, &traceback);
-    add_library(names);
+    add_library(&found);
     PyObject *path = PySys_GetObject("path"); /* borrowed */
     for (Py_ssize_t i = 0;
          path != NULL && PyList_Check(path) && i < PyList_GET_SIZE(path); i++) {
-        add(names, PyList_GET_ITEM(path, i), false, false);
+        add(&found, PyList_GET_ITEM(path, i), false, false);
     }
-    add_working_directory(names);
+    add_working_directory(&found);
+    /* An import may have let another thread be first, whose profile uses its own. */
+    if (names->roots == NULL) {
+        names->roots = found.roots;
+        names->root_count = found.root_count;
+    } else {
+        flame_names_free(&found);
+    }
     PyErr_Clear();
     PyErr_Restore(type, value, traceback);
 }

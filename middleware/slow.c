@@ -6,7 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,25 +24,23 @@ struct flame_lookout_options flame_slow_options(const struct flame_config *confi
         .names = &config->names};
 }
 
-/* True if this one may be kept; *others: how many could not since the last that did. */
+/* True if this one may be kept; *others: how many could not since the last that did.
+ * Without a lock, which a fork could find held. */
 static bool take_turn(uint64_t per_minute, uint64_t *others)
 {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static uint64_t minute_ends_ns;
-    static uint64_t kept; /* in this minute */
-    static uint64_t refused;
+    static _Atomic uint64_t minute_ends_ns;
+    static _Atomic uint64_t came; /* in this minute */
+    static _Atomic uint64_t refused;
     uint64_t now = flame_now_ns();
+    uint64_t ends = atomic_load(&minute_ends_ns);
 
-    pthread_mutex_lock(&lock);
-    if (now >= minute_ends_ns) {
-        minute_ends_ns = now + MINUTE_NS;
-        kept = 0;
+    if (now >= ends &&
+        atomic_compare_exchange_strong(&minute_ends_ns, &ends, now + MINUTE_NS)) {
+        atomic_store(&came, 0);
     }
-    bool may = kept < per_minute;
-    *others = refused;
-    refused = may ? 0 : refused + 1;
-    kept += may;
-    pthread_mutex_unlock(&lock);
+    bool may = atomic_fetch_add(&came, 1) < per_minute;
+    *others = may ? atomic_exchange(&refused, 0) : 0;
+    atomic_fetch_add(&refused, !may);
     return may;
 }
 

@@ -43,6 +43,9 @@ bool flame_watcher_claim(struct flame_watcher *watcher, uint64_t request)
 {
     struct flame_session *session;
 
+    if (watcher->session != NULL) { /* another thread ends the request before */
+        return true;
+    }
     if (flame_slots_reopen() != 0 ||
         flame_session_take(&session, FLAME_SESSIONS_MAX - FLAME_LOOKOUT_SESSIONS) !=
             0) {

@@ -222,9 +222,10 @@ static void switched(PyObject *origin, PyObject *target)
     bool over = out.count > 0 && is_over(origin);
 
     for (size_t i = 0; i < out.count; i++) {
-        flame_ticker_park_begin(out.found[i]);
-        read_parked(out.found[i], origin);
-        flame_ticker_park_end(out.found[i], FLAME_WALK_WHOLE);
+        if (flame_ticker_park_begin(out.found[i])) {
+            read_parked(out.found[i], origin);
+            flame_ticker_park_end(out.found[i], FLAME_WALK_WHOLE);
+        }
         if (over && out.found[i]->parent != NULL) {
             flame_ticker_any(end_child, out.found[i]);
         }

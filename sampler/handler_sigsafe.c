@@ -25,8 +25,13 @@ enum turn {
 /* By slot and close together: each signal looks through all of them. */
 static _Atomic unsigned char turns[FLAME_SESSIONS_MAX];
 static struct flame_session *sessions_known;
+/* What stood when ours was installed last, and when it was first: in between somebody
+ * may have come on top of ours, whose own "before" is ours. */
 static struct sigaction handler_before;
-static siginfo_t question; /* what goes with the signal */
+static struct sigaction handler_below;
+static bool installed;
+static _Atomic(pthread_t) passing; /* the thread whose signal another handler has */
+static siginfo_t question;         /* what goes with the signal */
 _Atomic uint32_t flame_handler_bell;
 
 int flame_handler_signal(void)
@@ -73,6 +78,22 @@ static bool is_ours(const siginfo_t *info)
     return info->si_code == SI_QUEUE && info->si_value.sival_ptr == turns;
 }
 
+/* Not ours: as if ours had never been installed. */
+static void pass_on(int number, siginfo_t *info, void *context)
+{
+    pthread_t self = pthread_self();
+    bool again = pthread_equal(atomic_load(&passing), self);
+    const struct sigaction *next = again ? &handler_below : &handler_before;
+
+    atomic_store(&passing, self);
+    if (next->sa_flags & SA_SIGINFO) {
+        next->sa_sigaction(number, info, context);
+    } else if (next->sa_handler != SIG_DFL && next->sa_handler != SIG_IGN) {
+        next->sa_handler(number);
+    }
+    atomic_store(&passing, (pthread_t)0);
+}
+
 /*
  * Several sessions may watch one thread (a profile inside another), and a
  * signal of somebody else's may have swallowed ours on its way: so whoever
@@ -101,14 +122,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
         atomic_store_explicit(&turns[i], TURN_TICKER, memory_order_release);
     }
     errno = saved;
-    if (is_ours(info)) {
-        return;
-    }
-    if (handler_before.sa_flags & SA_SIGINFO) {
-        handler_before.sa_sigaction(number, info, context);
-    } else if (handler_before.sa_handler != SIG_DFL &&
-               handler_before.sa_handler != SIG_IGN) {
-        handler_before.sa_handler(number);
+    if (!is_ours(info)) {
+        pass_on(number, info, context);
     }
 }
 
@@ -190,5 +205,9 @@ int flame_handler_install(struct flame_session *sessions)
         return 0;
     }
     handler_before = now;
+    if (!installed) {
+        handler_below = now;
+        installed = true;
+    }
     return sigaction(SAMPLE_SIGNAL, &ours, NULL) == 0 ? 0 : -errno;
 }

@@ -106,6 +106,15 @@ void flame_lookout_disarm(struct flame_watcher *watcher)
     }
 }
 
+void flame_lookout_ring(void)
+{
+    if (atomic_load(&flame_lookout_state) == FLAME_LOOKOUT_ARMED) {
+        (void)flame_slots_reopen();
+        atomic_store(&flame_handler_bell, 1);
+        syscall(SYS_futex, &flame_handler_bell, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    }
+}
+
 /* ---- a request that has a session -------------------------------------------- */
 
 struct flame_session *flame_lookout_release(struct flame_watcher *watcher)
@@ -273,10 +282,12 @@ static void *lookout_main(void *unused)
     life = fine ? RUNS : FAILED;
     pthread_cond_broadcast(&begun);
     pthread_mutex_unlock(&lock);
-    for (uint64_t next = UINT64_MAX; fine; next = look_or_sleep()) {
+    if (!fine) {
+        return NULL;
+    }
+    for (uint64_t next = UINT64_MAX;; next = look_or_sleep()) {
         wait_until(next);
     }
-    return NULL;
 }
 
 /* ---- the thread's life ------------------------------------------------------- */

@@ -243,8 +243,9 @@ void flame_session_park(struct flame_session *session)
     if (session->paused || !atomic_load(&session->active)) {
         return;
     }
-    flame_ticker_park_begin(session);
-    flame_ticker_park_end(session, flame_walk_sigsafe(session, &session->guard));
+    if (flame_ticker_park_begin(session)) {
+        flame_ticker_park_end(session, flame_walk_sigsafe(session, &session->guard));
+    }
 }
 
 void flame_session_unpark(struct flame_session *session)

@@ -466,9 +466,10 @@ void flame_ticker_resume(struct flame_session *session);
 /*
  * The watched greenlet is switched out or in again. While it is out its time
  * goes to the stack it left, which the caller puts into path and depth between
- * _park_begin and _park_end. Called on the watched thread.
+ * _park_begin and _park_end. False: it has been cut, and nothing is to be put there,
+ * nor is there an _end. Called on the watched thread.
  */
-void flame_ticker_park_begin(struct flame_session *session);
+bool flame_ticker_park_begin(struct flame_session *session);
 void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk);
 void flame_ticker_unpark(struct flame_session *session);
 /* Serves a child that has begun; false: its parent has ended, or has too many, which it

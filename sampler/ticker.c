@@ -16,6 +16,8 @@
 
 /* A tick that late, in parts of the interval, is not what was due. */
 #define LATE_PART 8u
+/* What reads a stack that is left takes microseconds, or hangs in the application. */
+#define LEAVES_WITHIN_NS UINT64_C(100000000)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -367,6 +369,10 @@ void flame_ticker_pause(struct flame_session *session)
         pthread_mutex_unlock(&lock);
         return;
     }
+    if (session->cut) { /* complete: its times stay as they are */
+        pthread_mutex_unlock(&lock);
+        return;
+    }
     count_last(session);
     session->paused = true;
     session->paused_at_ns = flame_now_sigsafe();
@@ -381,6 +387,10 @@ void flame_ticker_pause(struct flame_session *session)
 void flame_ticker_resume(struct flame_session *session)
 {
     pthread_mutex_lock(&lock);
+    if (session->cut) {
+        pthread_mutex_unlock(&lock);
+        return;
+    }
     uint64_t now = flame_now_sigsafe();
     uint64_t away = now - session->paused_at_ns;
     session->paused_ns += away;
@@ -397,12 +407,14 @@ void flame_ticker_resume(struct flame_session *session)
  * _park_end: reading the path can run Python code (the garbage collector's
  * finalizers), which gives the GIL to threads that wait for this lock with it.
  */
-void flame_ticker_park_begin(struct flame_session *session)
+bool flame_ticker_park_begin(struct flame_session *session)
 {
     atomic_store(&session->parked, true);
     pthread_mutex_lock(&lock);
     session->leaving_ns = flame_now_sigsafe();
+    bool cut = session->cut;
     pthread_mutex_unlock(&lock);
+    return !cut;
 }
 
 /* True: the sample that was on its way, or would be by now; the next is later. */
@@ -460,9 +472,24 @@ void flame_ticker_unpark(struct flame_session *session)
     pthread_mutex_unlock(&lock);
 }
 
+/* Who parks the session writes its path without the lock. Under lock. */
+static void wait_until_it_has_left(const struct flame_session *session)
+{
+    const struct timespec moment = {.tv_nsec = 50000};
+    uint64_t until = flame_now_sigsafe() + LEAVES_WITHIN_NS;
+
+    while (!session->cut && flame_sample_is_leaving(session) &&
+           flame_now_sigsafe() < until) {
+        pthread_mutex_unlock(&lock);
+        nanosleep(&moment, NULL);
+        pthread_mutex_lock(&lock);
+    }
+}
+
 bool flame_ticker_cut(struct flame_session *session)
 {
     pthread_mutex_lock(&lock);
+    wait_until_it_has_left(session);
     bool first = !session->cut;
     if (first) {
         count_last(session);

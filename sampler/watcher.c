@@ -10,6 +10,9 @@
 #include "sampler/session.h"
 #include "sampler/watcher.h"
 
+/* A request that is so many intervals old should have been seen. */
+#define OVERSLEPT 4u
+
 static _Thread_local struct flame_watcher *own;
 static _Thread_local bool refused; /* there were too many threads when it came */
 
@@ -243,6 +246,8 @@ struct flame_watched flame_lookout_end(struct flame_watcher *watcher, uint64_t r
     if (request & FLAME_REQUEST_CLAIMED) {
         watched.cpu_ns = flame_cpu_now_sigsafe(watcher->cpu_clock);
         watched.session = flame_lookout_release(watcher);
+    } else if (watched.wall_ns / OVERSLEPT > interval) {
+        flame_lookout_ring();
     }
     if (watcher == own && watcher->armed) {
         flame_lookout_disarm(watcher);

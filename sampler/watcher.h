@@ -71,6 +71,9 @@ void flame_lookout_give_back(struct flame_watcher *watcher);
 void flame_lookout_arm(struct flame_watcher *watcher, uint64_t now_ns);
 /* The request that armed it has ended. */
 void flame_lookout_disarm(struct flame_watcher *watcher);
+/* The lookout should have been woken, and it seems that it was not: the application may
+ * have put another handler into ours' place, which is put back. */
+void flame_lookout_ring(void);
 extern _Atomic unsigned flame_lookout_state;
 /* Takes the session off a request that was claimed and is over; it is not sampled any
  * more. */

@@ -5,6 +5,7 @@
 #include <Python.h>
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,6 +20,9 @@ SHOWN void flame_test_enter_here(void);
 SHOWN int flame_test_end(int keep, char *text, size_t size);
 SHOWN double flame_test_spin(unsigned count, double interval);
 SHOWN unsigned long long flame_test_unwatched(void);
+/* A handler of SIGURG that calls the one it found; and how often it was called. */
+SHOWN void flame_test_chain(void);
+SHOWN int flame_test_chained(void);
 
 static _Thread_local uint64_t request;
 static _Thread_local struct flame_watcher *whose; /* it is; kept beyond a fork */
@@ -151,4 +155,28 @@ double flame_test_spin(unsigned count, double interval)
 unsigned long long flame_test_unwatched(void)
 {
     return flame_lookout_unwatched();
+}
+
+static struct sigaction found;
+static volatile sig_atomic_t chained;
+
+static void chain(int number, siginfo_t *info, void *context)
+{
+    chained++;
+    if (found.sa_flags & SA_SIGINFO) {
+        found.sa_sigaction(number, info, context);
+    }
+}
+
+void flame_test_chain(void)
+{
+    const struct sigaction own = {.sa_sigaction = chain,
+                                  .sa_flags = SA_SIGINFO | SA_RESTART};
+
+    sigaction(SIGURG, &own, &found);
+}
+
+int flame_test_chained(void)
+{
+    return chained;
 }

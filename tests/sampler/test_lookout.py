@@ -289,6 +289,38 @@ class ManyThreads(Lookout):
             for thread in threads: thread.join()
         """)
 
+    def test_a_handler_that_calls_the_one_before_it(self):
+        self.run_alone("""
+            import signal
+            def slow():
+                begin(); busy(0.1); return end()
+
+            assert slow().had == 1
+            library.flame_test_chain()  # on top of ours, until the next one is slow
+            os.kill(os.getpid(), signal.SIGURG)
+            assert library.flame_test_chained() == 1
+            assert slow().had == 1
+            before = library.flame_test_chained()
+            for count in range(3):
+                os.kill(os.getpid(), signal.SIGURG)
+            assert library.flame_test_chained() == before + 3
+            assert slow().samples > 2
+        """)
+
+    def test_an_application_that_ignores_the_signal(self):
+        self.run_alone("""
+            import signal
+            def slow():
+                begin(); time.sleep(0.3); return end()
+
+            for handler in (signal.SIG_IGN, signal.SIG_DFL):
+                assert slow().had == 1
+                time.sleep(0.1)
+                signal.signal(signal.SIGURG, handler)
+                slow()  # nobody is woken
+                assert slow().had == 1
+        """)
+
     def test_a_thread_that_blocks_signals(self):
         self.run_alone("""
             import signal, threading
