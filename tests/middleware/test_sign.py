@@ -158,6 +158,16 @@ class Door(Signed):
         query = self.sign(path=url) + f"&flamegraph_diff={names[0]}&flamegraph_profile={names[1]}"
         self.assertEqual(self.ask(app, query, url)[0], "200 OK")
 
+    def test_what_is_malformed_spends_no_link_to_the_list(self):
+        app = self.middleware(dir=str(self.folder / "kept"))
+        url = "/_flameprof/"
+        time.sleep(1.1)  # signed after the memory of what is spent began
+        query = self.sign("--once", path=url)
+        self.assertEqual(self.ask(app, query + "&flamegraph_width=x", url)[0], "400 Bad Request")
+        more = "&flamegraph_diff=x&flamegraph_profile=y"
+        self.assertEqual(self.ask(app, query + more, url)[0], "404 Not Found")
+        self.assert_ordinary(self.ask(app, query + more, url), query + more)
+
     def test_text_that_is_no_bytes_is_not_taken_for_absent(self):
         app = self.middleware()
         query = self.sign(path="/shop")
