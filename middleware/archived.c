@@ -60,6 +60,10 @@ static enum flame_decision decide_list(struct flame_slice query,
     if (flame_params_read(query, &wanted->params, sentence) != 0) {
         return FLAME_MALFORMED;
     }
+    if (wanted->params.kept.length == 0 && wanted->params.diff.length == 0) {
+        wanted->what = FLAME_WANTS_LIST; /* by a signed link, say */
+        return FLAME_KEPT;
+    }
     if (wanted->params.kept.length == 0 || wanted->params.diff.length == 0) {
         snprintf(sentence, FLAME_SENTENCE_SIZE,
                  "Two profiles are compared: choose what was before, and what is "

@@ -155,6 +155,10 @@ class Door(Signed):
         self.assertEqual(self.ask(app, self.sign(path=one), one)[0], "200 OK")
         # The list has them all, and its form compares them.
         url = "/_flameprof/"
+        status, _, body = self.ask(app, self.sign(path=url), url)
+        self.assertEqual(status, "200 OK")
+        for name in names:
+            self.assertIn(name.encode(), body)
         query = self.sign(path=url) + f"&flamegraph_diff={names[0]}&flamegraph_profile={names[1]}"
         self.assertEqual(self.ask(app, query, url)[0], "200 OK")
 
