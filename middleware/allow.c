@@ -123,8 +123,8 @@ static bool host_is_loopback(struct flame_slice host)
 /*
  * A proxy on this host makes everybody look local. These are the marks the
  * common ones leave: a header that tells of the client or of the address it
- * asked for, HTTP/1.0 (nginx's default), or the public name in Host. Looks for all of
- * them, whatever it finds.
+ * asked for, HTTP/1.0 (nginx's default before 1.29.7), or the public name in Host.
+ * Looks for all of them, whatever it finds.
  */
 static bool looks_proxied(flame_lookup *lookup, void *door_request)
 {

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
+/* The last of them would let another site read the picture that it made a browser of
+ * somebody who may ask for. */
 const char *const flame_dropped_headers[] = {
     "Content-Length",
     "Content-Type",
@@ -46,6 +48,10 @@ const char *const flame_dropped_headers[] = {
     "X-Accel-Charset",
     "X-Accel-Expires",
     "X-Accel-Limit-Rate",
+    "Timing-Allow-Origin",
+    "Access-Control-Allow-Origin",
+    "Access-Control-Allow-Credentials",
+    "Access-Control-Expose-Headers",
     NULL,
 };
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "middleware/access.h"
 #include "middleware/limits.h"
 #include "middleware/listing.h"
 #include "middleware/parts.h"
@@ -59,6 +60,10 @@ static enum flame_decision decide_list(struct flame_slice query,
     if (flame_params_read(query, &wanted->params, sentence) != 0) {
         return FLAME_MALFORMED;
     }
+    if (wanted->params.kept.length == 0 && wanted->params.diff.length == 0) {
+        wanted->what = FLAME_WANTS_LIST; /* by a signed link, say */
+        return FLAME_KEPT;
+    }
     if (wanted->params.kept.length == 0 || wanted->params.diff.length == 0) {
         snprintf(sentence, FLAME_SENTENCE_SIZE,
                  "Two profiles are compared: choose what was before, and what is "
@@ -96,13 +101,13 @@ enum flame_decision flame_archived_decide(const struct flame_config *config,
 {
     struct flame_slice method = lookup(door_request, "REQUEST_METHOD");
     bool head = is(method, "HEAD");
-    bool by_token;
+    struct flame_access access;
 
     *wanted = (struct flame_wanted){
         .params = {
             .repeat = 1, .head = head, .max_bytes = (size_t)config->max_picture_bytes}};
     if ((!head && !is(method, "GET")) ||
-        !flame_request_may(config, lookup, door_request, log, &by_token)) {
+        !flame_request_may(config, lookup, door_request, log, &access)) {
         return FLAME_ORDINARY;
     }
     /* Only now: authorize() may be anything. */
@@ -116,8 +121,13 @@ enum flame_decision flame_archived_decide(const struct flame_config *config,
     if (query.data == NULL) {
         query = (struct flame_slice){"", 0};
     }
-    return path.length == 0 ? decide_list(query, wanted, sentence)
-                            : decide_one(path, query, by_token, wanted, sentence);
+    enum flame_decision decision =
+        path.length == 0 ? decide_list(query, wanted, sentence)
+                         : decide_one(path, query, access.by_token, wanted, sentence);
+    return decision != FLAME_KEPT ||
+                   flame_request_spend(&access, lookup, door_request, log)
+               ? decision
+               : FLAME_ORDINARY;
 }
 
 static void answer_list(const struct flame_shelf *archive, int order,

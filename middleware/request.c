@@ -15,10 +15,9 @@ static bool is(struct flame_slice slice, const char *text)
            memcmp(slice.data, text, slice.length) == 0;
 }
 
-/* Whether the caller may; who may not is counted. */
-static bool may(const struct flame_config *config, flame_lookup *lookup,
-                void *door_request, void (*log)(const char *line),
-                struct flame_access *access)
+bool flame_request_may(const struct flame_config *config, flame_lookup *lookup,
+                       void *door_request, void (*log)(const char *line),
+                       struct flame_access *access)
 {
     flame_access_check(config, lookup, door_request, access);
     if (access->verdict == FLAME_MAY) {
@@ -28,20 +27,13 @@ static bool may(const struct flame_config *config, flame_lookup *lookup,
     return false;
 }
 
-bool flame_request_may(const struct flame_config *config, flame_lookup *lookup,
-                       void *door_request, void (*log)(const char *line),
-                       bool *by_token)
+bool flame_request_spend(struct flame_access *access, flame_lookup *lookup,
+                         void *door_request, void (*log)(const char *line))
 {
-    struct flame_access access;
-
-    if (!may(config, lookup, door_request, log, &access)) {
-        return false;
-    }
-    *by_token = access.by_token;
-    if (flame_access_spend(&access)) {
+    if (flame_access_spend(access)) {
         return true;
     }
-    flame_refused(access.verdict, lookup(door_request, "REMOTE_ADDR"), log);
+    flame_refused(access->verdict, lookup(door_request, "REMOTE_ADDR"), log);
     return false;
 }
 
@@ -92,7 +84,7 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
         return FLAME_ORDINARY;
     }
     struct flame_access access;
-    if (!may(config, lookup, door_request, log, &access)) {
+    if (!flame_request_may(config, lookup, door_request, log, &access)) {
         return FLAME_ORDINARY;
     }
     query = lookup(door_request, "QUERY_STRING"); /* authorize() may be anything */
@@ -125,8 +117,7 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
     if (!flame_limits_allow_interval(config, params->interval_ns, sentence)) {
         return FLAME_MALFORMED;
     }
-    if (!flame_access_spend(&access)) {
-        flame_refused(access.verdict, lookup(door_request, "REMOTE_ADDR"), log);
+    if (!flame_request_spend(&access, lookup, door_request, log)) {
         return FLAME_ORDINARY;
     }
     return kept ? FLAME_KEPT : FLAME_PROFILE;

@@ -112,11 +112,16 @@ typedef struct flame_slice flame_lookup(void *door_request, const char *name);
 bool flame_allowed(const struct flame_config *config, flame_lookup *lookup,
                    void *door_request);
 
-/* The same, or by a token; a refusal is counted and logged. *by_token: by nothing else,
- * so that it permits what is of its path only. */
+/* The same, or by a token; a refusal is counted and logged. What *access (access.h)
+ * says is to be spent is the caller's to spend, with what the URL asks for known to be
+ * sound. */
+struct flame_access;
 bool flame_request_may(const struct flame_config *config, flame_lookup *lookup,
                        void *door_request, void (*log)(const char *line),
-                       bool *by_token);
+                       struct flame_access *access);
+/* Spends it. False: somebody was faster, which is counted and logged, too. */
+bool flame_request_spend(struct flame_access *access, flame_lookup *lookup,
+                         void *door_request, void (*log)(const char *line));
 
 enum flame_decision {
     FLAME_ORDINARY,  /* nothing asked, or asked by somebody who may not */

@@ -155,8 +155,22 @@ class Door(Signed):
         self.assertEqual(self.ask(app, self.sign(path=one), one)[0], "200 OK")
         # The list has them all, and its form compares them.
         url = "/_flameprof/"
+        status, _, body = self.ask(app, self.sign(path=url), url)
+        self.assertEqual(status, "200 OK")
+        for name in names:
+            self.assertIn(name.encode(), body)
         query = self.sign(path=url) + f"&flamegraph_diff={names[0]}&flamegraph_profile={names[1]}"
         self.assertEqual(self.ask(app, query, url)[0], "200 OK")
+
+    def test_what_is_malformed_spends_no_link_to_the_list(self):
+        app = self.middleware(dir=str(self.folder / "kept"))
+        url = "/_flameprof/"
+        time.sleep(1.1)  # signed after the memory of what is spent began
+        query = self.sign("--once", path=url)
+        self.assertEqual(self.ask(app, query + "&flamegraph_width=x", url)[0], "400 Bad Request")
+        more = "&flamegraph_diff=x&flamegraph_profile=y"
+        self.assertEqual(self.ask(app, query + more, url)[0], "404 Not Found")
+        self.assert_ordinary(self.ask(app, query + more, url), query + more)
 
     def test_text_that_is_no_bytes_is_not_taken_for_absent(self):
         app = self.middleware()

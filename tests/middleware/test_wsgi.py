@@ -118,6 +118,7 @@ SPOILING = [
     ("ETag", '"x"'),
     ("Content-Encoding", "gzip"),
     ("Location", "/elsewhere"),
+    ("Access-Control-Allow-Origin", "*"),
     ("Cache-Control", "max-age=99"),
     ("Set-Cookie", "a=1"),
     ("X-Own", "kept"),
@@ -194,7 +195,7 @@ class Shapes(unittest.TestCase):
         self.assertIn("default-src 'none'", fields["content-security-policy"])
         for once in ("content-type", "content-length", "cache-control"):
             self.assertEqual(names.count(once), 1, once)
-        for gone in ("etag", "location", "content-encoding"):
+        for gone in ("etag", "location", "content-encoding", "access-control-allow-origin"):
             self.assertNotIn(gone, names)
         self.assertEqual(fields.get("x-flameprof-status"), status)
         if app in (SHAPES["list"][0], writes, generator):

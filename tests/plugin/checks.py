@@ -11,7 +11,8 @@ FOLDED = ASK + "&flamegraph_format=folded"
 
 SPOILERS = ("Last-Modified", "Accept-Ranges", "ETag", "Expires", "Location", "Refresh",
             "Content-Encoding", "Content-Security-Policy-Report-Only", "Pragma", "Age",
-            "Content-Disposition", "X-Sendfile", "X-Accel-Redirect", "Link")
+            "Content-Disposition", "X-Sendfile", "X-Accel-Redirect", "Link",
+            "Access-Control-Allow-Origin")
 
 
 def functions(folded):

@@ -126,6 +126,9 @@ class Access(Checks):
             self.assert_picture(ask("198.51.100.7", "127.0.0.1"))
             ordinary = server.get("/plain").raw
             self.assertEqual(ask("198.51.100.7", "192.0.2.1").raw, ordinary)
+            # So is one of another name, which is why proxies have to drop those.
+            self.assert_picture(server.get("/plain?flamegraph=1", headers=[
+                ("X-Forwarded-For", "192.0.2.1"), ("X_Forwarded_For", "198.51.100.7")]))
             # Nor is anybody local whom a trusted proxy brings.
             self.assertEqual(server.get("/plain?flamegraph=1").raw, ordinary)
 
