@@ -11,8 +11,9 @@
 #include <errno.h>
 
 struct onward {
-    PyObject_HEAD PyObject *server; /* its start_response */
-    PyObject *status;               /* as the application said; NULL: not yet */
+    PyObject_HEAD PyObject *door; /* the Middleware, whose names the profile tells */
+    PyObject *server;             /* its start_response */
+    PyObject *status;             /* as the application said; NULL: not yet */
     PyObject *body;
     PyObject *parts; /* its iterator; NULL: not begun */
     struct flame_taking taking;
@@ -194,6 +195,8 @@ static bool begin(struct onward *self, struct flame_middleware *middleware,
     struct flame_session_options options =
         flame_session_options_of(params, middleware->config.max_ns);
 
+    Py_INCREF(middleware);
+    self->door = (PyObject *)middleware;
     Py_INCREF(start_response);
     self->server = start_response;
     self->archive = *middleware->config.archive;
@@ -261,6 +264,7 @@ PyObject *flame_onward_call(struct flame_middleware *self, PyObject *env,
 static int onward_traverse(PyObject *object, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(object));
+    Py_VISIT(onward_of(object)->door);
     Py_VISIT(onward_of(object)->server);
     Py_VISIT(onward_of(object)->body);
     Py_VISIT(onward_of(object)->parts);
@@ -284,6 +288,7 @@ static void onward_dealloc(PyObject *object)
     end(onward_of(object));
     onward_clear(object);
     Py_CLEAR(onward_of(object)->status);
+    Py_CLEAR(onward_of(object)->door); /* waits for what is still being written */
     type->tp_free(object);
     Py_DECREF(type);
 }
