@@ -2,6 +2,7 @@
 
 docs/store.md's commands are run as they stand there."""
 
+import gc
 import gzip
 import http.client
 import io
@@ -18,6 +19,7 @@ import tempfile
 import threading
 import time
 import unittest
+import weakref
 import wsgiref.util
 
 from lifted import Middleware
@@ -256,6 +258,23 @@ class Shapes(Folder):
         thread.join()
         self.assertEqual(parts, [b"one", b"two"])
         self.facts(answer.header("X-Flameprof-Kept"))
+
+    def test_the_middleware_is_there_as_long_as_its_answers(self):
+        """Their profiles tell of names what it has."""
+        class Application:
+            def __call__(self, environ, start_response):
+                start_response("200 OK", [])
+                return Body([b"one", b"two"])
+        application = Application()
+        held = weakref.ref(application)
+        answer = Answer(Middleware(application, dir=self.dir), "/", KEEP, call_only=True)
+        del application
+        self.assertIsNotNone(held())
+        answer.returned.close()
+        self.facts(answer.header("X-Flameprof-Kept"))
+        del answer
+        gc.collect()
+        self.assertIsNone(held())
 
     def test_dropped_without_close(self):
         def shape(environ, start_response):
