@@ -48,8 +48,6 @@ endif
 -include tests/flask/tests.mk
 -include tests/plugin/tests.mk
 -include tests/consumers/tests.mk
--include tests/faults/tests.mk
--include tests/fuzz/tests.mk
 -include bench/bench.mk
 include tests/house/tests.mk
 
@@ -57,18 +55,16 @@ include tests/house/tests.mk
 PARTS := $(patsubst %/,%,$(dir $(wildcard sampler/sampler.mk renderer/renderer.mk \
 	middleware/middleware.mk plugin/plugin.mk)))
 with = $(if $(filter-out $(PARTS),$1),,$2)
-PRODUCTS := $(call with,renderer,$(BUILD)/libflameprof.a) \
-	$(call with,sampler renderer middleware,$(BUILD)/flameprof) \
+PRODUCTS := $(call with,renderer,$(BUILD)/flameprof $(BUILD)/libflameprof.a) \
 	$(call with,sampler renderer middleware,$(BUILD)/python) \
 	$(call with,sampler renderer middleware plugin,$(BUILD)/flameprof_plugin.so)
 TESTS := test-house \
 	$(if $(wildcard tests/renderer/tests.mk),$(call with,renderer,test-renderer)) \
 	$(if $(wildcard tests/sampler/tests.mk),$(call with,middleware,test-sampler)) \
-	$(if $(wildcard tests/middleware/tests.mk),$(call with,middleware,test-request test-common test-wsgi test-sign test-archive test-slow test-limits test-names test-push test-panel test-badge test-code test-launcher test-servers)) \
+	$(if $(wildcard tests/middleware/tests.mk),$(call with,middleware,test-request test-wsgi test-panel test-badge test-code test-launcher test-servers)) \
 	$(if $(wildcard tests/django/tests.mk),$(call with,middleware,test-django)) \
 	$(if $(wildcard tests/flask/tests.mk),$(call with,middleware,test-flask)) \
-	$(if $(wildcard tests/plugin/tests.mk),$(call with,middleware plugin,test-plugin)) \
-	$(if $(wildcard tests/faults/tests.mk),$(call with,middleware plugin,test-faults))
+	$(if $(wildcard tests/plugin/tests.mk),$(call with,middleware plugin,test-plugin))
 
 .PHONY: all demo serve test soak bench matrix install uninstall clean help check-format
 

@@ -2,7 +2,7 @@
 
 As a script, the loop of calls in plain Python:
 
-    hello.py alone|python|flameprof|watched CALLS QUERY...
+    hello.py alone|python|flameprof CALLS QUERY...
 
 getppid() is where callgrind ends one count and begins the next.
 """
@@ -50,8 +50,7 @@ def loop(which, count, queries):
     if app is None:
         import flameprof
 
-        watch = {"slower_than": 60, "on_error": True} if which == "watched" else {}
-        app = flameprof.Middleware(application, **watch)
+        app = flameprof.Middleware(application)
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": ""}
     call(app, count, environ)
     for query in queries:

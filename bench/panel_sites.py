@@ -32,9 +32,7 @@ def wsgi(panel):
 
     import flameprof
 
-    return flameprof.Middleware(
-        application, panel=panel, at_once=256, worker_at_once=64, per_minute=1000000
-    )
+    return flameprof.Middleware(application, panel=panel)
 
 
 def django(panel=None, middleware=False, shown=True):

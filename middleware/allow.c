@@ -1,18 +1,18 @@
 /* Who may have a profile. */
-#include "middleware/access.h"
-#include "middleware/archive.h"
-#include "middleware/limits.h"
-#include "middleware/options.h"
 #include "middleware/parts.h"
-#include "middleware/proxies.h"
-#include "middleware/slow.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <time.h>
+
+struct flame_network {
+    unsigned char address[16]; /* IPv4 as ::ffff:a.b.c.d */
+    unsigned bits;
+};
+
+#define ADDRESS_MAX 64u
 
 static bool slice_is(struct flame_slice slice, const char *text)
 {
@@ -20,79 +20,99 @@ static bool slice_is(struct flame_slice slice, const char *text)
            strncasecmp(slice.data, text, slice.length) == 0;
 }
 
-/* ---- the configuration ------------------------------------------------------- */
-
-void flame_config_init(struct flame_config *config)
+/* An address as 16 bytes; *v4 tells which kind it was written as. */
+static bool read_address(struct flame_slice text, unsigned char out[16], bool *v4)
 {
-    *config = (struct flame_config){.interval_ns = 1000000,
-                                    .max_ns = UINT64_C(60000000000),
-                                    .dir_profiles = FLAME_ARCHIVE_PROFILES,
-                                    .dir_bytes = FLAME_ARCHIVE_BYTES,
-                                    .slow_interval_ns = 20000000,
-                                    .slow_per_minute = FLAME_SLOW_PER_MINUTE};
-    flame_limits_init(config);
+    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+    char copy[ADDRESS_MAX];
+
+    if (text.length == 0 || text.length >= sizeof copy ||
+        memchr(text.data, '\0', text.length) != NULL) {
+        return false;
+    }
+    memcpy(copy, text.data, text.length);
+    copy[text.length] = '\0';
+    memcpy(out, mapped, sizeof mapped);
+    *v4 = inet_pton(AF_INET, copy, out + 12) == 1;
+    return *v4 || inet_pton(AF_INET6, copy, out) == 1;
 }
 
 int flame_config_allow(struct flame_config *config, struct flame_slice cidr)
 {
-    return flame_networks_add(&config->allow, cidr);
-}
+    const char *slash = cidr.length == 0 ? NULL : memchr(cidr.data, '/', cidr.length);
+    struct flame_slice address = cidr;
+    struct flame_network network;
+    unsigned widest;
+    bool v4;
 
-int flame_config_trust(struct flame_config *config, struct flame_slice cidr)
-{
-    return flame_networks_add(&config->trusted_proxies, cidr);
-}
-
-/* As a string of its own. */
-static int keep_path(struct flame_slice text, char **path)
-{
-    if (text.length == 0 || memchr(text.data, '\0', text.length) != NULL) {
+    if (slash != NULL) {
+        address.length = (size_t)(slash - cidr.data);
+    }
+    if (!read_address(address, network.address, &v4)) {
         return -EINVAL;
     }
-    *path = strndup(text.data, text.length);
-    return *path != NULL ? 0 : -ENOMEM;
+    widest = v4 ? 32 : 128;
+    network.bits = widest;
+    if (slash != NULL) {
+        size_t digits = cidr.length - address.length - 1;
+        network.bits = 0;
+        if (digits == 0 || digits > 3) {
+            return -EINVAL;
+        }
+        for (size_t i = 1; i <= digits; i++) {
+            if (slash[i] < '0' || slash[i] > '9') {
+                return -EINVAL;
+            }
+            network.bits = network.bits * 10 + (unsigned)(slash[i] - '0');
+        }
+        if (network.bits > widest) {
+            return -EINVAL;
+        }
+    }
+    network.bits += v4 ? 96 : 0;
+    struct flame_network *more =
+        realloc(config->allow, (config->allow_count + 1) * sizeof *more);
+    if (more == NULL) {
+        return -ENOMEM;
+    }
+    config->allow = more;
+    config->allow[config->allow_count++] = network;
+    return 0;
 }
 
-int flame_config_secret(struct flame_config *config, struct flame_slice file)
+void flame_config_init(struct flame_config *config)
 {
-    char why[200]; /* the table's sentence has it all */
-    char *path;
-    int error = keep_path(file, &path);
-
-    if (error != 0) {
-        return error;
-    }
-    error = flame_secrets_add(&config->secrets, path, why, sizeof why);
-    free(path);
-    return error == 0 ? 0 : -EINVAL;
-}
-
-int flame_config_off_file(struct flame_config *config, struct flame_slice file)
-{
-    char *path;
-    int error =
-        file.length != 0 && file.data[0] == '/' ? keep_path(file, &path) : -EINVAL;
-
-    if (error == 0) {
-        free(config->off_file);
-        config->off_file = path;
-    }
-    return error;
+    *config =
+        (struct flame_config){.interval_ns = 1000000, .max_ns = UINT64_C(60000000000)};
 }
 
 void flame_config_free(struct flame_config *config)
 {
-    flame_networks_free(&config->allow);
-    flame_networks_free(&config->trusted_proxies);
-    flame_secrets_free(&config->secrets);
-    free(config->off_file);
-    config->off_file = NULL;
-    flame_names_free(&config->names);
-    flame_push_target_free(&config->push);
-    flame_options_free(config);
+    free(config->allow);
+    config->allow = NULL;
+    config->allow_count = 0;
 }
 
-/* ---- this machine, and networks ---------------------------------------------- */
+static bool in_network(const struct flame_network *network,
+                       const unsigned char address[16])
+{
+    unsigned whole = network->bits / 8;
+    unsigned rest = network->bits % 8;
+
+    if (memcmp(network->address, address, whole) != 0) {
+        return false;
+    }
+    return rest == 0 || ((network->address[whole] ^ address[whole]) >> (8 - rest)) == 0;
+}
+
+static bool is_loopback(const unsigned char address[16])
+{
+    static const struct flame_network v4 = {
+        .address = {[10] = 0xff, [11] = 0xff, [12] = 127}, .bits = 104};
+    static const struct flame_network v6 = {.address = {[15] = 1}, .bits = 128};
+
+    return in_network(&v4, address) || in_network(&v6, address);
+}
 
 static struct flame_slice without_port(struct flame_slice host)
 {
@@ -111,20 +131,20 @@ static struct flame_slice without_port(struct flame_slice host)
 static bool host_is_loopback(struct flame_slice host)
 {
     struct flame_slice name = without_port(host);
-    struct flame_address address;
+    unsigned char address[16];
+    bool v4;
 
     if (name.length > 2 && name.data[0] == '[' && name.data[name.length - 1] == ']') {
         name = (struct flame_slice){name.data + 1, name.length - 2};
     }
     return slice_is(name, "localhost") ||
-           (flame_address_read(name, &address) && flame_address_is_loopback(&address));
+           (read_address(name, address, &v4) && is_loopback(address));
 }
 
 /*
  * A proxy on this host makes everybody look local. These are the marks the
  * common ones leave: a header that tells of the client or of the address it
- * asked for, HTTP/1.0 (nginx's default before 1.29.7), or the public name in Host.
- * Looks for all of them, whatever it finds.
+ * asked for, HTTP/1.0 (nginx's default), or the public name in Host.
  */
 static bool looks_proxied(flame_lookup *lookup, void *door_request)
 {
@@ -146,215 +166,36 @@ static bool looks_proxied(flame_lookup *lookup, void *door_request)
         "HTTP_CF_CONNECTING_IP",    "HTTP_CDN_LOOP",
     };
 
-    bool proxied = slice_is(lookup(door_request, "SERVER_PROTOCOL"), "HTTP/1.0");
-
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
-        proxied |= lookup(door_request, marks[i]).data != NULL;
-    }
-    return proxied | !host_is_loopback(lookup(door_request, "HTTP_HOST"));
-}
-
-/*
- * Where the request comes from. `proxied` is not looked for unless it matters, if it is
- * NULL: on the path of pages that only may get a badge.
- */
-static enum flame_verdict judge_address(const struct flame_config *config,
-                                        flame_lookup *lookup, void *door_request,
-                                        const bool *proxied)
-{
-    struct flame_slice text = lookup(door_request, "REMOTE_ADDR");
-    enum flame_client kind = FLAME_CLIENT_STRAIGHT;
-    enum flame_verdict stranger =
-        config->allow.count > 0 ? FLAME_REFUSED_NETWORK : FLAME_REFUSED_NOT_LOCAL;
-    struct flame_address remote = {{0}};
-    struct flame_address client = {{0}};
-    bool known = text.data != NULL && flame_address_read(text, &remote);
-
-    if (config->trusted_proxies.count > 0) {
-        kind = flame_client_find(&config->trusted_proxies, &remote,
-                                 lookup(door_request, "HTTP_X_FORWARDED_FOR"),
-                                 lookup(door_request, "HTTP_FORWARDED"), &client);
-    }
-    if (kind == FLAME_CLIENT_STRAIGHT) {
-        client = remote;
-    }
-    bool allowed = flame_networks_have(&config->allow, &client);
-    if (!known) {
-        return stranger;
-    }
-    if (kind == FLAME_CLIENT_NOBODY) {
-        return FLAME_REFUSED_CLIENT;
-    }
-    if (allowed) {
-        return FLAME_MAY;
-    }
-    /* What another machine says of its own loopback address is not about this one. */
-    if (kind == FLAME_CLIENT_BEHIND || !flame_address_is_loopback(&client)) {
-        return stranger;
-    }
-    return (proxied != NULL ? *proxied : looks_proxied(lookup, door_request))
-               ? stranger
-               : FLAME_MAY;
-}
-
-/* Another site's page made the browser ask. */
-static bool is_cross_site(flame_lookup *lookup, void *door_request)
-{
-    return slice_is(lookup(door_request, "HTTP_SEC_FETCH_SITE"), "cross-site");
-}
-
-/* ---- tokens ------------------------------------------------------------------ */
-
-#define COOKIE "flameprof_token="
-
-/* "a=b; flameprof_token=...; c=d": the first of that name. */
-static struct flame_slice find_cookie(struct flame_slice header)
-{
-    const char *at = header.data;
-    const char *end = header.data + header.length;
-
-    while (header.data != NULL && at < end) {
-        const char *stop = memchr(at, ';', (size_t)(end - at));
-        stop = stop == NULL ? end : stop;
-        while (at < stop && *at == ' ') {
-            at++;
+        if (lookup(door_request, marks[i]).data != NULL) {
+            return true;
         }
-        if ((size_t)(stop - at) >= sizeof COOKIE - 1 &&
-            memcmp(at, COOKIE, sizeof COOKIE - 1) == 0) {
-            at += sizeof COOKIE - 1;
-            return (struct flame_slice){at, (size_t)(stop - at)};
-        }
-        at = stop + 1;
     }
-    return (struct flame_slice){NULL, 0};
-}
-
-static enum flame_verdict refusal_of(enum flame_token_state state)
-{
-    switch (state) {
-    case FLAME_TOKEN_GOOD:
-        return FLAME_MAY;
-    case FLAME_TOKEN_EARLY:
-        return FLAME_REFUSED_TOKEN_EARLY;
-    case FLAME_TOKEN_EXPIRED:
-        return FLAME_REFUSED_TOKEN_EXPIRED;
-    case FLAME_TOKEN_ABSENT:
-    case FLAME_TOKEN_BAD:
-        break;
-    }
-    return FLAME_REFUSED_TOKEN_BAD;
-}
-
-/* Of a token that is good once. What was spent before our memory began is not known. */
-static enum flame_verdict judge_once(const struct flame_token *token)
-{
-    const struct flame_common *common = flame_common_here();
-    bool known = flame_common_can_spend(common);
-    bool spent = flame_common_is_spent(common, token->digest);
-
-    if (!known || (int64_t)token->signed_at <= flame_common_since(common)) {
-        return FLAME_REFUSED_TOKEN_UNSPENDABLE;
-    }
-    return spent ? FLAME_REFUSED_TOKEN_SPENT : FLAME_MAY;
-}
-
-/* What the token says, that of the URL before that of the header before that of the
- * cookie. False: there is none. */
-static bool judge_token(const struct flame_config *config, flame_lookup *lookup,
-                        void *door_request, bool cross_site,
-                        struct flame_access *access)
-{
-    struct flame_params_text asked;
-    struct flame_token token;
-
-    bool in_url = flame_params_token(lookup(door_request, "QUERY_STRING"), &asked);
-    struct flame_slice header = lookup(door_request, "HTTP_X_FLAMEPROF_TOKEN");
-    struct flame_slice cookie = find_cookie(lookup(door_request, "HTTP_COOKIE"));
-    struct flame_slice text = header.data != NULL ? header : cookie;
-    if (in_url) {
-        text = (struct flame_slice){asked.data, asked.length};
-    }
-    enum flame_token_state state = flame_token_check(
-        &config->secrets, text, lookup(door_request, "SCRIPT_NAME"),
-        lookup(door_request, "PATH_INFO"), (uint64_t)time(NULL), &token);
-
-    *access = (struct flame_access){.verdict = refusal_of(state),
-                                    .interval_min_ns = token.interval_min_ns,
-                                    .once = token.once,
-                                    .ends = flame_token_ends(&token)};
-    memcpy(access->digest, token.digest, sizeof access->digest);
-    enum flame_verdict once = judge_once(&token);
-    if (access->verdict == FLAME_MAY && token.once) {
-        access->verdict = once;
-    }
-    if (access->verdict == FLAME_MAY && cross_site && text.data == cookie.data) {
-        access->verdict = FLAME_REFUSED_TOKEN_CROSS_SITE;
-    }
-    return state != FLAME_TOKEN_ABSENT;
-}
-
-/* ---- all of it --------------------------------------------------------------- */
-
-bool flame_switched_off(const struct flame_config *config)
-{
-    struct stat file;
-
-    return config->off_file != NULL &&
-           (stat(config->off_file, &file) == 0 || errno != ENOENT);
-}
-
-void flame_access_check(const struct flame_config *config, flame_lookup *lookup,
-                        void *door_request, struct flame_access *access)
-{
-    bool off = flame_switched_off(config);
-    bool cross_site = is_cross_site(lookup, door_request);
-    bool proxied = looks_proxied(lookup, door_request);
-    enum flame_verdict address = judge_address(config, lookup, door_request, &proxied);
-    bool token = false;
-
-    *access = (struct flame_access){.verdict = FLAME_REFUSED_TOKEN_BAD};
-    if (config->secrets.count > 0) {
-        token = judge_token(config, lookup, door_request, cross_site, access);
-    }
-    if (off) {
-        access->verdict = FLAME_REFUSED_OFF;
-        return;
-    }
-    if (access->verdict == FLAME_MAY) {
-        access->by_token =
-            config->authorize != NULL || cross_site || address != FLAME_MAY;
-        return;
-    }
-    enum flame_verdict refusal = address;
-    if (cross_site) {
-        refusal = FLAME_REFUSED_CROSS_SITE;
-    } else if (config->authorize != NULL) {
-        refusal = config->authorize(config->authority, door_request)
-                      ? FLAME_MAY
-                      : FLAME_REFUSED_AUTHORIZE;
-    }
-    refusal = refusal != FLAME_MAY && token ? access->verdict : refusal;
-    *access = (struct flame_access){.verdict = refusal};
+    return slice_is(lookup(door_request, "SERVER_PROTOCOL"), "HTTP/1.0") ||
+           !host_is_loopback(lookup(door_request, "HTTP_HOST"));
 }
 
 bool flame_allowed(const struct flame_config *config, flame_lookup *lookup,
                    void *door_request)
 {
-    if (is_cross_site(lookup, door_request)) {
-        return false;
-    }
-    bool may = config->authorize != NULL
-                   ? config->authorize(config->authority, door_request)
-                   : judge_address(config, lookup, door_request, NULL) == FLAME_MAY;
-    return may && !flame_switched_off(config);
-}
+    struct flame_slice remote = lookup(door_request, "REMOTE_ADDR");
+    unsigned char address[16];
+    bool v4;
 
-bool flame_access_spend(struct flame_access *access)
-{
-    if (access->once && !flame_common_spend(flame_common_here(), access->digest,
-                                            (int64_t)access->ends)) {
-        access->verdict = FLAME_REFUSED_TOKEN_SPENT;
+    /* Another site's page made the browser ask. */
+    if (slice_is(lookup(door_request, "HTTP_SEC_FETCH_SITE"), "cross-site")) {
         return false;
     }
-    return true;
+    if (config->authorize != NULL) {
+        return config->authorize(config->authority, door_request);
+    }
+    if (remote.data == NULL || !read_address(remote, address, &v4)) {
+        return false;
+    }
+    for (size_t i = 0; i < config->allow_count; i++) {
+        if (in_network(&config->allow[i], address)) {
+            return true;
+        }
+    }
+    return is_loopback(address) && !looks_proxied(lookup, door_request);
 }

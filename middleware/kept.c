@@ -1,7 +1,6 @@
 /* _flameprof.Shelf: profiles kept for those who come back for them, from Python. */
-#include "middleware/archive.h"
 #include "middleware/asked.h"
-#include "middleware/limits.h"
+#include "middleware/shelf.h"
 
 #include <errno.h>
 
@@ -52,11 +51,8 @@ static PyObject *shelf_keep(PyObject *object, PyObject *profile)
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
-    error = flame_shelf_make_name(name);
-    if (error == 0) {
-        error = flame_shelf_put(shelf_of(object),
-                                (struct flame_slice){data, (size_t)length}, name);
-    }
+    error = flame_shelf_put(shelf_of(object),
+                            (struct flame_slice){data, (size_t)length}, name);
     Py_END_ALLOW_THREADS
     return error == 0 ? PyUnicode_FromString(name) : raise_error(error);
 }
@@ -64,17 +60,14 @@ static PyObject *shelf_keep(PyObject *object, PyObject *profile)
 static PyObject *draw(const struct flame_shelf *shelf, struct flame_slice name,
                       enum flame_format format, const struct flame_asked *asked)
 {
-    const struct flame_drawn drawn = {.name = name,
-                                      .format = format,
-                                      .clock = asked->clock,
-                                      .options = &asked->options};
-    struct flame_writer out = {.limit = FLAME_PICTURE_BYTES_DEFAULT};
+    struct flame_writer out = {.limit = FLAME_BODY_MAX};
     PyObject *result = NULL;
     bool drawing;
     int error;
 
     Py_BEGIN_ALLOW_THREADS
-    error = flame_archive_render(shelf, &drawn, &out, &drawing);
+    error = flame_shelf_render(shelf, name, format, asked->clock, &asked->options, &out,
+                               &drawing);
     Py_END_ALLOW_THREADS
     if (error == 0) {
         result = PyBytes_FromStringAndSize(out.data, (Py_ssize_t)out.length);

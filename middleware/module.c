@@ -71,13 +71,10 @@ static int execute(PyObject *module)
     if (make_type(module, &flame_response_spec, &state_of(module)->response_type) !=
             0 ||
         make_type(module, &flame_passing_spec, &state_of(module)->passing_type) != 0 ||
-        make_type(module, &flame_body_spec, &state_of(module)->body_type) != 0 ||
-        make_type(module, &flame_onward_spec, &state_of(module)->onward_type) != 0 ||
-        make_type(module, &flame_watched_spec, &state_of(module)->watched_type) != 0) {
+        make_type(module, &flame_body_spec, &state_of(module)->body_type) != 0) {
         return -1;
     }
     if (PyModule_AddFunctions(module, flame_web_functions) != 0 ||
-        PyModule_AddFunctions(module, flame_stats_functions) != 0 ||
         add_idle(module) != 0) {
         return -1;
     }
@@ -89,8 +86,6 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state_of(module)->response_type);
     Py_VISIT(state_of(module)->passing_type);
     Py_VISIT(state_of(module)->body_type);
-    Py_VISIT(state_of(module)->onward_type);
-    Py_VISIT(state_of(module)->watched_type);
     return 0;
 }
 
@@ -99,8 +94,6 @@ static int clear(PyObject *module)
     Py_CLEAR(state_of(module)->response_type);
     Py_CLEAR(state_of(module)->passing_type);
     Py_CLEAR(state_of(module)->body_type);
-    Py_CLEAR(state_of(module)->onward_type);
-    Py_CLEAR(state_of(module)->watched_type);
     return 0;
 }
 

@@ -7,7 +7,6 @@
  * application's close(), are not in the graph. A body is taken in only if it is a page
  * whose end is in sight: it says how long it is, or is there as a list.
  */
-#include "middleware/taking.h"
 #include "middleware/wsgi.h"
 
 #include <errno.h>
@@ -78,10 +77,7 @@ static bool is_to_take(const struct visit *visit, const struct flame_said *said)
 static void keep(struct visit *visit, const struct flame_profile *profile,
                  const struct flame_said *said)
 {
-    const struct flame_params params = {
-        .format = FLAME_FORMAT_JSON,
-        .repeat = 1,
-        .max_bytes = (size_t)visit->self->config.max_picture_bytes};
+    const struct flame_params params = {.format = FLAME_FORMAT_JSON, .repeat = 1};
     struct flame_badge *badge = &visit->badge;
     struct flame_answer answer;
     struct flame_told told;
@@ -92,9 +88,6 @@ static void keep(struct visit *visit, const struct flame_profile *profile,
     Py_BEGIN_ALLOW_THREADS
     flame_answer_make(profile, &params, &told.outcome, &answer);
     if (answer.status == 200) {
-        error = flame_shelf_make_name(visit->profile);
-    }
-    if (error == 0) {
         error = flame_shelf_put(
             &visit->self->shelf,
             (struct flame_slice){answer.body.data, answer.body.length}, visit->profile);
@@ -229,7 +222,8 @@ static int let_go(struct visit *visit, const struct flame_profile *profile)
 
 /* ---- the visit --------------------------------------------------------------- */
 
-void flame_mark_taken(PyObject *env, bool taken)
+/* Another Middleware behind this one leaves the request alone meanwhile. */
+static void mark_taken(PyObject *env, bool taken)
 {
     PyObject *type;
     PyObject *value;
@@ -251,7 +245,7 @@ static void run(struct visit *visit, struct flame_session *session)
 {
     uint64_t ends_ns = flame_now_ns() + visit->self->config.max_ns;
 
-    flame_mark_taken(visit->env, true);
+    mark_taken(visit->env, true);
     flame_session_phase(session, FLAME_PHASE_APPLICATION, NULL);
     visit->body = PyObject_CallFunctionObjArgs(visit->self->app, visit->env,
                                                visit->passing, NULL);
@@ -262,7 +256,7 @@ static void run(struct visit *visit, struct flame_session *session)
         take_parts(visit, ends_ns);
     }
     flame_session_stop(session);
-    flame_mark_taken(visit->env, false);
+    mark_taken(visit->env, false);
 }
 
 /* What the server is handed in place of the body; NULL: an exception. */
@@ -272,7 +266,6 @@ static PyObject *body_of(struct visit *visit)
         return NULL; /* there was no memory to begin */
     }
     if (visit->taken == NULL || (!visit->changed && is_there(visit))) {
-        PyErr_Clear(); /* of a list's it can only be our own lack of memory */
         Py_INCREF(visit->body);
         return visit->body;
     }
@@ -286,27 +279,25 @@ PyObject *flame_panel_call(struct flame_middleware *self, PyObject *env,
     const struct flame_session_options options = {
         .interval_ns = self->config.interval_ns, .max_ns = self->config.max_ns};
     struct visit visit = {.self = self, .env = env, .purpose = purpose};
-    struct flame_taking taking;
-    struct flame_refusal refusal;
+    struct flame_session *session;
     PyObject *result = NULL;
 
-    if (!flame_taking_start(&self->config, &options, &taking, &refusal)) {
+    if (flame_session_start(&options, &session) != 0) {
         return PyObject_CallFunctionObjArgs(self->app, env, start_response, NULL);
     }
     visit.passing = flame_passing_new(self->passing_type, start_response);
     if (visit.passing == NULL) {
-        flame_session_stop(taking.session);
+        flame_session_stop(session);
     } else {
-        run(&visit, taking.session);
-        if (visit.body != NULL &&
-            let_go(&visit, flame_session_profile(taking.session)) == 0) {
+        run(&visit, session);
+        if (visit.body != NULL && let_go(&visit, flame_session_profile(session)) == 0) {
             result = body_of(&visit);
         }
         if (result == NULL && visit.body != NULL) {
             flame_close_body(visit.body);
         }
     }
-    flame_taking_free(&taking);
+    flame_session_free(session);
     Py_XDECREF(visit.taken);
     Py_XDECREF(visit.rest);
     Py_XDECREF(visit.body);

@@ -2,7 +2,6 @@
 #include "middleware/parts.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,11 +72,8 @@ enum parameter {
     COLOURS,
     INVERTED,
     CALLERS,
-    KEEP,
-    DIFF,
-    PROFILE, /* this and the next are the badge's; with TOKEN not told of */
+    PROFILE, /* this and the next are the badge's */
     PANEL,
-    TOKEN,
     PARAMETERS
 };
 
@@ -91,46 +87,23 @@ static const char *const names[PARAMETERS] = {
     [SUBTITLE] = "flamegraph_subtitle", [WIDTH] = "flamegraph_width",
     [SMALLEST] = "flamegraph_smallest", [SCALE] = "flamegraph_scale",
     [COLOURS] = "flamegraph_colours",   [INVERTED] = "flamegraph_inverted",
-    [CALLERS] = "flamegraph_callers",   [KEEP] = "flamegraph_keep",
-    [DIFF] = "flamegraph_diff",         [TOKEN] = "flamegraph_token",
+    [CALLERS] = "flamegraph_callers",
 };
-
-/* Of these names. */
-#define SHORTEST (sizeof "interval" - 1)
 
 struct asked {
     struct text values[PARAMETERS];
     struct text unknown; /* a name */
 };
 
-/*
- * A key that is long enough for the shortest name and begins as one, or with an escape.
- * A query of a stranger's may be all keys: what each costs can be noticed.
- */
-static bool may_be_ours(const char *from, const char *end)
-{
-    return end - from >= (ptrdiff_t)SHORTEST &&
-           (*from == 'f' || *from == 'i' || *from == '%');
-}
-
-static bool begins_as_ours(const struct text *key)
-{
-    return text_is(key, "interval") ||
-           (key->length >= WORD_LENGTH && memcmp(key->data, WORD, WORD_LENGTH) == 0);
-}
-
 static void read_pair(struct asked *asked, const char *from, const char *end)
 {
-    struct text key;
-
-    if (!may_be_ours(from, end)) {
-        return; /* most of an application's own, at no more cost */
-    }
     const char *equals = memchr(from, '=', (size_t)(end - from));
     const char *value = equals == NULL ? end : equals + 1;
+    struct text key;
+
     decode(from, equals == NULL ? end : equals, &key);
-    if (!begins_as_ours(&key)) {
-        return;
+    if (key.data[0] != 'f' && key.data[0] != 'i') {
+        return; /* most of an application's own, at no more cost */
     }
     for (int i = 0; i < PARAMETERS; i++) {
         if (text_is(&key, names[i])) {
@@ -231,23 +204,6 @@ bool flame_params_panel(struct flame_slice query)
     }
     read_query(query, &asked);
     return text_is(&asked.values[PANEL], "1");
-}
-
-bool flame_params_token(struct flame_slice query, struct flame_params_text *token)
-{
-    struct asked asked;
-    const struct text *text = &asked.values[TOKEN];
-
-    token->length = 0;
-    if (query.data == NULL) {
-        return false;
-    }
-    read_query(query, &asked);
-    if (text->present && text->length <= VALUE_MAX) {
-        memcpy(token->data, text->data, text->length);
-        token->length = text->length;
-    }
-    return text->present;
 }
 
 /* mantissa * 10^exponent, as far as it was read. */
@@ -452,29 +408,12 @@ static bool read_profile(struct flame_slice text, struct flame_params *params)
     return keep_text(text, &params->kept);
 }
 
-static bool read_keep(struct flame_slice text, struct flame_params *params)
-{
-    return read_switch(text, &params->keep);
-}
-
-static bool read_diff(struct flame_slice text, struct flame_params *params)
-{
-    return keep_text(text, &params->diff);
-}
-
 static bool read_panel(struct flame_slice text, struct flame_params *params)
 {
     bool on;
 
     (void)params; /* it is the badge's, not the picture's */
     return read_switch(text, &on);
-}
-
-static bool read_token(struct flame_slice text, struct flame_params *params)
-{
-    (void)text; /* whether it is good has been decided */
-    (void)params;
-    return true;
 }
 
 /* flamegraph itself has been read; of the two intervals the prefixed one wins. What has
@@ -499,11 +438,8 @@ static const struct {
     [COLOURS] = {NULL, FLAME_COLOURS_NAMES},
     [INVERTED] = {NULL, "1 or 0"},
     [CALLERS] = {NULL, "1 or 0"},
-    [KEEP] = {read_keep, "1 or 0"},
-    [DIFF] = {read_diff, "the name of a profile that was kept"},
     [PROFILE] = {read_profile, "the name of a profile that was kept"},
     [PANEL] = {read_panel, "1 or 0"},
-    [TOKEN] = {read_token, "a signed token"},
 };
 
 static bool read_parameter(int parameter, struct flame_slice text,

@@ -10,16 +10,9 @@ bool flame_params_asked(struct flame_slice query);
 bool flame_params_kept(struct flame_slice query);
 /* True if it wants the badge back (flamegraph_panel=1). */
 bool flame_params_panel(struct flame_slice query);
-/* The first flamegraph_token=; empty if it is too long for one. False: there is none.
- */
-bool flame_params_token(struct flame_slice query, struct flame_params_text *token);
 /* Fills in what the query says, over the defaults that stand in params.
  * 0, or -EINVAL and one sentence for the person who asked. */
 int flame_params_read(struct flame_slice query, struct flame_params *params,
                       char sentence[FLAME_SENTENCE_SIZE]);
-/* request.c: of who has a token only, for another path than its profile's: the name of
- * one that is kept is not enough. 0, or -EINVAL and a sentence: it names one. */
-int flame_params_check_scope(const struct flame_params *params,
-                             char sentence[FLAME_SENTENCE_SIZE]);
 
 #endif

@@ -137,10 +137,8 @@ struct flame_tree *flame_session_tree(const struct flame_session_object *self,
                                       const struct flame_asked *asked,
                                       struct flame_left_out *left_out)
 {
-    struct flame_profile profile = *flame_session_profile(self->seen);
-
-    profile.names = self->options.names;
-    struct flame_tree *tree = flame_tree_from_profile(&profile, asked->clock);
+    struct flame_tree *tree =
+        flame_tree_from_profile(flame_session_profile(self->seen), asked->clock);
 
     *left_out = (struct flame_left_out){0};
     if (tree == NULL || asked->idle == NULL) {

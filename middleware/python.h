@@ -17,7 +17,6 @@ extern PyType_Spec flame_middleware_spec; /* wsgi.c: Middleware */
 extern PyType_Spec flame_response_spec;   /* response.c: what the app is handed */
 extern PyType_Spec flame_session_spec;    /* session.c: Session */
 extern PyType_Spec flame_shelf_spec;      /* kept.c: Shelf */
-extern PyType_Spec flame_watched_spec;    /* watched.c: around a watched request */
 
 struct flame_session_object {
     PyObject_HEAD struct flame_session *seen; /* all that was; NULL: nothing yet */
@@ -25,9 +24,8 @@ struct flame_session_object {
     size_t readers;                           /* threads that draw it without the GIL */
     bool busy; /* a thread changes it, perhaps without the GIL */
     pthread_t thread;
-    bool paused;                          /* and running */
-    struct flame_session_options options; /* names: of the capsule */
-    PyObject *names;                      /* a capsule, which its snapshots share */
+    bool paused; /* and running */
+    struct flame_session_options options;
 };
 
 /* picture.c and rows.c: methods of a Session that has ended. */
@@ -42,8 +40,6 @@ struct flame_module_state {
     PyTypeObject *response_type;
     PyTypeObject *passing_type;
     PyTypeObject *body_type;
-    PyTypeObject *onward_type;
-    PyTypeObject *watched_type;
 };
 
 /* WSGI's strings hold bytes as Latin-1. data == NULL: this is none such. The slice
@@ -56,16 +52,13 @@ struct flame_said {
     PyObject *headers; /* list, the application's own */
 };
 
-/* A flame_lookup of a WSGI environ, a dict. Text that holds no bytes is "?". */
+/* A flame_lookup of a WSGI environ, a dict. */
 struct flame_slice flame_environ_lookup(void *env, const char *name);
-/* configure.c: sets the option of that name, a keyword. 1; 0: there is none; -1: an
- * exception is set. */
-int flame_option_from_python(struct flame_config *config, const char *name,
-                             PyObject *value);
+/* Adds networks, an iterable of str. 0, or -1 and an exception. */
+int flame_allow_from_python(struct flame_config *config, PyObject *allow);
 
 /* web.c: what a door that is written in Python calls; functions of the module. */
 extern PyMethodDef flame_web_functions[];
-extern PyMethodDef flame_stats_functions[];
 
 /* Of the type of flame_response_spec; a new reference, or NULL. */
 PyObject *flame_response_new(PyTypeObject *type);

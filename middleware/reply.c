@@ -70,11 +70,6 @@ static int own_headers(PyObject *headers, const struct flame_answer *answer,
                                        PyUnicode_FromFormat("%u", answer->runs)) != 0) {
         return -1;
     }
-    if (answer->retry_s > 0 &&
-        add_header(headers, "Retry-After",
-                   PyUnicode_FromFormat("%u", answer->retry_s)) != 0) {
-        return -1;
-    }
     if (answer->security_policy != NULL &&
         add_header(headers, "Content-Security-Policy",
                    PyUnicode_FromString(answer->security_policy)) != 0) {
@@ -107,11 +102,9 @@ PyObject *flame_reply(PyObject *start_response, struct flame_answer *answer, boo
             PyUnicode_FromFormat("%d %s", answer->status, answer->reason), headers);
     }
     if (write != NULL) {
-        /* Where there was no memory for a sentence: no bytes, not None. */
         result = head ? PyList_New(0)
-                      : Py_BuildValue("[N]", PyBytes_FromStringAndSize(
-                                                 answer->body.data,
-                                                 (Py_ssize_t)answer->body.length));
+                      : Py_BuildValue("[y#]", answer->body.data,
+                                      (Py_ssize_t)answer->body.length);
     }
     Py_XDECREF(write);
     Py_XDECREF(headers);

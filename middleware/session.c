@@ -1,74 +1,15 @@
 /* _flameprof.Session: one profile, of the calling thread or of all, from Python. */
 #include "middleware/python.h"
 
-#include <errno.h>
-
 static struct flame_session_object *cast(PyObject *object)
 {
     return (struct flame_session_object *)object;
 }
 
-/* ---- what is told of names ----------------------------------------------------- */
-
-static void free_names(PyObject *capsule)
-{
-    struct flame_names *names = PyCapsule_GetPointer(capsule, NULL);
-
-    flame_names_free(names);
-    PyMem_Free(names);
-}
-
-static int add_redacted(struct flame_names *names, PyObject *patterns)
-{
-    PyObject *tuple = PyUnicode_Check(patterns) ? NULL : PySequence_Tuple(patterns);
-    int error = tuple == NULL ? -EINVAL : 0;
-
-    for (Py_ssize_t i = 0; error == 0 && i < PyTuple_GET_SIZE(tuple); i++) {
-        PyObject *item = PyTuple_GET_ITEM(tuple, i);
-        Py_ssize_t length = 0;
-        const char *text =
-            PyUnicode_Check(item) ? PyUnicode_AsUTF8AndSize(item, &length) : NULL;
-        error =
-            text == NULL
-                ? -EINVAL
-                : flame_names_redact(names, (struct flame_slice){text, (size_t)length});
-    }
-    Py_XDECREF(tuple);
-    if (error == -ENOMEM) {
-        PyErr_NoMemory();
-    } else if (error != 0) {
-        PyErr_Format(PyExc_ValueError, "redact takes a list of texts, each %s, not %R",
-                     FLAME_REDACT_ACCEPTED, patterns);
-    }
-    return error == 0 ? 0 : -1;
-}
-
-/* Full paths are what a program is told of itself by itself; who shows a profile to
- * others says otherwise. */
-static int set_names(struct flame_session_object *self, bool full_paths,
-                     PyObject *redact)
-{
-    struct flame_names *names = PyMem_Calloc(1, sizeof *names);
-    PyObject *capsule =
-        names == NULL ? PyErr_NoMemory() : PyCapsule_New(names, NULL, free_names);
-
-    if (capsule == NULL) {
-        PyMem_Free(names);
-        return -1;
-    }
-    Py_XSETREF(self->names, capsule);
-    self->options.names = names;
-    names->full_paths = full_paths;
-    if (!full_paths) {
-        flame_names_read_roots(names);
-    }
-    return redact == NULL ? 0 : add_redacted(names, redact);
-}
-
 static int session_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"interval",  "max_seconds", "lines",  "threads", "children",
-                            "everybody", "full_paths",  "redact", NULL};
+    static char *names[] = {"interval", "max_seconds", "lines", "threads",
+                            "children", "everybody",   NULL};
     struct flame_session_options options = {0};
     double interval = 0.001;
     double max_seconds = 0;
@@ -76,16 +17,10 @@ static int session_init(PyObject *object, PyObject *args, PyObject *kwargs)
     int threads = 0;
     int children = 0;
     int everybody = 0;
-    int full_paths = 1;
-    PyObject *redact = NULL;
 
-    if (cast(object)->names != NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "a Session is made once");
-        return -1;
-    }
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$ddpppppO:Session", names,
-                                     &interval, &max_seconds, &lines, &threads,
-                                     &children, &everybody, &full_paths, &redact) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$ddpppp:Session", names, &interval,
+                                     &max_seconds, &lines, &threads, &children,
+                                     &everybody) ||
         flame_seconds_from_python(
             interval, "interval", FLAME_INTERVAL_MIN_NS,
             everybody ? FLAME_INTERVAL_MAX_NS : FLAME_INTERVAL_MOST_NS,
@@ -107,7 +42,7 @@ static int session_init(PyObject *object, PyObject *args, PyObject *kwargs)
     options.greenlets = children != 0;
     options.everybody = everybody != 0;
     cast(object)->options = options;
-    return set_names(cast(object), full_paths != 0, redact);
+    return 0;
 }
 
 static bool is_free(const struct flame_session_object *self)
@@ -324,8 +259,6 @@ static PyObject *session_snapshot(PyObject *object, PyObject *unused)
         return NULL;
     }
     cast(made)->options = self->options;
-    Py_XINCREF(self->names);
-    cast(made)->names = self->names;
     self->busy = true;
     bool ok =
         self->seen == NULL ? make_room(cast(made)) : take_in(cast(made), self->seen);
@@ -346,7 +279,6 @@ static void session_dealloc(PyObject *object)
         flame_session_free(self->running);
     }
     flame_session_free(self->seen);
-    Py_XDECREF(self->names);
     type->tp_free(object);
     Py_DECREF(type);
 }
@@ -411,7 +343,7 @@ static PyMethodDef methods[] = {
 static PyType_Slot slots[] = {
     {Py_tp_doc,
      "Session(*, interval=0.001, max_seconds=0, lines=False, threads=False,\n"
-     "        children=False, everybody=False, full_paths=True, redact=())\n--\n\n"
+     "        children=False, everybody=False)\n--\n\n"
      "One profile of one thread; interval in seconds, 0.00005 to 1.\n\n"
      "max_seconds: sampling ends by itself after that long; 0: never.\n"
      "lines: a function's lines are places of their own.\n"
@@ -419,10 +351,7 @@ static PyType_Slot slots[] = {
      "become roots of their own.\n"
      "everybody: all threads, each a root with its whole stack; interval up to 10. "
      "Any\n"
-     "thread may start and stop it.\n"
-     "full_paths: False: files from the package or the project on, as a Middleware\n"
-     "tells them. redact: patterns of functions that are shown as [redacted]:\n"
-     "\"name\", \"name (file)\" or \"* (folder/)\"."},
+     "thread may start and stop it."},
     {Py_tp_init, session_init},
     {Py_tp_new, PyType_GenericNew},
     {Py_tp_dealloc, session_dealloc},

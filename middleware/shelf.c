@@ -1,7 +1,5 @@
 #include "middleware/shelf.h"
 
-#include "middleware/common.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,12 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A name being written. Nobody writes to one this old any more: it goes. */
+/* A name being written; what a crash leaves of it goes like the others. */
 #define PART ".part"
-#define PART_SECONDS 60
-
-/* A name, with what stands behind it. */
-#define FILE_NAME_SIZE (FLAME_SHELF_NAME + 16 + sizeof PART)
+#define ENTRIES_MAX (4 * FLAME_SHELF_PROFILES)
 
 int flame_shelf_init(struct flame_shelf *shelf, struct flame_slice folder)
 {
@@ -30,10 +25,6 @@ int flame_shelf_init(struct flame_shelf *shelf, struct flame_slice folder)
             : snprintf(shelf->folder, sizeof shelf->folder, "%s/flameprof-%u",
                        temporary != NULL ? temporary : "/tmp", (unsigned)geteuid());
 
-    shelf->suffix = "";
-    shelf->profiles = FLAME_SHELF_PROFILES;
-    shelf->seconds = FLAME_SHELF_SECONDS;
-    shelf->bytes = FLAME_SHELF_BYTES;
     return (size_t)length < sizeof shelf->folder ? 0 : -ENAMETOOLONG;
 }
 
@@ -92,19 +83,18 @@ static int make_folder(const struct flame_shelf *shelf)
     return folder;
 }
 
-int flame_shelf_open_folder(const struct flame_shelf *shelf)
-{
-    return make_folder(shelf);
-}
-
 /* ---- what is there ----------------------------------------------------------- */
 
-struct entries {
-    struct flame_shelf_entry *all;
-    size_t count;
-    size_t room;
+struct entry {
+    char name[FLAME_SHELF_NAME + sizeof PART];
+    struct timespec changed;
     uint64_t size;
-    time_t parts_too_old; /* those go as they are met */
+};
+
+struct entries {
+    struct entry all[ENTRIES_MAX];
+    size_t count;
+    uint64_t size;
 };
 
 static bool begins_with_name(const char *text)
@@ -112,165 +102,92 @@ static bool begins_with_name(const char *text)
     return strspn(text, "0123456789abcdef") == FLAME_SHELF_NAME;
 }
 
-/* Of ours; `part`: and not whole. */
-static bool is_ours(const struct flame_shelf *shelf, const char *name, bool *part)
+/* A file of ours, whole or not. */
+static bool is_ours(const char *name)
 {
-    size_t suffix = strlen(shelf->suffix);
-
-    if (!begins_with_name(name) ||
-        strncmp(name + FLAME_SHELF_NAME, shelf->suffix, suffix) != 0) {
-        return false;
-    }
-    const char *rest = name + FLAME_SHELF_NAME + suffix;
-    *part = strcmp(rest, PART) == 0;
-    return *part || *rest == '\0';
+    return begins_with_name(name) && (name[FLAME_SHELF_NAME] == '\0' ||
+                                      strcmp(name + FLAME_SHELF_NAME, PART) == 0);
 }
 
-static struct flame_shelf_entry *room_for_entry(struct entries *entries)
-{
-    if (entries->count == entries->room) {
-        size_t room = entries->room == 0 ? 64 : 2 * entries->room;
-        void *more = realloc(entries->all, room * sizeof *entries->all);
-        if (more == NULL) {
-            return NULL;
-        }
-        entries->all = more;
-        entries->room = room;
-    }
-    return &entries->all[entries->count++];
-}
-
-/* false: no memory */
-static bool add_entry(const struct flame_shelf *shelf, struct entries *entries,
-                      int folder, const char *name)
+static void add_entry(struct entries *entries, int folder, const char *name)
 {
     struct stat found;
-    bool part;
+    struct entry *entry = &entries->all[entries->count];
 
-    if (!is_ours(shelf, name, &part) ||
-        fstatat(folder, name, &found, AT_SYMLINK_NOFOLLOW) != 0) {
-        return true;
+    if (!is_ours(name) || fstatat(folder, name, &found, AT_SYMLINK_NOFOLLOW) != 0) {
+        return;
     }
-    if (part) {
-        if (found.st_mtime < entries->parts_too_old) {
-            (void)unlinkat(folder, name, 0);
-        }
-        return true;
-    }
-    struct flame_shelf_entry *entry = room_for_entry(entries);
-    if (entry == NULL) {
-        return false;
-    }
-    memcpy(entry->name, name, FLAME_SHELF_NAME);
-    entry->name[FLAME_SHELF_NAME] = '\0';
-    entry->changed_ns =
-        (int64_t)found.st_mtim.tv_sec * 1000000000 + found.st_mtim.tv_nsec;
+    snprintf(entry->name, sizeof entry->name, "%.*s", (int)sizeof entry->name - 1,
+             name);
+    entry->changed = found.st_mtim;
     entry->size = (uint64_t)found.st_size;
     entries->size += entry->size;
-    return true;
+    entries->count++;
 }
 
-static int newest_first(const void *a, const void *b)
+static int oldest_first(const void *a, const void *b)
 {
-    const struct flame_shelf_entry *left = a;
-    const struct flame_shelf_entry *right = b;
+    const struct timespec *left = &((const struct entry *)a)->changed;
+    const struct timespec *right = &((const struct entry *)b)->changed;
 
-    return left->changed_ns != right->changed_ns
-               ? (left->changed_ns < right->changed_ns) -
-                     (left->changed_ns > right->changed_ns)
-               : strcmp(left->name, right->name);
+    return left->tv_sec != right->tv_sec
+               ? (left->tv_sec > right->tv_sec) - (left->tv_sec < right->tv_sec)
+               : (left->tv_nsec > right->tv_nsec) - (left->tv_nsec < right->tv_nsec);
 }
 
-static DIR *open_directory(int folder)
+static int list(int folder, struct entries *entries)
 {
+    const struct dirent *found;
     int again = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *directory = again < 0 ? NULL : fdopendir(again);
 
-    if (directory == NULL && again >= 0) {
-        int error = errno;
-        close(again);
-        errno = error;
-    }
-    return directory;
-}
-
-/* On an error there are no entries. */
-static int list(const struct flame_shelf *shelf, int folder, struct entries *entries)
-{
-    const struct dirent *found;
-    DIR *directory = open_directory(folder);
-    bool ok = true;
-
-    *entries = (struct entries){.parts_too_old = time(NULL) - PART_SECONDS};
+    entries->count = 0;
+    entries->size = 0;
     if (directory == NULL) {
-        return -errno;
+        int error = errno;
+        if (again >= 0) {
+            close(again);
+        }
+        return -error;
     }
-    while (ok && (found = readdir(directory)) != NULL) {
-        ok = add_entry(shelf, entries, folder, found->d_name);
+    while (entries->count < ENTRIES_MAX && (found = readdir(directory)) != NULL) {
+        add_entry(entries, folder, found->d_name);
     }
     closedir(directory);
-    if (!ok) {
-        free(entries->all);
-        *entries = (struct entries){0};
-        return -ENOMEM;
-    }
-    if (entries->count != 0) {
-        qsort(entries->all, entries->count, sizeof entries->all[0], newest_first);
-    }
+    qsort(entries->all, entries->count, sizeof entries->all[0], oldest_first);
     return 0;
 }
 
-int flame_shelf_list(const struct flame_shelf *shelf,
-                     struct flame_shelf_entry **entries, size_t *count)
-{
-    struct entries found = {0};
-    int folder = open_folder(shelf);
-    int error = folder == -ENOENT ? 0 : folder;
-
-    if (folder >= 0) {
-        error = list(shelf, folder, &found);
-        close(folder);
-    }
-    *entries = found.all;
-    *count = found.count;
-    return error;
-}
-
-static bool is_too_old(const struct flame_shelf *shelf, int64_t changed)
-{
-    return shelf->seconds != 0 && changed < (int64_t)time(NULL) - shelf->seconds;
-}
-
-static void file_name(const struct flame_shelf *shelf, const char *name,
-                      const char *end, char out[FILE_NAME_SIZE])
-{
-    snprintf(out, FILE_NAME_SIZE, "%s%s%s", name, shelf->suffix, end);
-}
-
 /* Room for one more of that size. Another process may be faster: no matter. */
-static int make_room(const struct flame_shelf *shelf, int folder, uint64_t size)
+static int make_room(int folder, uint64_t size)
 {
-    struct entries entries;
-    char name[FILE_NAME_SIZE];
-    int error = list(shelf, folder, &entries);
+    struct entries *entries = malloc(sizeof *entries);
+    time_t too_old = time(NULL) - FLAME_SHELF_SECONDS;
 
-    for (size_t left = entries.count; left-- > 0;) {
-        const struct flame_shelf_entry *oldest = &entries.all[left];
-        if (!is_too_old(shelf, oldest->changed_ns / 1000000000) &&
-            left + 1 < shelf->profiles && entries.size + size <= shelf->bytes) {
-            break;
-        }
-        file_name(shelf, oldest->name, "", name);
-        flame_count(FLAME_COUNT_CLEARED, unlinkat(folder, name, 0) == 0 ? 1 : 0);
-        entries.size -= oldest->size;
+    if (entries == NULL) {
+        return -ENOMEM;
     }
-    free(entries.all);
+    int error = list(folder, entries);
+    size_t left = error == 0 ? entries->count : 0;
+    for (size_t i = 0; i < entries->count && error == 0; i++) {
+        const struct entry *entry = &entries->all[i];
+        bool old = entry->changed.tv_sec < too_old;
+        bool part = entry->name[FLAME_SHELF_NAME] != '\0'; /* somebody writes it now */
+        if (!old && (part || (left < FLAME_SHELF_PROFILES &&
+                              entries->size + size <= FLAME_SHELF_BYTES))) {
+            continue;
+        }
+        (void)unlinkat(folder, entry->name, 0);
+        entries->size -= entry->size;
+        left--;
+    }
+    free(entries);
     return error;
 }
 
 /* ---- in and out -------------------------------------------------------------- */
 
-int flame_shelf_make_name(char name[FLAME_SHELF_NAME + 1])
+static int make_name(char name[FLAME_SHELF_NAME + 1])
 {
     unsigned char random[FLAME_SHELF_NAME / 2];
 
@@ -299,24 +216,21 @@ static int write_all(int file, struct flame_slice bytes)
 }
 
 /* Under its name only when it is whole. */
-static int write_file(const struct flame_shelf *shelf, int folder, const char *name,
-                      struct flame_slice profile)
+static int write_file(int folder, const char *name, struct flame_slice profile)
 {
-    char part[FILE_NAME_SIZE];
-    char whole[FILE_NAME_SIZE];
+    char part[FLAME_SHELF_NAME + sizeof PART];
 
-    file_name(shelf, name, PART, part);
-    file_name(shelf, name, "", whole);
+    snprintf(part, sizeof part, "%s" PART, name);
     int file = openat(folder, part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
                       S_IRUSR | S_IWUSR);
     if (file < 0) {
-        return errno == ENOENT ? -EIO : -errno; /* the folder has gone meanwhile */
+        return -errno;
     }
     int error = write_all(file, profile);
     if (close(file) != 0 && error == 0) {
         error = -errno;
     }
-    if (error == 0 && renameat(folder, part, folder, whole) != 0) {
+    if (error == 0 && renameat(folder, part, folder, name) != 0) {
         error = -EIO; /* whatever it was: not a profile's absence */
     }
     if (error != 0) {
@@ -326,108 +240,136 @@ static int write_file(const struct flame_shelf *shelf, int folder, const char *n
 }
 
 int flame_shelf_put(const struct flame_shelf *shelf, struct flame_slice profile,
-                    const char name[FLAME_SHELF_NAME + 1])
+                    char name[FLAME_SHELF_NAME + 1])
 {
-    if (profile.length > shelf->bytes) {
+    if (profile.length > FLAME_SHELF_BYTES) {
         return -E2BIG;
     }
     int folder = make_folder(shelf);
     if (folder < 0) {
         return folder;
     }
-    int error = make_room(shelf, folder, profile.length);
+    int error = make_name(name);
     if (error == 0) {
-        error = write_file(shelf, folder, name, profile);
+        error = make_room(folder, profile.length);
+    }
+    if (error == 0) {
+        error = write_file(folder, name, profile);
     }
     close(folder);
     return error;
 }
 
-/* The opened file of a profile that is there, or a negative errno. */
-static int open_file(const struct flame_shelf *shelf, struct flame_slice name,
-                     struct stat *found)
+static int read_all(int file, struct flame_writer *profile)
 {
-    char text[FLAME_SHELF_NAME + 1] = "";
-    char path[FILE_NAME_SIZE];
+    struct stat found;
 
-    if (name.length == FLAME_SHELF_NAME) {
-        memcpy(text, name.data, FLAME_SHELF_NAME);
+    if (fstat(file, &found) != 0) {
+        return -errno;
     }
-    if (!begins_with_name(text)) {
+    if (!S_ISREG(found.st_mode) || (uint64_t)found.st_size > FLAME_SHELF_BYTES ||
+        found.st_mtime < time(NULL) - FLAME_SHELF_SECONDS) {
+        return -ENOENT;
+    }
+    profile->capacity = (size_t)found.st_size;
+    profile->data = malloc(profile->capacity + 1);
+    if (profile->data == NULL) {
+        return -ENOMEM;
+    }
+    while (profile->length < profile->capacity) {
+        ssize_t got = read(file, profile->data + profile->length,
+                           profile->capacity - profile->length);
+        if (got == 0 || (got < 0 && errno != EINTR)) {
+            return got == 0 ? -EIO : -errno;
+        }
+        profile->length += got > 0 ? (size_t)got : 0;
+    }
+    return 0;
+}
+
+int flame_shelf_get(const struct flame_shelf *shelf, struct flame_slice name,
+                    struct flame_writer *profile)
+{
+    char path[FLAME_SHELF_NAME + 1] = "";
+
+    *profile = (struct flame_writer){0};
+    if (name.length == FLAME_SHELF_NAME) {
+        memcpy(path, name.data, FLAME_SHELF_NAME);
+    }
+    if (!begins_with_name(path)) {
         return -ENOENT;
     }
     int folder = open_folder(shelf);
     if (folder < 0) {
         return folder;
     }
-    file_name(shelf, text, "", path);
-    int file = openat(folder, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    int error = file < 0 || fstat(file, found) != 0 ? -errno : 0;
-    close(folder);
-    if (error == 0 &&
-        (!S_ISREG(found->st_mode) || (uint64_t)found->st_size > shelf->bytes ||
-         is_too_old(shelf, found->st_mtime))) {
-        error = -ENOENT;
-    }
-    if (error != 0 && file >= 0) {
+    int file = openat(folder, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int error = file < 0 ? -errno : read_all(file, profile);
+    if (file >= 0) {
         close(file);
     }
-    return error != 0 ? error : file;
+    close(folder);
+    if (error != 0) {
+        flame_writer_free(profile);
+        *profile = (struct flame_writer){0};
+    }
+    return error;
 }
 
-/* Up to `size` bytes, fewer only at its end: how many, or a negative errno. */
-static ssize_t read_up_to(int file, char *bytes, size_t size)
-{
-    size_t length = 0;
+/* ---- drawing ----------------------------------------------------------------- */
 
-    while (length < size) {
-        ssize_t got = read(file, bytes + length, size - length);
-        if (got < 0 && errno != EINTR) {
-            return -errno;
-        }
-        if (got == 0) {
-            break;
-        }
-        length += got > 0 ? (size_t)got : 0;
+static int read_document(struct flame_slice profile, struct flame_document *document)
+{
+    if (profile.length == 0 || *profile.data != '{') {
+        return -EINVAL; /* nothing of ours */
     }
-    return (ssize_t)length;
+    struct flame_reader *reader = flame_reader_new(FLAME_UNIT_MICROSECONDS);
+
+    if (reader == NULL) {
+        return -ENOMEM;
+    }
+    (void)flame_reader_feed(reader, profile.data, profile.length);
+    return flame_reader_finish(reader, document);
 }
 
-ssize_t flame_shelf_begins(const struct flame_shelf *shelf, struct flame_slice name,
-                           char *bytes, size_t size)
+static int draw(struct flame_document *document, enum flame_format format,
+                enum flame_clock clock, struct flame_picture_options options,
+                struct flame_writer *out)
 {
-    struct stat found;
-    int file = open_file(shelf, name, &found);
+    const struct flame_picture_options *found = &document->options;
 
-    if (file < 0) {
-        return file;
+    if (clock != found->clock && !flame_tree_weigh(document->tree, clock)) {
+        return -ENOMEM;
     }
-    ssize_t length = read_up_to(file, bytes, size);
-    close(file);
-    return length;
+    options.title = options.title.length != 0 ? options.title : found->title;
+    options.subtitle =
+        options.subtitle.length != 0 ? options.subtitle : found->subtitle;
+    options.warning = found->warning;
+    options.quality = found->quality;
+    options.clock = clock;
+    return flame_render(format, document->tree, &options, out);
 }
 
-int flame_shelf_get(const struct flame_shelf *shelf, struct flame_slice name,
-                    struct flame_writer *profile)
+int flame_shelf_render(const struct flame_shelf *shelf, struct flame_slice name,
+                       enum flame_format format, enum flame_clock clock,
+                       const struct flame_picture_options *options,
+                       struct flame_writer *out, bool *drawing)
 {
-    struct stat found;
-    int file = open_file(shelf, name, &found);
-    ssize_t length = file;
+    struct flame_document document;
+    struct flame_writer profile;
 
-    *profile = (struct flame_writer){0};
-    if (file < 0) {
-        return file;
+    *drawing = false;
+    int error = flame_shelf_get(shelf, name, &profile);
+    if (error != 0) {
+        return error;
     }
-    profile->capacity = (size_t)found.st_size;
-    profile->data = malloc(profile->capacity + 1);
-    length = profile->data == NULL ? -ENOMEM
-                                   : read_up_to(file, profile->data, profile->capacity);
-    close(file);
-    if (length == found.st_size) {
-        profile->length = (size_t)length;
-        return 0;
+    error =
+        read_document((struct flame_slice){profile.data, profile.length}, &document);
+    flame_writer_free(&profile);
+    if (error == 0) {
+        *drawing = true;
+        error = draw(&document, format, clock, *options, out);
+        flame_document_free(&document);
     }
-    flame_writer_free(profile);
-    *profile = (struct flame_writer){0};
-    return length < 0 ? (int)length : -EIO;
+    return error;
 }

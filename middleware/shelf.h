@@ -1,22 +1,16 @@
 /*
- * Profiles that are kept: a folder which all workers of a server reach, so that the one
- * asked next has what another one took. The panel's wait there for somebody to come
- * back, those of --flameprof-dir for as long as there is room (store.h).
+ * Profiles that wait for somebody to come back for them: a folder which all workers of
+ * a server reach, so that the one asked next has what another one took.
  *
  * Its files are readable by nobody but their user; what is too many, too much or too
- * old goes with the next that comes. A file is written under another name first: one
- * that is there is whole, wherever its writer was killed. Any thread, no lock; other
- * processes may do the same at once. Knows neither Python nor HTTP, nor what is in a
- * file.
+ * old goes with the next that comes. Any thread, no lock; other processes may do the
+ * same at once. Knows neither Python nor HTTP.
  */
 #ifndef FLAME_MIDDLEWARE_SHELF_H
 #define FLAME_MIDDLEWARE_SHELF_H
 
-#include <sys/types.h>
-
 #include "renderer/renderer.h"
 
-/* Of the panel's. */
 #define FLAME_SHELF_PROFILES 100u
 #define FLAME_SHELF_BYTES (UINT64_C(64) << 20) /* of all of them */
 #define FLAME_SHELF_SECONDS 3600
@@ -26,50 +20,35 @@
 
 struct flame_shelf {
     char folder[512];
-    const char *suffix; /* of its files' names; a constant, shorter than 16 */
-    uint32_t profiles;  /* at most */
-    uint32_t seconds;   /* at most; 0: for ever */
-    uint64_t bytes;     /* at most, of all of them */
 };
 
 /*
- * A panel's. folder: where; empty: "flameprof-" and the user's number, in TMPDIR or
- * /tmp. It is made by the first flame_shelf_put(). 0, or -ENAMETOOLONG.
+ * folder: where; empty: "flameprof-" and the user's number, in TMPDIR or /tmp. It is
+ * made by the first flame_shelf_put(). 0, or -ENAMETOOLONG.
  */
 int flame_shelf_init(struct flame_shelf *shelf, struct flame_slice folder);
 
-/* A new name. 0, or -EAGAIN: the system has no random bytes yet. */
-int flame_shelf_make_name(char name[FLAME_SHELF_NAME + 1]);
-/* The folder, open, made if need be: for what else its users share. The caller closes
- * it. A negative errno: as of the next. */
-int flame_shelf_open_folder(const struct flame_shelf *shelf);
-
 /*
- * Under a name that flame_shelf_make_name() made. 0, or a negative errno: -E2BIG more
- * than all may have, -EPERM the folder is somebody else's, or others may look into it.
+ * 0 and the name, with a NUL, or a negative errno: -E2BIG more than all may have,
+ * -EPERM the folder is somebody else's, or others may look into it.
  */
 int flame_shelf_put(const struct flame_shelf *shelf, struct flame_slice profile,
-                    const char name[FLAME_SHELF_NAME + 1]);
+                    char name[FLAME_SHELF_NAME + 1]);
 
 /* 0 and its bytes, of which the caller frees the writer; -ENOENT: not, or no longer,
  * here; or another negative errno. */
 int flame_shelf_get(const struct flame_shelf *shelf, struct flame_slice name,
                     struct flame_writer *profile);
 
-struct flame_shelf_entry {
-    char name[FLAME_SHELF_NAME + 1];
-    int64_t changed_ns; /* of the epoch */
-    uint64_t size;
-};
-
-/* What is there, the newest first: malloc'd. 0, or a negative errno, without entries;
- * no folder is none. */
-int flame_shelf_list(const struct flame_shelf *shelf,
-                     struct flame_shelf_entry **entries, size_t *count);
-
-/* The first bytes of one, at most `size`: how many, or a negative errno as of get. */
-ssize_t flame_shelf_begins(const struct flame_shelf *shelf, struct flame_slice name,
-                           char *bytes, size_t size);
+/*
+ * Draws one of them, which is JSON of ours, as `format`, by `clock`. What `options` do
+ * not say (title, subtitle) it says itself. 0; an error of flame_shelf_get(), or
+ * -EINVAL: that is no profile; or, with *drawing, one of flame_render().
+ */
+int flame_shelf_render(const struct flame_shelf *shelf, struct flame_slice name,
+                       enum flame_format format, enum flame_clock clock,
+                       const struct flame_picture_options *options,
+                       struct flame_writer *out, bool *drawing);
 
 /* A sentence for the person who asked, for an error of one of these. */
 const char *flame_shelf_error(int error);

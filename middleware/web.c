@@ -18,10 +18,10 @@ static PyObject *allowed(PyObject *module, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     flame_config_init(&config);
-    int done = allow == NULL ? 0 : flame_option_from_python(&config, "allow", allow);
-    bool may = done >= 0 && flame_allowed(&config, flame_environ_lookup, env);
+    int error = allow == NULL ? 0 : flame_allow_from_python(&config, allow);
+    bool may = error == 0 && flame_allowed(&config, flame_environ_lookup, env);
     flame_config_free(&config);
-    return done >= 0 ? PyBool_FromLong(may) : NULL;
+    return error == 0 ? PyBool_FromLong(may) : NULL;
 }
 
 static PyObject *asked(PyObject *module, PyObject *query)
@@ -40,33 +40,6 @@ static PyObject *check_picture(PyObject *module, PyObject *args, PyObject *kwarg
                     : -1;
     flame_asked_end(&picture);
     if (error != 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *check_options(PyObject *module, PyObject *args, PyObject *kwargs)
-{
-    struct flame_config config;
-    Py_ssize_t at = 0;
-    PyObject *key;
-    PyObject *value;
-    int done = 1;
-
-    (void)module;
-    if (!PyArg_ParseTuple(args, ":check_options")) {
-        return NULL;
-    }
-    flame_config_init(&config);
-    while (done > 0 && kwargs != NULL && PyDict_Next(kwargs, &at, &key, &value)) {
-        const char *name = PyUnicode_AsUTF8(key);
-        done = name == NULL ? -1 : flame_option_from_python(&config, name, value);
-    }
-    flame_config_free(&config);
-    if (done == 0) {
-        PyErr_Format(PyExc_TypeError, "there is no option %R", key);
-    }
-    if (done <= 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -116,10 +89,6 @@ PyMethodDef flame_web_functions[] = {
     {"asked", asked, METH_O,
      "asked(query)\n--\n\n"
      "Whether a query string, as of WSGI, asks for a profile: flamegraph=1."},
-    {"check_options", (PyCFunction)(void (*)(void))check_options,
-     METH_VARARGS | METH_KEYWORDS,
-     "check_options(**options)\n--\n\n"
-     "ValueError or TypeError, with a sentence: no server option takes this."},
     {"check_picture", (PyCFunction)(void (*)(void))check_picture,
      METH_VARARGS | METH_KEYWORDS,
      "check_picture(*, clock='wall', **options)\n--\n\n"

@@ -24,7 +24,7 @@ subprocess.check_call(
 NAME = 'flameprof'
 CFLAGS = []
 LDFLAGS = []
-LIBS = ['-lpthread', '-lprotobuf-c', '-lz', '-ldl', '-lm', '-ljansson', '-lsodium']
+LIBS = ['-lpthread', '-lprotobuf-c', '-lz', '-ldl', '-lm', '-ljansson']
 GCC_LIST = ['../' + OBJECT]
 # Debian's python plugin is a file of its own; one that is built in, or has its
 # plain name, is called python.

@@ -35,9 +35,6 @@ struct flame_session *flame_child_take(struct flame_session *parent, const char 
         (parent->started_ns ^ (uintptr_t)child) * UINT64_C(2862933555777941757);
     flame_session_clear(child, parent->interval_ns, seed);
     child->parent = parent;
-    if (parent->children_small) {
-        flame_store_make_small(child->store);
-    }
     child->started_ns = 0;
     child->lines = parent->lines;
     child->code_type = parent->code_type;

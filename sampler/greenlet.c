@@ -10,7 +10,6 @@
  */
 #include "sampler/cpython.h"
 
-#include "sampler/lookout.h"
 #include "sampler/sampler.h"
 #include "sampler/session.h"
 
@@ -222,10 +221,9 @@ static void switched(PyObject *origin, PyObject *target)
     bool over = out.count > 0 && is_over(origin);
 
     for (size_t i = 0; i < out.count; i++) {
-        if (flame_ticker_park_begin(out.found[i])) {
-            read_parked(out.found[i], origin);
-            flame_ticker_park_end(out.found[i], FLAME_WALK_WHOLE);
-        }
+        flame_ticker_park_begin(out.found[i]);
+        read_parked(out.found[i], origin);
+        flame_ticker_park_end(out.found[i], FLAME_WALK_WHOLE);
         if (over && out.found[i]->parent != NULL) {
             flame_ticker_any(end_child, out.found[i]);
         }
@@ -305,21 +303,6 @@ void flame_greenlet_attach(struct flame_session *session)
         flame_greenlet_release(session);
     }
     Py_XDECREF(current);
-}
-
-bool flame_lookout_is_in_greenlet(void)
-{
-    PyObject *module = greenlet_module();
-    PyObject *current =
-        module == NULL ? NULL : PyObject_CallMethod(module, "getcurrent", NULL);
-    PyObject *parent =
-        current == NULL ? NULL : PyObject_GetAttrString(current, "parent");
-    bool result = parent != NULL && parent != Py_None; /* the first one has none */
-
-    PyErr_Clear();
-    Py_XDECREF(parent);
-    Py_XDECREF(current);
-    return result;
 }
 
 void flame_greenlet_release(struct flame_session *session)

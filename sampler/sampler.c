@@ -3,11 +3,134 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "sampler/sampler.h"
 #include "sampler/session.h"
+
+/*
+ * Slots are mapped once and never unmapped: a signal that arrives late finds
+ * its session's memory still there.
+ */
+static struct flame_session *slots;
+static struct flame_guard *guards[FLAME_SESSIONS_MAX + 1];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
+static unsigned users; /* sessions between start and stop */
+static bool fork_known;
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&lock);
+    flame_ticker_before_fork();
+}
+
+static void after_fork_in_parent(void)
+{
+    flame_ticker_after_fork_in_parent();
+    pthread_mutex_unlock(&lock);
+}
+
+static void after_fork_in_child(void)
+{
+    flame_ticker_after_fork_in_child();
+    pthread_mutex_unlock(&lock);
+}
+
+static int map_slots(void)
+{
+    void *memory =
+        mmap(NULL, FLAME_SESSIONS_MAX * sizeof *slots, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (memory == MAP_FAILED) {
+        return -ENOMEM;
+    }
+    slots = memory;
+    for (size_t i = 0; i < FLAME_SESSIONS_MAX; i++) {
+        guards[i] = &slots[i].guard;
+    }
+    guards[FLAME_SESSIONS_MAX] = flame_ticker_guard();
+    return 0;
+}
+
+/* Everything the process needs once, before its first session. Under lock. */
+static int prepare_process(void)
+{
+    if (slots == NULL) {
+        int error = map_slots();
+        if (error != 0) {
+            return error;
+        }
+    }
+    if (!fork_known) {
+        if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) !=
+            0) {
+            return -ENOMEM;
+        }
+        fork_known = true;
+    }
+    int error = flame_handler_install(slots);
+    return error != 0 ? error : flame_guard_install(guards, FLAME_SESSIONS_MAX + 1);
+}
+
+int flame_session_take(struct flame_session **out, size_t kept)
+{
+    for (size_t i = 0; i < FLAME_SESSIONS_MAX - kept; i++) {
+        struct flame_session *session = &slots[i];
+        if (atomic_exchange(&session->taken, true)) {
+            continue;
+        }
+        if (session->store == NULL) {
+            session->store = flame_store_new();
+        } else {
+            flame_store_reset(session->store);
+        }
+        if (session->store == NULL) {
+            atomic_store(&session->taken, false);
+            return -ENOMEM;
+        }
+        *out = session;
+        return 0;
+    }
+    return -EBUSY;
+}
+
+int flame_session_reserve(struct flame_session **out)
+{
+    pthread_mutex_lock(&lock);
+    int error = slots == NULL ? map_slots() : 0;
+    pthread_mutex_unlock(&lock);
+    return error == 0 ? flame_session_take(out, 0) : error;
+}
+
+/* uWSGI's threads block every signal; what sampling needs is let through. */
+void flame_session_unblock_signals(sigset_t *before)
+{
+    sigset_t needed;
+
+    sigemptyset(&needed);
+    sigaddset(&needed, SIGSEGV);
+    sigaddset(&needed, SIGBUS);
+    sigaddset(&needed, flame_handler_signal());
+    pthread_sigmask(SIG_UNBLOCK, &needed, before);
+}
+
+/* Only ours: the application may have changed the rest meanwhile. */
+void flame_session_block_again(const sigset_t *before)
+{
+    const int needed[] = {SIGSEGV, SIGBUS, flame_handler_signal()};
+    sigset_t again;
+
+    sigemptyset(&again);
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        if (sigismember(before, needed[i]) == 1) {
+            sigaddset(&again, needed[i]);
+        }
+    }
+    pthread_sigmask(SIG_BLOCK, &again, NULL);
+}
 
 void flame_session_note_thread_state(struct flame_session *session, const void *state)
 {
@@ -23,7 +146,6 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
                          uint64_t seed)
 {
     session->interval_ns = interval_ns;
-    session->finer_at_ns = UINT64_MAX;
     session->random = seed != 0 ? seed : 1;
     session->paused = false;
     atomic_store(&session->parked, false);
@@ -55,10 +177,7 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     session->greenlets = false;
     session->everybody = false;
     session->child_count = 0;
-    session->children_room = FLAME_CHILDREN_MAX;
-    session->children_small = false;
     session->expected_count = 0;
-    session->cut = false;
     session->offcpu_file = -1;
 }
 
@@ -139,16 +258,6 @@ static int set_up(struct flame_session *session,
     return 0;
 }
 
-static void bound_memory(struct flame_session *session, uint64_t bytes)
-{
-    uint64_t own = flame_store_bytes(false);
-    uint64_t rest = bytes > own ? (bytes - own) / flame_store_bytes(true) : 0;
-
-    session->children_small = true;
-    session->children_room =
-        rest < FLAME_CHILDREN_MAX ? (unsigned)rest : FLAME_CHILDREN_MAX;
-}
-
 /* The ticker may have to start first: no other request waits with us. */
 static int join_ticker(struct flame_session *session)
 {
@@ -170,23 +279,20 @@ int flame_session_start(const struct flame_session_options *options,
         (options->everybody && (options->threads || options->greenlets))) {
         return -EINVAL;
     }
-    int error = flame_slots_open();
+    pthread_mutex_lock(&lock);
+    int error = prepare_process();
+    if (error == 0) {
+        error = flame_session_take(&session, 0);
+    }
+    users += error == 0;
+    pthread_mutex_unlock(&lock);
     if (error != 0) {
         return error;
     }
-    error = flame_session_take(&session, 0);
-    if (error != 0) {
-        flame_slots_close();
-        return error;
-    }
-    session->profile.names = options->names;
     if (options->everybody) {
         set_up_everybody(session, options);
     } else {
         error = set_up(session, options);
-    }
-    if (options->bytes != 0) {
-        bound_memory(session, options->bytes);
     }
     if (error == 0) {
         error = join_ticker(session);
@@ -243,9 +349,8 @@ void flame_session_park(struct flame_session *session)
     if (session->paused || !atomic_load(&session->active)) {
         return;
     }
-    if (flame_ticker_park_begin(session)) {
-        flame_ticker_park_end(session, flame_walk_sigsafe(session, &session->guard));
-    }
+    flame_ticker_park_begin(session);
+    flame_ticker_park_end(session, flame_walk_sigsafe(session, &session->guard));
 }
 
 void flame_session_unpark(struct flame_session *session)
@@ -288,9 +393,7 @@ static void leave_ticker(struct flame_session *session)
     while (flame_handler_take_back(session) == FLAME_ANSWERING) {
         sched_yield(); /* only if this is not the watched thread; microseconds */
     }
-    if (!session->cut) {
-        flame_sites_name(session->store);
-    }
+    flame_sites_name(session->store);
     if (held != NULL) {
         PyEval_RestoreThread(held);
     }
@@ -313,15 +416,16 @@ void flame_session_stop(struct flame_session *session)
         if (pthread_equal(session->thread, pthread_self())) {
             flame_session_block_again(&session->blocked_before);
         }
-        if (!session->cut) {
-            flame_session_complete(session, end, cpu_end);
-        }
+        flame_session_complete(session, end, cpu_end);
     }
     flame_children_end(session, end);
     session->profile.quality = session->quality;
     flame_store_read(session->store, &session->profile);
-    session->cut = true;
-    flame_slots_close();
+    pthread_mutex_lock(&lock);
+    if (--users == 0) {
+        flame_guard_remove();
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 const struct flame_profile *flame_session_profile(const struct flame_session *session)

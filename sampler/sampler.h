@@ -23,24 +23,17 @@
 #define FLAME_INTERVAL_MIN_NS UINT64_C(50000)
 #define FLAME_INTERVAL_MAX_NS UINT64_C(10000000000)
 
-#define FLAME_BYTES_LEAST (UINT64_C(16) << 20)
-
 struct flame_session;
 
 struct flame_session_options {
     uint64_t interval_ns; /* FLAME_INTERVAL_MIN_NS to FLAME_INTERVAL_MAX_NS */
     uint64_t max_ns;      /* sampling ends by itself after this; 0: never */
-    uint64_t bytes;       /* of memory for what is seen, with all children, of which
-                             fewer are watched then; 0: no bound but theirs. At least
-                             FLAME_BYTES_LEAST */
     uint64_t seed;        /* of the jitter; 0: from the clock */
     bool lines;           /* a function's lines are places of their own */
     bool threads;         /* with the threads that it starts, */
     bool greenlets;       /* with the greenlets, each as a root of its own */
     bool everybody;       /* all threads of the interpreter, and none in particular;
                              without the two above */
-    const struct flame_names *names; /* passed on in the profile, not looked at;
-                                        outlives the session */
 };
 
 /*
@@ -102,16 +95,6 @@ void flame_session_unpark(struct flame_session *session);
  * To be called once, whatever the watched code did.
  */
 void flame_session_stop(struct flame_session *session);
-
-/*
- * Ends the sampling of a session that runs, from a thread other than the watched one,
- * without the GIL: the profile is what was seen up to now, whatever the watched thread
- * does meanwhile, and stays valid as that of a stopped one. What the request's threads
- * and greenlets did comes with flame_session_stop(), which is still to be called, and
- * not at the same time. Of one that has been stopped it is the profile as it is. Not
- * for one of everybody. It reads files and can take milliseconds.
- */
-const struct flame_profile *flame_session_cut(struct flame_session *session);
 
 /*
  * Lets the signal by which a running thread samples itself reach the calling thread

@@ -99,10 +99,8 @@ struct flame_session {
     /* Time, all CLOCK_MONOTONIC ns. */
     uint64_t interval_ns;
     uint64_t started_ns;
-    uint64_t ends_ns;     /* deadline; UINT64_MAX: none */
-    uint64_t due_ns;      /* next tick */
-    uint64_t finer_at_ns; /* from then on the interval is finer_ns; UINT64_MAX: never */
-    uint64_t finer_ns;
+    uint64_t ends_ns;   /* deadline; UINT64_MAX: none */
+    uint64_t due_ns;    /* next tick */
     uint64_t random;    /* xorshift state of the jitter */
     uint64_t ticker_ns; /* spent in the ticker; its alone */
     uint64_t paused_at_ns;
@@ -151,8 +149,6 @@ struct flame_session {
     char label[FLAME_LABEL_SIZE]; /* a child's root frame */
     struct flame_session *children[FLAME_CHILDREN_MAX];
     unsigned child_count;
-    unsigned children_room; /* how many there may be */
-    bool children_small;    /* their stores are */
     struct flame_expected expected[FLAME_CHILDREN_MAX];
     unsigned expected_count;
 
@@ -163,31 +159,14 @@ struct flame_session {
     /* Of a lane. */
     uint64_t state_id; /* of its thread's state */
     unsigned absent;   /* looks in a row that did not find it */
-
-    bool cut; /* complete already, by flame_session_cut() or _stop() */
 };
 
-/* ---- slots.c ----------------------------------------------------------------- */
+/* ---- sampler.c: what a session and its children have in common --------------- */
 
-/*
- * All the process needs before a session runs (memory, handlers, fork), until it is
- * closed as often. reopen: it is open, and our handlers stand on top of those that came
- * since. 0, -ENOMEM, or what sigaction() says. Ordinary context, any thread.
- */
-int flame_slots_open(void);
-int flame_slots_reopen(void);
-void flame_slots_close(void);
 /* A free slot, its store empty, but none of the last `kept`. 0, -EBUSY or -ENOMEM. */
 int flame_session_take(struct flame_session **out, size_t kept);
 /* The same of any, even if there has been no session yet. */
 int flame_session_reserve(struct flame_session **out);
-/* The signals that sampling needs reach the calling thread; *before: its mask, until
- * again() blocks of it what was blocked. */
-void flame_session_unblock_signals(sigset_t *before);
-void flame_session_block_again(const sigset_t *before);
-
-/* ---- sampler.c: what a session and its children have in common --------------- */
-
 /* As before any sample. */
 void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
                          uint64_t seed);
@@ -197,6 +176,10 @@ void flame_session_note_thread_state(struct flame_session *session, const void *
 /* The profile is whole; nothing is sampled any more. */
 void flame_session_complete(struct flame_session *session, uint64_t end_ns,
                             uint64_t cpu_ns);
+/* The signals that sampling needs reach the calling thread; *before: its mask, until
+ * again() blocks of it what was blocked. */
+void flame_session_unblock_signals(sigset_t *before);
+void flame_session_block_again(const sigset_t *before);
 
 /* ---- absorb.c ---------------------------------------------------------------- */
 
@@ -388,13 +371,6 @@ int flame_handler_signal(void);
  */
 int flame_handler_install(struct flame_session *sessions);
 
-/*
- * For timer_create(): the timer rings the bell, which interrupts the calling thread in
- * a futex wait on it. That thread lets the signal through and makes the bell 0 again.
- */
-void flame_handler_timer(struct sigevent *event);
-extern _Atomic uint32_t flame_handler_bell;
-
 /* Asks the session's thread to sample itself; false: there is no such thread. */
 bool flame_handler_ask(const struct flame_session *session);
 
@@ -419,24 +395,6 @@ void flame_greenlet_detach(struct flame_session *session);
 /* Lets go of the session's greenlet, if it has one. GIL held. */
 void flame_greenlet_release(struct flame_session *session);
 
-/* ---- sample.c ---------------------------------------------------------------- */
-
-/* Takes the sample that is due, or asks the thread for it; `guard`: the ticker's. On
- * its thread, under its lock. False: the session is leaving, and will see to it itself.
- */
-bool flame_sample(struct flame_session *session, struct flame_guard *guard,
-                  uint64_t now);
-/* Between _park_begin and _park_end, which looks itself whether a tick is due. */
-bool flame_sample_is_leaving(const struct flame_session *session);
-
-/* ---- lookout.c --------------------------------------------------------------- */
-
-/* Around fork(), outside of what the ticker does then; in the child nobody is watched
- * any more. */
-void flame_lookout_before_fork(void);
-void flame_lookout_after_fork_in_parent(void);
-void flame_lookout_after_fork_in_child(void);
-
 /* ---- ticker.c ---------------------------------------------------------------- */
 
 /*
@@ -448,13 +406,6 @@ void flame_lookout_after_fork_in_child(void);
  * signals its thread.
  */
 int flame_ticker_add(struct flame_session *session);
-/*
- * hold: the thread runs from now on, with sessions or without, until the process ends
- * (or a child's begins). 0 or -EAGAIN. take: the same as add while it is held, of a
- * session that is set up; it is active from now on, and due at once.
- */
-int flame_ticker_hold(void);
-void flame_ticker_take(struct flame_session *session);
 void flame_ticker_remove(struct flame_session *session);
 /* A stretch ends and the next begins; the first one has what came before it. Called on
  * the watched thread. */
@@ -466,10 +417,9 @@ void flame_ticker_resume(struct flame_session *session);
 /*
  * The watched greenlet is switched out or in again. While it is out its time
  * goes to the stack it left, which the caller puts into path and depth between
- * _park_begin and _park_end. False: it has been cut, and nothing is to be put there,
- * nor is there an _end. Called on the watched thread.
+ * _park_begin and _park_end. Called on the watched thread.
  */
-bool flame_ticker_park_begin(struct flame_session *session);
+void flame_ticker_park_begin(struct flame_session *session);
 void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk);
 void flame_ticker_unpark(struct flame_session *session);
 /* Serves a child that has begun; false: its parent has ended, or has too many, which it
@@ -484,9 +434,6 @@ bool flame_ticker_any(flame_visit *visit, void *data);
 /* The guard of the ticker's own reads, for flame_guard_install(). */
 struct flame_guard *flame_ticker_guard(void);
 
-/* Its ticks end, and its thread charges nothing to it any more; false: that was so
- * already. Any thread but the watched one. */
-bool flame_ticker_cut(struct flame_session *session);
 /*
  * Around fork(): held, so that the child finds nothing half done. In the child
  * there is no ticker, and no session is active any more.

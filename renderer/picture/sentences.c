@@ -136,11 +136,7 @@ static void write_missed(struct flame_writer *writer,
     write_count(writer, quality->missed, " missed");
     if (quality->missed != 0) {
         flame_write_text(writer, " (");
-        /* Of a slow request's most were due in the finer interval. */
-        bool finer = quality->spacing_mean_ns != 0 &&
-                     quality->spacing_mean_ns < quality->interval_ns;
-        flame_write_duration(writer, quality->missed * (finer ? quality->spacing_mean_ns
-                                                              : quality->interval_ns));
+        flame_write_duration(writer, quality->missed * quality->interval_ns);
         flame_write_text(writer, ")");
     }
 }

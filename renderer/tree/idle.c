@@ -51,27 +51,8 @@ static bool has_tail(struct flame_slice text, struct flame_slice tail, char sepa
            (at == text.data || at[-1] == separator);
 }
 
-/* "billing/" is a folder somewhere on the way to the file. */
-static bool is_below(struct flame_slice file, struct flame_slice folder)
-{
-    for (size_t i = 0; i + folder.length < file.length; i++) {
-        if ((i == 0 || file.data[i - 1] == '/') &&
-            memcmp(file.data + i, folder.data, folder.length) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_in(struct flame_slice file, struct flame_slice wanted)
-{
-    return wanted.length > 0 && wanted.data[wanted.length - 1] == '/'
-               ? is_below(file, wanted)
-               : has_tail(file, wanted, '/');
-}
-
 /* "select (selectors.py)": the function's name, and where there is one, the file's. */
-bool flame_function_matches(const struct flame_function *function, const char *pattern)
+static bool matches(const struct flame_function *function, const char *pattern)
 {
     const char *open = strstr(pattern, " (");
     struct flame_slice name = flame_slice_of(pattern);
@@ -82,8 +63,8 @@ bool flame_function_matches(const struct flame_function *function, const char *p
         name.length = (size_t)(open - pattern);
         file = (struct flame_slice){open + 2, (size_t)(end - open - 2)};
     }
-    return (flame_slice_is(name, "*") || has_tail(function->name, name, '.')) &&
-           (file.length == 0 || is_in(function->file, file));
+    return has_tail(function->name, name, '.') &&
+           (file.length == 0 || has_tail(function->file, file, '/'));
 }
 
 /* What a thread does that runs no Python function. */
@@ -96,16 +77,16 @@ static bool is_thread(const struct flame_function *function)
 static bool is_idle(const struct flame_function *function, const char *const *patterns)
 {
     for (; *patterns != NULL; patterns++) {
-        if (strcmp(*patterns, "[thread]") == 0
-                ? is_thread(function)
-                : flame_function_matches(function, *patterns)) {
+        if (strcmp(*patterns, "[thread]") == 0 ? is_thread(function)
+                                               : matches(function, *patterns)) {
             return true;
         }
     }
     return false;
 }
 
-bool flame_function_is_call(const struct flame_function *function)
+/* A call into C, "waiter.acquire(…)": what its function does. */
+static bool is_call(const struct flame_function *function)
 {
     return function->name.length > 0 &&
            function->name.data[function->name.length - 1] == ')';
@@ -125,9 +106,8 @@ static bool *find_idle(const struct flame_tree *tree, const char *const *pattern
     for (uint32_t i = 0; ok && i < tree->place_count; i++) {
         uint32_t function = tree->places[i].function;
         uint32_t above = tree->places[parents[i]].function;
-        idle[i] =
-            functions[function] ||
-            (flame_function_is_call(&tree->functions[function]) && functions[above]);
+        idle[i] = functions[function] ||
+                  (is_call(&tree->functions[function]) && functions[above]);
     }
     free(functions);
     free(parents);

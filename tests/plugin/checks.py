@@ -11,8 +11,7 @@ FOLDED = ASK + "&flamegraph_format=folded"
 
 SPOILERS = ("Last-Modified", "Accept-Ranges", "ETag", "Expires", "Location", "Refresh",
             "Content-Encoding", "Content-Security-Policy-Report-Only", "Pragma", "Age",
-            "Content-Disposition", "X-Sendfile", "X-Accel-Redirect", "Link",
-            "Access-Control-Allow-Origin")
+            "Content-Disposition", "X-Sendfile", "X-Accel-Redirect", "Link")
 
 
 def functions(folded):

@@ -1,13 +1,11 @@
 """An application whose requests outlive, leave or change the process they run in."""
 
-import atexit
 import ctypes
 import os
 import pathlib
 import resource
 import struct
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -37,20 +35,6 @@ def long(environ, start_response):
 def endless(environ, start_response):
     time.sleep(60)
     return answer(start_response, "endless")
-
-
-def exits(environ, start_response):
-    """And the process takes its time to end."""
-    atexit.register(time.sleep, 1)
-    work(100)
-    sys.exit()
-
-
-def stuck(environ, start_response):
-    """In C code that never gives the GIL up."""
-    ctypes.PyDLL(None).usleep(900_000)
-    while True:
-        ctypes.PyDLL(None).usleep(900_000)
 
 
 def in_child():
@@ -87,15 +71,6 @@ def forks(environ, start_response):
     assert said.startswith(b"1 ") and b"in_child" in said, said
     assert b"forks" not in said, said
     return answer(start_response, "forked")
-
-
-def forks_on(environ, start_response):
-    """Forks all the time, and sees that all of them end."""
-    while True:
-        child = os.fork()
-        if not child:
-            os._exit(0)
-        os.waitpid(child, 0)
 
 
 def leave_a_profile():
@@ -172,12 +147,8 @@ def sleeps():
 
 
 # Numbers of system calls that a strict filter may refuse, on x86-64.
-REFUSABLE = {"sched_yield": 24, "setitimer": 38, "getpriority": 140,
-             "sched_setscheduler": 144, "prctl": 157, "sched_setaffinity": 203,
-             "sched_getaffinity": 204, "timer_create": 222, "timer_settime": 223,
-             "timer_delete": 226, "timerfd_create": 283, "timerfd_settime": 286,
-             "rt_tgsigqueueinfo": 297, "sched_setattr": 314, "sched_getattr": 315,
-             "clone3": 435}
+REFUSABLE = {"sched_setattr": 314, "clone3": 435, "rt_tgsigqueueinfo": 297,
+             "sched_getattr": 315}
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 RETURN_ERRNO, RETURN_ALLOW = 0x00050000, 0x7fff0000
 

@@ -72,11 +72,6 @@ def wait_for_those_ending():
             process.wait()
 
 
-# Of the plugin, out of the way: tests ask for many profiles.
-LIFTED = ["--flameprof-at-once", "256", "--flameprof-worker-at-once", "64",
-          "--flameprof-per-minute", "1000000", "--flameprof-min-interval", "0.00005"]
-
-
 class Server:
     """`uwsgi` with arguments; a context manager that ends what it started."""
 
@@ -85,7 +80,7 @@ class Server:
         self.port, self.uwsgi_port = free_port(), free_port()
         self.log_file = tempfile.TemporaryFile()
         command = [*wrap, UWSGI, *before]
-        command += ["--plugin", str(plugin), *LIFTED] if plugin else ["--plugin", "python3"]
+        command += ["--plugin", str(plugin)] if plugin else ["--plugin", "python3"]
         if python:
             command += [*app, "--pythonpath", str(HERE)]
         command += ["--http-socket", f"127.0.0.1:{self.port}", "--socket",

@@ -146,8 +146,7 @@ def guarded(environ, start_response):
                               ("Content-Security-Policy-Report-Only", "img-src 'self'"),
                               ("Content-Disposition", "attachment"), ("Pragma", "x"),
                               ("Age", "3"), ("X-Sendfile", "/etc/hostname"),
-                              ("X-Accel-Redirect", "/internal"), ("Link", "</x>"),
-                              ("Access-Control-Allow-Origin", "*")])
+                              ("X-Accel-Redirect", "/internal"), ("Link", "</x>")])
     return [b"<p>guarded</p>"]
 
 

@@ -16,7 +16,7 @@ And of any code:
 And of a whole process: ``flameprof.launcher``.
 """
 
-from _flameprof import IDLE, Middleware, Session, __version__, admit, stats
+from _flameprof import IDLE, Middleware, Session, __version__, admit
 
 from .decorator import flamegraph
 from .profiler import Profiler, Row, profile
@@ -31,5 +31,4 @@ __all__ = [
     "admit",
     "flamegraph",
     "profile",
-    "stats",
 ]

@@ -30,8 +30,7 @@ class Profiler:
 
     It may be started again: all of it is one profile. Options are those of Session:
     interval in seconds, 0.00005 to 1; max_seconds after which sampling ends by itself,
-    0 for never; lines, threads, children; full_paths=False and redact for a picture
-    that is shown to others.
+    0 for never; lines, threads, children.
 
     >>> profiler = Profiler(interval=0.0005)
     >>> profiler.start()

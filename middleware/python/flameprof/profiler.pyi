@@ -1,5 +1,5 @@
 import os
-from typing import Any, Dict, List, NamedTuple, Sequence, Union
+from typing import Any, Dict, List, NamedTuple, Union
 
 from . import _Clock, _Format
 
@@ -24,8 +24,6 @@ class Profiler:
         threads: bool = False,
         children: bool = False,
         everybody: bool = False,
-        full_paths: bool = True,
-        redact: Sequence[str] = (),
     ) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...

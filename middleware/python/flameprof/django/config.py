@@ -17,37 +17,22 @@ DEFAULTS = {
     "CHILDREN": False,  # with the greenlets that it starts
     "ALLOW": (),  # networks that may ask for ?flamegraph=1, besides this machine
     "AUTHORIZE": None,  # instead: "is_staff", a callable that takes a request, or its path
-    "AT_ONCE": 4,  # profiles by ?flamegraph=1 at once, in all workers
-    "WORKER_AT_ONCE": 2,  # in one worker
-    "PER_MINUTE": 60,  # begun in a minute, in all workers
-    "MIN_INTERVAL": 0.0001,  # the shortest that may be asked for
-    "MAX_PROFILE_BYTES": 100663296,  # memory of one
-    "MAX_PICTURE_BYTES": 33554432,  # the largest answer
-    "FULL_PATHS": False,  # tell files' whole paths, not from the package or project on
-    "REDACT": (),  # functions shown as [redacted]: "name", "name (file)", "* (folder/)"
     "FOLDER": "",  # where the panel's profiles wait; all workers must reach it
     "CLOCK": "wall",  # which time widths are at first
     "COLOURS": "origin",
     "INVERTED": False,
     "CALLERS": False,
 }
-LIMITS = (
-    "AT_ONCE", "WORKER_AT_ONCE", "PER_MINUTE", "MIN_INTERVAL", "MAX_PROFILE_BYTES",
-    "MAX_PICTURE_BYTES",
-)
-SESSION = (
-    "INTERVAL", "MAX_SECONDS", "LINES", "THREADS", "CHILDREN", "FULL_PATHS", "REDACT",
-)
+SESSION = ("INTERVAL", "MAX_SECONDS", "LINES", "THREADS", "CHILDREN")
 PICTURE = ("CLOCK", "COLOURS", "INVERTED", "CALLERS")
-SWITCHES = ("LINES", "THREADS", "CHILDREN", "INVERTED", "CALLERS", "FULL_PATHS")
+SWITCHES = ("LINES", "THREADS", "CHILDREN", "INVERTED", "CALLERS")
 
 
 # They say themselves what they take.
 TAKERS = {
-    **{
-        key: lambda value, key=key: _flameprof.check_options(**{key.lower(): value})
-        for key in ("INTERVAL", "MAX_SECONDS", "ALLOW", "REDACT", *LIMITS)
-    },
+    "INTERVAL": lambda value: _flameprof.Session(interval=value),
+    "MAX_SECONDS": lambda value: _flameprof.Middleware(print, max_seconds=value),
+    "ALLOW": lambda value: _flameprof.Middleware(print, allow=value),
     "FOLDER": lambda value: _flameprof.Shelf(os.fspath(value)),
     "CLOCK": lambda value: _flameprof.check_picture(clock=value),
     "COLOURS": lambda value: _flameprof.check_picture(colours=value),
@@ -69,10 +54,6 @@ class Config:
     def session(self):
         """Keywords of _flameprof.Session."""
         return {key.lower(): self[key] for key in SESSION}
-
-    def limits(self):
-        """Keywords of _flameprof.Middleware."""
-        return {key.lower(): self[key] for key in LIMITS}
 
     def picture(self):
         """Keywords of render()."""

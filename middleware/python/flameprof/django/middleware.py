@@ -39,10 +39,6 @@ class FlameprofMiddleware:
             "interval": config["INTERVAL"],
             "max_seconds": config["MAX_SECONDS"],
             "allow": config["ALLOW"],
-            "panel_folder": config["FOLDER"],
-            **config.limits(),
-            "full_paths": config["FULL_PATHS"],
-            "redact": config["REDACT"],
         }
 
     def __call__(self, request):

@@ -74,13 +74,7 @@ class Process:
     def _launched(self, interval):
         """With a launcher of that interval; one that is there forgets its statistics."""
         if self._launcher is None:
-            launcher = SimpleLauncher(
-                interval,
-                idle=self._config.idle,
-                measurement=label,
-                full_paths=self._config.full_paths,
-                redact=self._config.redact,
-            )
+            launcher = SimpleLauncher(interval, idle=self._config.idle, measurement=label)
             launcher.start()
             self._launcher = launcher
         elif interval != self.interval:

@@ -1,5 +1,10 @@
-/* flameprof render and diff: pictures from folded stacks and from profiles. */
-#include "renderer/command/command.h"
+/*
+ * The program `flameprof`: pictures from folded stacks and from profiles.
+ *
+ * Exit codes: 0 all well; 1 the input could not be read, or the output not be
+ * made or written; 2 the command line makes no sense; 3 a picture was written,
+ * but there was nothing to draw in it.
+ */
 #include "renderer/command/files.h"
 #include "renderer/numbers.h"
 
@@ -9,14 +14,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char flame_render_help[] =
-    "render and diff draw folded stacks (\"root;child;leaf 42\" per line), as "
-    "flameprof writes\n"
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOTHING = 3 };
+
+static const char HELP[] =
+    "usage: flameprof render [options] [FILE|-]\n"
+    "       flameprof diff [options] BEFORE AFTER\n"
+    "\n"
+    "Draws folded stacks (\"root;child;leaf 42\" per line), as flameprof writes\n"
     "them with flamegraph_format=folded or as other profilers do, flameprof's JSON,\n"
     "and pprof's profiles; each may be gzipped.\n"
-    "They read FILE, or standard input, and write to standard output. diff draws "
-    "AFTER,\n"
-    "and what has become more since BEFORE in red, what has become less in blue.\n"
+    "Reads FILE, or standard input; writes to standard output. diff draws AFTER, and\n"
+    "what has become more since BEFORE in red, what has become less in blue.\n"
     "\n"
     "  -o, --output FILE      write to FILE instead\n"
     "  -f, --format FORMAT    " FLAME_FORMAT_NAMES "\n"
@@ -37,7 +45,13 @@ const char flame_render_help[] =
     " (default 1200)\n"
     "      --smallest PIXELS  narrower frames are not drawn: " FLAME_SMALLEST_RANGE
     " (default 0.5)\n"
-    "      --scale FACTOR     of a PNG: " FLAME_SCALE_RANGE " (default 2)\n";
+    "      --scale FACTOR     of a PNG: " FLAME_SCALE_RANGE " (default 2)\n"
+    "\n"
+    "      --help             show this help\n"
+    "      --version          show the version\n"
+    "\n"
+    "exit status: 0 all well; 1 cannot read, draw or write; 2 wrong command line;\n"
+    "3 a picture was written, but there was nothing to draw in it.\n";
 
 struct command {
     const char *input;  /* "-": standard input */
@@ -50,16 +64,16 @@ struct command {
     struct flame_picture_options options; /* what the command line says of them */
 };
 
-int flame_misused(const char *what, const char *detail)
-{
-    fprintf(stderr, "flameprof: %s: %s\nTry: flameprof --help\n", what, detail);
-    return FLAME_EXIT_USAGE;
-}
-
 static int complain(const char *what, const char *detail)
 {
     fprintf(stderr, "flameprof: %s: %s\n", what, detail);
-    return FLAME_EXIT_FAILED;
+    return EXIT_FAILED;
+}
+
+static int misused(const char *what, const char *detail)
+{
+    fprintf(stderr, "flameprof: %s: %s\nTry: flameprof --help\n", what, detail);
+    return EXIT_USAGE;
 }
 
 /* ---- the command line -------------------------------------------------------- */
@@ -98,21 +112,21 @@ static int parse_option(struct command *command, int option, const char *name)
         if (flame_format_from_name(flame_slice_of(optarg), &command->format) == 0) {
             return 0;
         }
-        return flame_misused("no such format (" FLAME_FORMAT_NAMES ")", optarg);
+        return misused("no such format (" FLAME_FORMAT_NAMES ")", optarg);
     case 'u':
         if (parse_unit(optarg, &command->unit)) {
             return 0;
         }
-        return flame_misused("no such unit (microseconds and samples are)", optarg);
+        return misused("no such unit (microseconds and samples are)", optarg);
     case 't':
     case PICTURE_OPTION:
         problem = flame_picture_option(&command->options,
                                        flame_slice_of(option == 't' ? "title" : name),
                                        flame_slice_of(optarg != NULL ? optarg : "1"));
-        return problem == NULL ? 0 : flame_misused(problem, optarg);
+        return problem == NULL ? 0 : misused(problem, optarg);
     default:
         fputs("Try: flameprof --help\n", stderr);
-        return FLAME_EXIT_USAGE;
+        return EXIT_USAGE;
     }
 }
 
@@ -121,11 +135,11 @@ static int parse_inputs(struct command *command, int count, char **inputs,
                         bool difference)
 {
     if (!difference && count > 1) {
-        return flame_misused("one input at a time", inputs[1]);
+        return misused("one input at a time", inputs[1]);
     }
     if (difference && count != 2) {
-        return flame_misused("two inputs, what was before and what is after",
-                             count > 2 ? inputs[2] : "diff");
+        return misused("two inputs, what was before and what is after",
+                       count > 2 ? inputs[2] : "diff");
     }
     command->before = difference ? inputs[0] : NULL;
     command->input = count > 0 ? inputs[count - 1] : "-";
@@ -286,7 +300,7 @@ static int draw(const struct command *command, const struct flame_tree *tree,
     int status = write_picture(command, tree, &options);
     if (status == 0 && flame_tree_is_empty(tree)) {
         complain(command->input, "no samples in it");
-        status = FLAME_EXIT_NOTHING;
+        status = EXIT_NOTHING;
     }
     flame_writer_free(&warning);
     return status;
@@ -296,10 +310,10 @@ static int draw_difference(const struct command *command,
                            const struct flame_document *after)
 {
     struct flame_document before;
-    int status = FLAME_EXIT_FAILED;
+    int status = EXIT_FAILED;
 
     if (!flame_file_read(command->before, command->unit, &before)) {
-        return FLAME_EXIT_FAILED;
+        return EXIT_FAILED;
     }
     bool same_clock = before.options.quality == NULL ||
                       after->options.quality == NULL ||
@@ -318,7 +332,7 @@ static int draw_difference(const struct command *command,
     return status;
 }
 
-int flame_render_command(int argc, char **argv)
+static int render(int argc, char **argv)
 {
     struct command command = {0};
     struct flame_document document;
@@ -328,10 +342,37 @@ int flame_render_command(int argc, char **argv)
         return status;
     }
     if (!flame_file_read(command.input, command.unit, &document)) {
-        return FLAME_EXIT_FAILED;
+        return EXIT_FAILED;
     }
     status = command.before != NULL ? draw_difference(&command, &document)
                                     : draw(&command, document.tree, &document, NULL);
     flame_document_free(&document);
     return status;
+}
+
+static int say(const char *text)
+{
+    return fputs(text, stdout) < 0 || fflush(stdout) != 0 ? EXIT_FAILED : 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        return misused("a command is missing", "render or diff");
+    }
+    if (strcmp(argv[1], "render") == 0 || strcmp(argv[1], "diff") == 0) {
+        for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++) {
+            if (strcmp(argv[i], "--help") == 0) {
+                return say(HELP);
+            }
+        }
+        return render(argc - 1, argv + 1);
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        return say(HELP);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        return say("flameprof " FLAME_VERSION "\n");
+    }
+    return misused("no such command", argv[1]);
 }
