@@ -35,6 +35,12 @@ class Trial(unittest.TestResult):
         self.wrong = True
         self._note("addError", test, err)
 
+    def addExpectedFailure(self, test, err):
+        self._note("addExpectedFailure", test, err)
+
+    def addUnexpectedSuccess(self, test):
+        self._note("addUnexpectedSuccess", test)
+
     def addSubTest(self, test, subtest, err):
         if err is not None and issubclass(err[0], test.failureException):
             self.failed = True

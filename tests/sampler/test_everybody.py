@@ -67,7 +67,7 @@ def run(code, *arguments, **environ):
     ).stdout
 
 
-class Sessions(Measuring):
+class Sessions(unittest.TestCase):
     def assertSeen(self, found, took, session):
         """But for what was missed: a thread that ends has what came after its last sample."""
         quality = session.quality()
@@ -75,7 +75,7 @@ class Sessions(Measuring):
         self.assertAlmostEqual(found, took, delta=0.1 + missed)
 
 
-class WhoIsSeen(Sessions):
+class WhoIsSeen(Sessions, Measuring):
     def test_those_that_are_there_and_those_that_come(self):
         go = threading.Event()
         pool, late = [], []
@@ -186,7 +186,7 @@ class WhoIsSeen(Sessions):
         self.assertGreater(roots(session)["[thread its]"], 0.05)
 
 
-class HowLong(Sessions):
+class HowLong(Sessions, Measuring):
     def test_a_thread_for_each_request(self):
         def work():
             for _ in range(150):
@@ -507,7 +507,7 @@ class WhatIsLeft(Sessions):
         )
 
 
-class Idle(Sessions):
+class Idle(Sessions, Measuring):
     @classmethod
     def setUpClass(cls):
         def serves(jobs):

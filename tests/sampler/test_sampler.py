@@ -209,7 +209,7 @@ class WhatItSees(Measuring):
         self.assertGreater(share(sessions[0], "[deeper frames cut]"), 0.6)
 
 
-class WhatItLeavesAlone(Measuring):
+class WhatItLeavesAlone(unittest.TestCase):
     def test_mask_handlers_threads_and_descriptors(self):
         def state():
             with open("/proc/self/status") as status:
