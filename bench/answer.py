@@ -31,7 +31,7 @@ LOG_LINE = re.compile(
 
 def uwsgi(port):
     return [
-        *[serving.UWSGI, "--plugin", str(serving.PLUGIN), "--module", "slow_shop"],
+        *[serving.UWSGI, "--plugin", str(serving.PLUGIN), *serving.LIFTED, "--module", "slow_shop"],
         *["--pythonpath", PATHS[0], "--pythonpath", PATHS[1], "--need-app"],
         *["--http-socket", f"127.0.0.1:{port}", "--master", "--die-on-term"],
         "--disable-logging",

@@ -2,7 +2,7 @@
 # BENCH= chooses among them. A missed target is said, and the next one runs all
 # the same.
 
-BENCH ?= instructions panels answer overhead accuracy disturbance render page
+BENCH ?= instructions refusals slow_capture panels answer overhead accuracy disturbance load render page
 
 # From renderer/, without what reads.
 $(BUILD)/bench/drawing: bench/drawing.c $(RENDERER_OBJS)
@@ -10,7 +10,7 @@ $(BUILD)/bench/drawing: bench/drawing.c $(RENDERER_OBJS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(RENDERER_LIBS)
 
 .PHONY: bench
-bench: all $(BUILD)/bench/drawing ## every benchmark, two hours on an idle machine (BENCH=instructions: one)
+bench: all $(BUILD)/bench/drawing ## every benchmark, three hours on an idle machine (BENCH=instructions: one)
 	@missed=; for bench in $(BENCH); do \
 		echo "== bench/$$bench.py"; \
 		BUILD=$(BUILD) UWSGI=$(UWSGI) PYTHONPATH=$(BUILD)/python \

@@ -2,7 +2,7 @@
 
 As a script, the loop of calls in plain Python:
 
-    hello.py alone|python|flameprof CALLS QUERY...
+    hello.py alone|python|flameprof|watched CALLS QUERY...
 
 getppid() is where callgrind ends one count and begins the next.
 """
@@ -50,7 +50,8 @@ def loop(which, count, queries):
     if app is None:
         import flameprof
 
-        app = flameprof.Middleware(application)
+        watch = {"slower_than": 60, "on_error": True} if which == "watched" else {}
+        app = flameprof.Middleware(application, **watch)
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": ""}
     call(app, count, environ)
     for query in queries:

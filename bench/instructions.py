@@ -28,7 +28,7 @@ import tempfile
 
 import serving
 
-TARGETS = {"plugin": 120, "middleware": 400}
+TARGETS = {"plugin": 120, "middleware": 400, "watching": 600, "looking-on": 1500}
 # The two that the targets are for, and two that are longer.
 QUERIES = ["", "a=1&b=2", "q=hello&page=2&sort=price", "q=caf%C3%A9&page=2"]
 JUDGED = QUERIES[:2]
@@ -159,6 +159,8 @@ class Counted:
         return statistics.median(one[query][1] for one in self.found)
 
 
+WATCHED = ["--flameprof-slower-than", "60", "--flameprof-on-error"]
+
 # For each door: its name in the table; alone, with flameprof, with the peer; how.
 DOORS = {
     "plugin": (
@@ -171,11 +173,22 @@ DOORS = {
         of_server,
     ),
     "middleware": ("a call in Python", ["alone", "flameprof", "python"], of_loop),
+    # The same with slower-than, when no request is slow.
+    "watching": (
+        "uWSGI, requests watched",
+        [
+            ["--plugin", "python3", "--module", "hello"],
+            ["--plugin", str(serving.PLUGIN), "--module", "hello", *WATCHED],
+            ["--plugin", "python3", "--module", "hello:in_python"],
+        ],
+        of_server,
+    ),
+    "looking-on": ("a call in Python, watched", ["alone", "watched", "python"], of_loop),
 }
 
 
 def added(door, alone, ours, query):
-    if door == "plugin":
+    if DOORS[door][2] is of_server:
         return ours.share(query) - alone.share(query)
     return ours.least(query) - alone.least(query)
 
@@ -183,7 +196,7 @@ def added(door, alone, ours, query):
 def table(door, options, keep):
     """Prints a door's table; True if its target is met."""
     name, ways, measure = DOORS[door]
-    requests = options.requests if door == "plugin" else options.calls
+    requests = options.requests if measure is of_server else options.calls
     alone, ours, python = (
         Counted(
             lambda folder, padding: measure(folder, arguments, requests, padding),
@@ -213,7 +226,7 @@ def main():
     parser.add_argument("--requests", type=int, default=300, help="per query, of a server (300)")
     parser.add_argument("--calls", type=int, default=3000, help="per query, of the loop (3000)")
     parser.add_argument("--layouts", type=int, default=5, help="of the heap (5)")
-    parser.add_argument("--only", choices=DOORS, help="one of the two")
+    parser.add_argument("--only", choices=DOORS, help="one of them")
     parser.add_argument("--keep", help="a folder for callgrind's files, for callgrind_annotate")
     options = parser.parse_args()
     if not shutil.which("valgrind"):

@@ -32,7 +32,9 @@ def wsgi(panel):
 
     import flameprof
 
-    return flameprof.Middleware(application, panel=panel)
+    return flameprof.Middleware(
+        application, panel=panel, at_once=256, worker_at_once=64, per_minute=1000000
+    )
 
 
 def django(panel=None, middleware=False, shown=True):

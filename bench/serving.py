@@ -13,6 +13,9 @@ ROOT = HERE.parent
 BUILD = ROOT / os.environ.get("BUILD", "build")
 UWSGI = os.environ.get("UWSGI", "uwsgi")
 PLUGIN = BUILD / "flameprof_plugin.so"
+# Out of the way of what is measured: of the plugin, and of a Middleware.
+LIMITS = {"at_once": 256, "worker_at_once": 64, "per_minute": 1000000}
+LIFTED = [f"--flameprof-{name.replace('_', '-')}={value}" for name, value in LIMITS.items()]
 
 
 def free_port():

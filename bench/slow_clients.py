@@ -124,7 +124,7 @@ async def crowd(port, kinds, at_once):
 def server(port, at_once):
     return serving.Server(
         [
-            *[serving.UWSGI, "--plugin", str(serving.PLUGIN), "--module", "slow_site"],
+            *[serving.UWSGI, "--plugin", str(serving.PLUGIN), *serving.LIFTED, "--module", "slow_site"],
             *["--pythonpath", str(serving.HERE), "--need-app", "--master", "--die-on-term"],
             *["--http-socket", f"127.0.0.1:{port}", "--socket-sndbuf", str(SOCKET_BUFFER)],
             *["--processes", str(PROCESSES), "--threads", str(-(-at_once // PROCESSES))],

@@ -46,4 +46,6 @@ try:
 except ImportError:  # under the plugin, which needs no package
     pass
 else:
-    behind_flameprof = flameprof.Middleware(application)
+    behind_flameprof = flameprof.Middleware(
+        application, at_once=256, worker_at_once=64, per_minute=1000000
+    )

@@ -1,6 +1,8 @@
 /* What goes back to the person who asked. */
-#include "middleware/request.h"
-#include "middleware/shelf.h"
+#include "middleware/archive/archive.h"
+#include "middleware/common/common.h"
+#include "middleware/parts.h"
+#include "renderer/writer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,6 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
+/* The last of them would let another site read the picture that it made a browser of
+ * somebody who may ask for. */
 const char *const flame_dropped_headers[] = {
     "Content-Length",
     "Content-Type",
@@ -44,6 +48,10 @@ const char *const flame_dropped_headers[] = {
     "X-Accel-Charset",
     "X-Accel-Expires",
     "X-Accel-Limit-Rate",
+    "Timing-Allow-Origin",
+    "Access-Control-Allow-Origin",
+    "Access-Control-Allow-Credentials",
+    "Access-Control-Expose-Headers",
     NULL,
 };
 
@@ -127,10 +135,85 @@ static size_t write_subtitle(const struct flame_params *params,
     return used;
 }
 
+#define TOKEN "flamegraph_token="
+
+/* Where a token's pair that begins at `at` ends; `at`: none begins there. */
+static size_t token_end(struct flame_slice path, size_t at)
+{
+    if (at == 0 || (path.data[at - 1] != '?' && path.data[at - 1] != '&')) {
+        return at;
+    }
+    const char *begin = path.data + at;
+    const char *stop = memchr(begin, '&', path.length - at);
+    size_t length = stop == NULL ? path.length - at : (size_t)(stop - begin);
+
+    return flame_query_is_token((struct flame_slice){begin, length}) ? at + length : at;
+}
+
+struct flame_slice flame_without_token(struct flame_slice path, char *out, size_t size)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < path.length && used + sizeof TOKEN + 3 < size;) {
+        size_t end = token_end(path, i);
+        if (end == i) {
+            out[used++] = path.data[i++];
+            continue;
+        }
+        memcpy(out + used, TOKEN "...", sizeof TOKEN + 2);
+        used += sizeof TOKEN + 2;
+        i = end;
+    }
+    return (struct flame_slice){out, used};
+}
+
+/* The tree goes where profiles are sent, or nowhere. */
+static void part_with(struct flame_tree *tree, const struct flame_profile *profile,
+                      const struct flame_params *params,
+                      const struct flame_outcome *outcome)
+{
+    const struct flame_pushed pushed = {.method = outcome->method,
+                                        .path = outcome->path,
+                                        .status = outcome->status,
+                                        .raised = outcome->raised,
+                                        .quality = profile->quality,
+                                        .clock = params->clock};
+
+    if (params->push != NULL && params->push->url != NULL) {
+        flame_push(params->push, tree, &pushed);
+    } else {
+        flame_tree_free(tree);
+    }
+}
+
+/* The tree, or what has changed to it. */
+static int draw_tree(const struct flame_tree *tree, const struct flame_params *params,
+                     struct flame_picture_options *options, struct flame_writer *body)
+{
+    struct flame_writer subtitle = {0};
+    int error = 0;
+
+    if (params->diff.length == 0) {
+        return flame_render(params->format, tree, options, body);
+    }
+    flame_write_bytes(&subtitle, options->subtitle.data, options->subtitle.length);
+    struct flame_tree *difference = flame_archive_difference(
+        params->archive, (struct flame_slice){params->diff.data, params->diff.length},
+        tree, params->clock, &subtitle, &error);
+    if (difference != NULL) {
+        options->subtitle = (struct flame_slice){subtitle.data, subtitle.length};
+        error = flame_render(params->format, difference, options, body);
+    }
+    flame_tree_free(difference);
+    flame_writer_free(&subtitle);
+    return error;
+}
+
 static int draw(const struct flame_profile *profile, const struct flame_params *params,
                 const struct flame_outcome *outcome, struct flame_writer *body)
 {
     char title[2200];
+    char path[1100];
     char subtitle[2200];
     char warning[1200];
     struct flame_picture_options options = params->picture;
@@ -139,8 +222,9 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
     options.quality = &profile->quality;
     options.clock = params->clock;
 
+    struct flame_slice shown = flame_without_token(outcome->path, path, sizeof path);
     length = snprintf(title, sizeof title, "%.*s %.*s", width(outcome->method),
-                      outcome->method.data, width(outcome->path), outcome->path.data);
+                      outcome->method.data, width(shown), shown.data);
     options.title = (struct flame_slice){title, (size_t)length};
     options.subtitle = (struct flame_slice){
         subtitle, write_subtitle(params, outcome, subtitle, sizeof subtitle)};
@@ -160,8 +244,8 @@ static int draw(const struct flame_profile *profile, const struct flame_params *
     if (tree == NULL) {
         return -ENOMEM;
     }
-    int error = flame_render(params->format, tree, &options, body);
-    flame_tree_free(tree);
+    int error = draw_tree(tree, params, &options, body);
+    part_with(tree, profile, params, outcome);
     return error;
 }
 
@@ -177,46 +261,72 @@ static struct flame_answer answer_of(enum flame_format format, struct flame_writ
                                  .body = body};
 }
 
+static const char *drawing_error(int error)
+{
+    return error == -E2BIG ? "The picture would be larger than allowed "
+                             "(max-picture-bytes): a larger "
+                             "flamegraph_smallest= or another format makes it smaller."
+                           : flame_render_error(error);
+}
+
+static void count_picture(int error, size_t bytes, uint64_t ns)
+{
+    if (error == 0) {
+        flame_count(FLAME_COUNT_PICTURES, 1);
+        flame_count(FLAME_COUNT_PICTURES_BYTES, bytes);
+    } else if (error == -E2BIG) {
+        flame_count(FLAME_COUNT_PICTURES_TOO_LARGE, 1);
+    }
+    flame_count(FLAME_COUNT_PICTURES_NS, ns);
+}
+
 void flame_answer_make(const struct flame_profile *profile,
                        const struct flame_params *params,
                        const struct flame_outcome *outcome, struct flame_answer *answer)
 {
     uint64_t begun = flame_now_ns();
-    struct flame_writer body = {.limit = FLAME_BODY_MAX};
+    struct flame_writer body = {.limit = params->max_bytes};
     int error = draw(profile, params, outcome, &body);
 
     if (error == 0) {
         *answer = answer_of(params->format, body);
     } else {
         flame_writer_free(&body);
-        flame_answer_text(500, "Internal Server Error", flame_render_error(error),
-                          answer);
+        flame_answer_text(500, "Internal Server Error", drawing_error(error), answer);
     }
     answer->runs = params->repeat > 1 ? outcome->runs : 0;
     answer->drawing_ns = flame_now_ns() - begun;
+    count_picture(error, answer->body.length, answer->drawing_ns);
 }
 
 void flame_answer_kept(const struct flame_shelf *shelf,
                        const struct flame_params *params, struct flame_answer *answer)
 {
     struct flame_picture_options options = params->picture;
-    struct flame_writer body = {.limit = FLAME_BODY_MAX};
+    struct flame_writer body = {.limit = params->max_bytes};
+    uint64_t begun = flame_now_ns();
     bool drawing;
 
     options.title = (struct flame_slice){params->title.data, params->title.length};
     options.subtitle =
         (struct flame_slice){params->subtitle.data, params->subtitle.length};
-    int error = flame_shelf_render(
-        shelf, (struct flame_slice){params->kept.data, params->kept.length},
-        params->format, params->clock, &options, &body, &drawing);
+    const struct flame_drawn drawn = {
+        .name = {params->kept.data, params->kept.length},
+        .before = {params->diff.data, params->diff.length},
+        .format = params->format,
+        .clock = params->clock,
+        .options = &options};
+    int error = flame_archive_render(shelf, &drawn, &body, &drawing);
+    if (drawing) {
+        count_picture(error, body.length, flame_now_ns() - begun);
+    }
     if (error == 0) {
         *answer = answer_of(params->format, body);
         return;
     }
     flame_writer_free(&body);
     if (drawing) {
-        flame_answer_text(500, "Internal Server Error", flame_render_error(error),
-                          answer);
+        flame_answer_text(500, "Internal Server Error", drawing_error(error), answer);
     } else {
         flame_answer_text(404, "Not Found", flame_shelf_error(error), answer);
     }
@@ -238,17 +348,15 @@ void flame_answer_log(const struct flame_profile *profile,
                       const struct flame_outcome *outcome,
                       const struct flame_answer *answer, char *line, size_t size)
 {
-    char path[200];
+    char path[220];
     char took[32];
     char sampling[32];
     char drawing[32];
-    size_t length =
-        outcome->path.length < sizeof path - 1 ? outcome->path.length : sizeof path - 1;
+    size_t length = flame_without_token(outcome->path, path, sizeof path).length;
     const struct flame_quality *quality = &profile->quality;
 
     for (size_t i = 0; i < length; i++) {
-        char c = outcome->path.data[i];
-        path[i] = c > ' ' && c < 0x7f ? c : '?';
+        path[i] = path[i] > ' ' && path[i] < 0x7f ? path[i] : '?';
     }
     path[length] = '\0';
     snprintf(line, size,

@@ -1,54 +1,69 @@
 /* The decision: asked at all, by whom, for what. */
+#include "middleware/access/access.h"
+#include "middleware/archive/archived.h"
+#include "middleware/common/limits.h"
 #include "middleware/parts.h"
 
 #include <errno.h>
-#include <pthread.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#define REFUSALS_EVERY_S 60
-
-/* A line a minute at most, whatever knocks. */
-static void count_refusal(struct flame_slice remote, const char *why,
-                          void (*log)(const char *line))
-{
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static unsigned long refused;
-    static time_t quiet_until;
-    struct timespec now;
-    unsigned long count = 0;
-    char line[400];
-    char from[64];
-    size_t length = remote.length < sizeof from - 1 ? remote.length : sizeof from - 1;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    pthread_mutex_lock(&lock);
-    refused++;
-    if (now.tv_sec >= quiet_until) {
-        quiet_until = now.tv_sec + REFUSALS_EVERY_S;
-        count = refused;
-        refused = 0;
-    }
-    pthread_mutex_unlock(&lock);
-    if (count == 0 || log == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < length; i++) {
-        char c = remote.data[i];
-        from[i] = c > ' ' && c < 0x7f ? c : '?';
-    }
-    from[length] = '\0';
-    snprintf(
-        line, sizeof line,
-        "[flameprof] %lu request%s for a flame graph refused, the last from %s: %s",
-        count, count == 1 ? "" : "s", length == 0 ? "(no address)" : from, why);
-    log(line);
-}
 
 static bool is(struct flame_slice slice, const char *text)
 {
     return slice.data != NULL && slice.length == strlen(text) &&
            memcmp(slice.data, text, slice.length) == 0;
+}
+
+bool flame_request_may(const struct flame_config *config, flame_lookup *lookup,
+                       void *door_request, void (*log)(const char *line),
+                       struct flame_access *access)
+{
+    flame_access_check(config, lookup, door_request, access);
+    if (access->verdict == FLAME_MAY) {
+        return true;
+    }
+    flame_refused(access->verdict, lookup(door_request, "REMOTE_ADDR"), log);
+    return false;
+}
+
+bool flame_request_spend(struct flame_access *access, flame_lookup *lookup,
+                         void *door_request, void (*log)(const char *line),
+                         struct flame_receipt *receipt)
+{
+    if (flame_access_spend(access)) {
+        receipt->spent = access->once;
+        memcpy(receipt->digest, access->digest, sizeof receipt->digest);
+        return true;
+    }
+    flame_refused(access->verdict, lookup(door_request, "REMOTE_ADDR"), log);
+    return false;
+}
+
+/* What a token allows is less than what everybody else may ask for. */
+static int check_interval(const struct flame_params *params, uint64_t least_ns,
+                          char sentence[FLAME_SENTENCE_SIZE])
+{
+    if (params->interval_ns >= least_ns) {
+        return 0;
+    }
+    snprintf(sentence, FLAME_SENTENCE_SIZE,
+             "The interval is too small for this token: it allows %" PRIu64
+             ".%09" PRIu64 " seconds and more.",
+             least_ns / 1000000000, least_ns % 1000000000);
+    return -EINVAL;
+}
+
+int flame_params_check_scope(const struct flame_params *params,
+                             char sentence[FLAME_SENTENCE_SIZE])
+{
+    if (params->kept.length == 0 && params->diff.length == 0) {
+        return 0;
+    }
+    snprintf(sentence, FLAME_SENTENCE_SIZE,
+             "%s: a signed link is for its own path, and this is kept of any.",
+             params->kept.length != 0 ? "flamegraph_profile" : "flamegraph_diff");
+    return -EINVAL;
 }
 
 enum flame_decision flame_request_decide(const struct flame_config *config,
@@ -61,34 +76,52 @@ enum flame_decision flame_request_decide(const struct flame_config *config,
     struct flame_slice method = lookup(door_request, "REQUEST_METHOD");
     bool head = is(method, "HEAD");
 
-    if (query.data == NULL || (!head && !is(method, "GET")) ||
+    bool safe = head || is(method, "GET");
+
+    if (query.data == NULL || (!safe && !config->unsafe_methods) ||
         lookup(door_request, FLAME_TAKEN).data != NULL) {
         return FLAME_ORDINARY;
     }
-    bool kept = config->shelf != NULL && flame_params_kept(query);
-    if (!kept && !flame_params_asked(query)) {
+    bool kept = safe && config->shelf != NULL && flame_query_asks_for_kept(query);
+    if (!kept && !flame_query_asks(query)) {
         return FLAME_ORDINARY;
     }
-    if (!flame_allowed(config, lookup, door_request)) {
-        count_refusal(
-            lookup(door_request, "REMOTE_ADDR"),
-            config->authorize != NULL
-                ? "authorize did not let it, or it came from another site"
-                : "only direct requests from this host may ask; --flameprof-allow "
-                  "NETWORK (uWSGI) or allow=[NETWORK] (Middleware) widens that",
-            log);
+    struct flame_access access;
+    if (!flame_request_may(config, lookup, door_request, log, &access)) {
         return FLAME_ORDINARY;
     }
     query = lookup(door_request, "QUERY_STRING"); /* authorize() may be anything */
     if (query.data == NULL) {
         return FLAME_ORDINARY;
     }
-    *params = (struct flame_params){.interval_ns = config->interval_ns,
+    *params = (struct flame_params){.interval_ns =
+                                        config->interval_ns > access.interval_min_ns
+                                            ? config->interval_ns
+                                            : access.interval_min_ns,
                                     .format = FLAME_FORMAT_SVG,
                                     .repeat = 1,
-                                    .head = head};
-    if (flame_params_read(query, params, sentence) != 0) {
+                                    .push = &config->push,
+                                    .head = head,
+                                    .archive = config->archive,
+                                    .max_bytes = (size_t)config->max_picture_bytes};
+    if (flame_params_read(query, params, sentence) != 0 ||
+        (access.by_token && flame_params_check_scope(params, sentence) != 0) ||
+        check_interval(params, access.interval_min_ns, sentence) != 0) {
+        flame_count(FLAME_COUNT_REFUSED_MALFORMED, 1);
         return FLAME_MALFORMED;
+    }
+    if (!safe) {
+        params->repeat = 1; /* what it does is done once */
+    }
+    if (flame_archived_check(config, params, sentence) != 0) {
+        flame_count(FLAME_COUNT_REFUSED_MALFORMED, 1);
+        return FLAME_MALFORMED;
+    }
+    if (!flame_limits_allow_interval(config, params->interval_ns, sentence)) {
+        return FLAME_MALFORMED;
+    }
+    if (!flame_request_spend(&access, lookup, door_request, log, &params->receipt)) {
+        return FLAME_ORDINARY;
     }
     return kept ? FLAME_KEPT : FLAME_PROFILE;
 }

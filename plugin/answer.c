@@ -175,6 +175,11 @@ static int put_headers(struct wsgi_request *wsgi_req, const struct flame_answer 
         put_text(wsgi_req, "Content-Security-Policy", answer->security_policy)) {
         return -1;
     }
+    char seconds[16];
+    snprintf(seconds, sizeof(seconds), "%u", answer->retry_s);
+    if (answer->retry_s && put_text(wsgi_req, "Retry-After", seconds)) {
+        return -1;
+    }
     char runs[16];
     snprintf(runs, sizeof(runs), "%u", answer->runs);
     if (answer->runs && put_text(wsgi_req, "X-Flameprof-Runs", runs)) {

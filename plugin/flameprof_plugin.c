@@ -4,13 +4,20 @@
  * It has no request function of its own: modifier1 would be 0, and it would
  * stand in the python plugin's place instead of before it.
  */
+#include "middleware/archive/archived.h"
+#include "middleware/common/common.h"
+#include "middleware/options.h"
+#include "plugin/authority.h"
 #include "plugin/host.h"
+#include "plugin/metrics.h"
 #include "plugin/python_plugin.h"
 #include "plugin/trampoline.h"
+#include "plugin/vigil.h"
 
 #include <Python.h>
 #include <uwsgi.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +26,9 @@ extern PyObject *PyInit__flameprof(void);
 
 static struct {
     struct flame_config config;
+    struct flame_shelf archive;        /* of --flameprof-dir */
     struct uwsgi_string_list *allowed; /* as given, for the line at start */
+    const char *authorize;             /* "module:callable"; NULL: not given */
     int disabled;
     bool usable;    /* the host is the one we were built for */
     bool installed; /* the trampoline stands */
@@ -27,71 +36,89 @@ static struct {
 
 /* ---- options: called while uWSGI reads its configuration, before any hook ---- */
 
-static void refuse_option(const char *option, const char *value, const char *accepted)
+/* One of the table's, as `data`. */
+static void set_option(char *name, char *value, void *data)
 {
-    uwsgi_log("[flameprof] --%s: \"%s\" is not %s\n", option, value, accepted);
-    exit(1);
-}
-
-static uint64_t seconds_option(const char *option, const char *value, uint64_t min_ns,
-                               uint64_t max_ns, const char *accepted)
-{
-    uint64_t ns = 0;
-    struct flame_slice text = {value, strlen(value)};
-    if (flame_parse_seconds(text, &ns) || ns < min_ns || ns > max_ns) {
-        refuse_option(option, value, accepted);
+    const struct flame_option *option = data;
+    if (option->kind == FLAME_OPTION_FLAG) {
+        flame_option_set_flag(&plugin.config, option, true);
+        return;
     }
-    return ns;
-}
-
-static void set_interval(char *option, char *value, void *data)
-{
-    (void)data;
-    plugin.config.interval_ns =
-        seconds_option(option, value, FLAME_INTERVAL_MIN_NS, FLAME_INTERVAL_MOST_NS,
-                       FLAME_INTERVAL_ACCEPTED);
-}
-
-static void set_max_seconds(char *option, char *value, void *data)
-{
-    (void)data;
-    plugin.config.max_ns = seconds_option(option, value, FLAME_MAX_NS_LEAST,
-                                          FLAME_MAX_NS_MOST, FLAME_MAX_NS_ACCEPTED);
-}
-
-static void add_allowed(char *option, char *value, void *data)
-{
-    (void)data;
-    if (flame_config_allow(&plugin.config,
-                           (struct flame_slice){value, strlen(value)})) {
-        refuse_option(option, value, "a network such as 10.0.0.0/8, ::1 or fd00::/8");
+    int error = flame_option_set_text(&plugin.config, option,
+                                      (struct flame_slice){value, strlen(value)});
+    if (error == -ENOMEM) {
+        uwsgi_log("[flameprof] --%s: no memory\n", name);
+        exit(1);
     }
+    if (error) {
+        const char *shown = flame_option_is_secret(option) ? "(hidden)" : value;
+        uwsgi_log("[flameprof] --%s: \"%s\" is not %s\n", name, shown,
+                  option->accepted);
+        exit(1);
+    }
+}
+
+static void add_allowed(char *name, char *value, void *data)
+{
+    set_option(name, value, data);
     uwsgi_string_new_list(&plugin.allowed, value);
 }
 
-static struct uwsgi_option options[] = {
-    {"flameprof-interval", required_argument, 0,
-     "seconds between samples when the URL has no interval= (default 0.001)",
-     set_interval, NULL, 0},
-    {"flameprof-max-seconds", required_argument, 0,
-     "end a profile after that many seconds: the request runs on, but a body that "
-     "still comes is closed (default 60)",
-     set_max_seconds, NULL, 0},
-    {"flameprof-allow", required_argument, 0,
-     "network that may ask for profiles, can be given several times (default: only "
-     "requests that come straight from this machine)",
-     add_allowed, NULL, 0},
-    {"flameprof-disable", no_argument, 0,
-     "leave every request alone, as if the plugin were not loaded", uwsgi_opt_true,
-     &plugin.disabled, 0},
-    {NULL, 0, 0, NULL, NULL, NULL, 0},
-};
+static void set_authorize(char *name, char *value, void *data)
+{
+    (void)data;
+    if (!flame_authority_is_name(value)) {
+        uwsgi_log("[flameprof] --%s: \"%s\" is not %s\n", name, value,
+                  FLAME_AUTHORITY_ACCEPTED);
+        exit(1);
+    }
+    plugin.authorize = value;
+}
+
+#define OPTIONS_MAX 64
+#define NAME_MAX_LENGTH 48
+
+/* Filled in before uWSGI looks at them: the table's, two of our own, and the end. */
+static struct uwsgi_option options[OPTIONS_MAX + 3];
+static char option_names[OPTIONS_MAX][NAME_MAX_LENGTH];
+
+static void list_options(void)
+{
+    size_t count = 0;
+    for (const struct flame_option *option = flame_options;
+         option->name && count < OPTIONS_MAX; option++, count++) {
+        snprintf(option_names[count], NAME_MAX_LENGTH, "flameprof-%s", option->name);
+        options[count] = (struct uwsgi_option){
+            .name = option_names[count],
+            .type = option->kind == FLAME_OPTION_FLAG ? no_argument : required_argument,
+            .help = (char *)(uintptr_t)option->help,
+            .func = option->add == flame_config_allow ? add_allowed : set_option,
+            .data = (void *)(uintptr_t)option,
+        };
+    }
+    options[count++] = (struct uwsgi_option){
+        .name = "flameprof-authorize",
+        .type = required_argument,
+        .help = "function of the application's, \"module:callable\", that is given the "
+                "environ and says whether its request may have a profile, instead of "
+                "flameprof-allow",
+        .func = set_authorize,
+    };
+    options[count] = (struct uwsgi_option){
+        .name = "flameprof-disable",
+        .type = no_argument,
+        .help = "leave every request alone, as if the plugin were not loaded",
+        .func = uwsgi_opt_true,
+        .data = &plugin.disabled,
+    };
+}
 
 /* ---- hooks, in the order uWSGI calls them ------------------------------------ */
 
 static void on_load(void)
 {
     flame_config_init(&plugin.config);
+    list_options();
 }
 
 static int init(void)
@@ -104,11 +131,11 @@ static int init(void)
     }
     /*
      * `import flameprof` in the application finds this _flameprof, and with it
-     * the one sampler of the process. Only possible before Py_Initialize().
+     * the one sampler of the process.
      */
-    if (!Py_IsInitialized() &&
-        PyImport_AppendInittab("_flameprof", PyInit__flameprof)) {
-        uwsgi_log("[flameprof] no memory to register the module _flameprof\n");
+    if (PyImport_AppendInittab("_flameprof", PyInit__flameprof)) {
+        plugin.usable = false;
+        uwsgi_log("[flameprof] off: no memory to register the module _flameprof\n");
     }
     return 0;
 }
@@ -116,6 +143,11 @@ static int init(void)
 /* One line: who may ask, so that nobody has to guess what is open. */
 static void log_who_may_ask(void)
 {
+    if (plugin.authorize) {
+        uwsgi_log("[flameprof] ?flamegraph=1 is answered to whomever %s lets\n",
+                  plugin.authorize);
+        return;
+    }
     if (!plugin.allowed) {
         uwsgi_log(
             "[flameprof] ?flamegraph=1 is answered to requests straight from this "
@@ -166,6 +198,35 @@ static const char *refusal_of_options(void)
     return NULL;
 }
 
+/* Before any fork, and before uWSGI sets its metrics up. */
+static void share(void)
+{
+    int error = flame_common_make_before_fork();
+    if (error) {
+        char line[300];
+        flame_common_explain(error, line, sizeof(line));
+        uwsgi_log("%s\n", line);
+    }
+    flame_metrics_register();
+}
+
+static void configure_authorize(void)
+{
+    if (!plugin.authorize) {
+        return;
+    }
+    if (plugin.config.allow.count > 0) {
+        uwsgi_log(
+            "[flameprof] --flameprof-allow and --flameprof-authorize exclude each "
+            "other: either decides alone\n");
+        exit(1);
+    }
+    if (flame_authority_install(&plugin.config, plugin.authorize)) {
+        uwsgi_log("[flameprof] --flameprof-authorize: no memory\n");
+        exit(1);
+    }
+}
+
 static void post_init(void)
 {
     if (!plugin.usable || plugin.disabled) {
@@ -176,6 +237,12 @@ static void post_init(void)
         uwsgi_log("[flameprof] off: %s\n", why);
         return;
     }
+    char sentence[FLAME_SENTENCE_SIZE];
+    if (flame_archived_configure(&plugin.config, &plugin.archive, sentence)) {
+        uwsgi_log("[flameprof] --flameprof-%s\n", sentence);
+        exit(1);
+    }
+    configure_authorize();
     const char *refusal = refusal_of_options();
     if (refusal) {
         uwsgi_log("[flameprof] %s\n", refusal);
@@ -185,7 +252,11 @@ static void post_init(void)
         return;
     }
     plugin.installed = true;
+    share();
     log_who_may_ask();
+    if (plugin.config.secrets.count > 0) {
+        uwsgi_log("[flameprof] and to whoever has a signed link for its path\n");
+    }
 }
 
 static void post_fork(void)
@@ -195,6 +266,12 @@ static void post_fork(void)
     }
 }
 
+/* In each process of the server, and perhaps in the middle of a request. */
+static void at_exit(void)
+{
+    flame_vigil_exit();
+}
+
 __attribute__((visibility("default"))) struct uwsgi_plugin flameprof_plugin = {
     .name = "flameprof",
     .options = options,
@@ -202,4 +279,5 @@ __attribute__((visibility("default"))) struct uwsgi_plugin flameprof_plugin = {
     .init = init,
     .post_init = post_init,
     .post_fork = post_fork,
+    .atexit = at_exit,
 };

@@ -90,6 +90,13 @@ static bool check_python(char *why, size_t size)
                  version);
         return false;
     }
+    /* Too late to give `import flameprof` the sampler that is here. */
+    if (Py_IsInitialized()) {
+        snprintf(why, size,
+                 "Python was started before this plugin could: an application that "
+                 "imports flameprof would have a second sampler");
+        return false;
+    }
     snprintf(host_name, sizeof(host_name), "uWSGI %d.%d.%d, Python %.*s",
              UWSGI_VERSION_BASE, UWSGI_VERSION_MAJOR, UWSGI_VERSION_MINOR,
              (int)strcspn(version, " "), version);

@@ -12,7 +12,8 @@
 #include <stddef.h>
 
 /*
- * Compares versions and layout-relevant build flags by function calls only.
+ * Compares versions and layout-relevant build flags by function calls only; and
+ * Python must not run yet, since only then the process can have one sampler.
  * False: one sentence that says what does not fit stands in `why`.
  * Main thread, before the first fork.
  */

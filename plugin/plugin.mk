@@ -22,7 +22,7 @@ PLUGIN_CFLAGS = -D_GNU_SOURCE $(UWSGI_DEFINES) -isystem $(PLUGIN_OBJ) $(PY_CFLAG
 # own; one built into the binary is there anyway, and asking for it does nothing.
 PLUGIN_REQUIRES ?= $(if $(wildcard $(UWSGI_PLUGIN_DIR)/python3_plugin.so),python3,python)
 
-PLUGIN_LIBS := -lpthread $(RENDERER_LIBS) $(READER_LIBS)
+PLUGIN_LIBS := -lpthread $(RENDERER_LIBS) $(READER_LIBS) $(MIDDLEWARE_LIBS)
 
 shell-quote = '$(subst ','\'',$(1))'
 

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+extern struct uwsgi_server uwsgi;
+
 /*
  * A function pointer as a word of memory, to be compared with the words of
  * `up`. POSIX, which dlsym() is from, promises that this conversion works.
@@ -26,6 +28,7 @@ static struct {
     void (**gil_get)(void);
     void (**gil_release)(void);
     flame_enter_hook **enter_slot;
+    flame_enter_hook **leave_slot;
 } python;
 
 /* `up` of the object that holds the python plugin, and its size. */
@@ -58,13 +61,18 @@ static const char *const gil_releasers[] = {"gil_fake_release", "gil_real_releas
 static const char *const enterers[] = {"simple_swap_ts", "simple_threaded_swap_ts",
                                        "threaded_swap_ts", NULL};
 
+static const char *const leavers[] = {"simple_reset_ts", "simple_threaded_reset_ts",
+                                      "threaded_reset_ts", NULL};
+
 static bool find_slots(void *object)
 {
     size_t words = 0;
     const word *up = find_up(object, &words);
     for (size_t i = 0; up && i + 1 < words; i++) {
-        if (is_one_of(up[i], object, enterers)) {
+        if (is_one_of(up[i], object, enterers) &&
+            is_one_of(up[i + 1], object, leavers)) {
             python.enter_slot = (flame_enter_hook **)(uintptr_t)&up[i];
+            python.leave_slot = (flame_enter_hook **)(uintptr_t)&up[i + 1];
         }
         if (is_one_of(up[i], object, gil_getters) &&
             is_one_of(up[i + 1], object, gil_releasers)) {
@@ -135,6 +143,24 @@ void flame_python_hook_next_part(struct uwsgi_app *app, flame_request_hook *next
     if (app->response_subhandler == python.next_part) {
         app->response_subhandler = next_part;
     }
+}
+
+/* As uwsgi_request_wsgi() does it, but for loading one. */
+struct uwsgi_app *flame_python_app(struct wsgi_request *wsgi_req)
+{
+    uint8_t kind = python.plugin->modifier1;
+    int id = uwsgi_get_app_id(wsgi_req, wsgi_req->appid, wsgi_req->appid_len, kind);
+    if (id == -1 && !wsgi_req->dynamic && !uwsgi.no_default_app &&
+        uwsgi.default_app > -1 && uwsgi_apps[uwsgi.default_app].modifier1 == kind) {
+        id = uwsgi.default_app;
+    }
+    wsgi_req->app_id = id;
+    return id == -1 ? NULL : &uwsgi_apps[id];
+}
+
+void flame_python_leave(struct wsgi_request *wsgi_req, struct uwsgi_app *app)
+{
+    (*python.leave_slot)(wsgi_req, app);
 }
 
 int flame_python_request(struct wsgi_request *wsgi_req)

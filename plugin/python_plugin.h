@@ -50,6 +50,14 @@ void flame_python_hook_switch(flame_switch_hook *suspend, flame_switch_hook *res
  */
 void flame_python_hook_next_part(struct uwsgi_app *app, flame_request_hook *next_part);
 
+/*
+ * The application that the plugin will choose for this request, whose app_id becomes
+ * that one's; NULL: it is none that is loaded. Around calls of Python in that one's own
+ * interpreter: enter, take the GIL, release it, leave.
+ */
+struct uwsgi_app *flame_python_app(struct wsgi_request *wsgi_req);
+void flame_python_leave(struct wsgi_request *wsgi_req, struct uwsgi_app *app);
+
 /* The originals. */
 int flame_python_request(struct wsgi_request *wsgi_req);
 void flame_python_exception_log(struct wsgi_request *wsgi_req);

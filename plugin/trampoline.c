@@ -1,21 +1,27 @@
 #include "plugin/trampoline.h"
 
+#include "middleware/archive/archived.h"
+#include "middleware/archive/keeper.h"
 #include "plugin/answer.h"
+#include "plugin/capture.h"
 #include "plugin/host.h"
 #include "plugin/python_plugin.h"
+#include "plugin/vigil.h"
 #include "plugin/watch.h"
 
 #include <uwsgi.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 extern struct uwsgi_server uwsgi;
 
 static struct {
-    const struct flame_config *config;
+    struct flame_config *config;
     const char *refusal;
+    flame_request_hook *ordinary; /* for requests that ask for nothing */
     /*
      * One per core, by async_id: a request that returns UWSGI_AGAIN comes back
      * under the same one. Private to the worker; NULL: nothing is watched.
@@ -40,16 +46,31 @@ static struct flame_slice look_up(void *door_request, const char *name)
     return (struct flame_slice){value, length};
 }
 
+/* In place of the application's, which does not run; frees it. */
+static int answer_instead(struct wsgi_request *wsgi_req, struct flame_answer *answer)
+{
+    flame_divert(wsgi_req);
+    bool head = wsgi_req->method_len == 4 && !memcmp(wsgi_req->method, "HEAD", 4);
+    flame_send(wsgi_req, answer, head, (struct flame_slice){NULL, 0});
+    flame_answer_free(answer);
+    return UWSGI_OK;
+}
+
 static int answer_sentence(struct wsgi_request *wsgi_req, int status,
                            const char *reason, const char *sentence)
 {
     struct flame_answer answer;
     flame_answer_text(status, reason, sentence, &answer);
-    flame_divert(wsgi_req);
-    bool head = wsgi_req->method_len == 4 && !memcmp(wsgi_req->method, "HEAD", 4);
-    flame_send(wsgi_req, &answer, head, (struct flame_slice){NULL, 0});
-    flame_answer_free(&answer);
-    return UWSGI_OK;
+    return answer_instead(wsgi_req, &answer);
+}
+
+static int answer_refusal(struct wsgi_request *wsgi_req,
+                          const struct flame_refusal *refusal,
+                          const struct flame_params *params)
+{
+    struct flame_answer answer;
+    flame_answer_refusal(refusal, &params->receipt, &answer);
+    return answer_instead(wsgi_req, &answer);
 }
 
 static void extend_harakiri(void)
@@ -73,6 +94,56 @@ static struct flame_outcome outcome_of(const struct wsgi_request *wsgi_req,
         .server = {host, strlen(host)},
         .runs = watch->runs,
     };
+}
+
+/* What is known before it runs: the vigil may have to write it at any moment. */
+static int name_and_facts(const struct wsgi_request *wsgi_req,
+                          struct flame_watch *watch)
+{
+    struct flame_slice none = {NULL, 0};
+    struct flame_outcome outcome = outcome_of(wsgi_req, watch, none);
+    flame_archived_facts(&outcome, 0, &watch->facts);
+    watch->facts.why = watch->params.keep ? FLAME_WHY_ASKED : FLAME_WHY_CUT;
+    return flame_shelf_make_name(true, watch->name);
+}
+
+/* What cut the profile short, by what the request says at its end. */
+static enum flame_cut cut_of(const struct wsgi_request *wsgi_req,
+                             const struct flame_watch *watch)
+{
+    if (flame_session_profile(watch->session)->quality.deadline_reached) {
+        return FLAME_CUT_MAX_SECONDS;
+    }
+    return watch->params.keep && wsgi_req->write_errors ? FLAME_CUT_CLIENT_GONE
+                                                        : FLAME_CUT_NOT;
+}
+
+/* Ends a stopped watch; what is to be kept of it is. */
+static void end(struct wsgi_request *wsgi_req, struct flame_watch *watch,
+                enum flame_cut cut)
+{
+    struct flame_facts facts = watch->facts;
+    char number[16], name[FLAME_SHELF_NAME + 1];
+    struct flame_slice status = flame_application_status(wsgi_req);
+    bool keep = trampoline.config->archive && !watch->written && watch->name[0] &&
+                (watch->params.keep || cut != FLAME_CUT_NOT);
+    if (!keep) {
+        flame_watch_free(watch);
+        return;
+    }
+    if (!status.data) {
+        snprintf(number, sizeof(number), "%d", wsgi_req->status);
+        status = (struct flame_slice){number, wsgi_req->status ? strlen(number) : 0};
+    }
+    FLAME_FACT(facts.status, status);
+    FLAME_FACT(facts.raised, flame_slice_of(watch->raised));
+    facts.cut = cut;
+    memcpy(name, watch->name, sizeof(name));
+    /* A picture's has been pushed with it. */
+    const struct flame_push_target *push =
+        watch->params.keep ? &trampoline.config->push : NULL;
+    (void)flame_keeper_keep(trampoline.config->archive, push,
+                            flame_watch_take_session(watch), &facts, name);
 }
 
 static void answer_profile(struct wsgi_request *wsgi_req,
@@ -126,8 +197,9 @@ static bool has_one_stack(void)
 /* Runs the application, or the next stretch of it, and answers at its end. */
 static int run(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 {
+    int ret;
     for (;;) {
-        int ret = flame_python_request(wsgi_req);
+        ret = flame_python_request(wsgi_req);
         if (ret == UWSGI_AGAIN) {
             if (has_one_stack()) {
                 flame_watch_pause(watch);
@@ -142,10 +214,24 @@ static int run(struct wsgi_request *wsgi_req, struct flame_watch *watch)
         flame_watch_run(watch);
     }
     trampoline.watches[wsgi_req->async_id] = NULL;
+    flame_vigil_end(watch);
     flame_watch_stop(watch);
+    enum flame_cut cut = cut_of(wsgi_req, watch);
+    if (watch->params.keep) {
+        end(wsgi_req, watch, cut);
+        return ret;
+    }
     answer_profile(wsgi_req, watch);
-    flame_watch_free(watch);
+    end(wsgi_req, watch, cut);
     return UWSGI_OK;
+}
+
+/* The name of the profile goes out with the application's own headers. */
+static void announce(struct wsgi_request *wsgi_req, const struct flame_watch *watch)
+{
+    char header[64];
+    int length = snprintf(header, sizeof(header), "X-Flameprof-Kept: %s", watch->name);
+    uwsgi_additional_header_add(wsgi_req, header, (uint16_t)length);
 }
 
 /* A Middleware in the application would answer with a picture of its own. */
@@ -157,19 +243,25 @@ static void mark_taken(struct wsgi_request *wsgi_req)
 
 static int profile(struct wsgi_request *wsgi_req, const struct flame_params *params)
 {
-    if (trampoline.refusal) {
-        return answer_sentence(wsgi_req, 503, "Service Unavailable",
-                               trampoline.refusal);
-    }
     struct flame_watch *watch;
-    int error = flame_watch_start(params, trampoline.config->max_ns, &watch);
-    if (error) {
-        return answer_sentence(wsgi_req, 503, "Service Unavailable",
-                               flame_start_error_sentence(error));
+    struct flame_refusal refusal = {.status = 503, .reason = "Service Unavailable"};
+    if (trampoline.refusal) {
+        snprintf(refusal.sentence, sizeof(refusal.sentence), "%s", trampoline.refusal);
+        return answer_refusal(wsgi_req, &refusal, params);
+    }
+    if (!flame_watch_start(trampoline.config, params, &watch, &refusal)) {
+        return answer_refusal(wsgi_req, &refusal, params);
     }
     mark_taken(wsgi_req);
-    flame_divert(wsgi_req);
-    extend_harakiri();
+    if (name_and_facts(wsgi_req, watch) == 0) {
+        flame_vigil_begin(watch);
+    }
+    if (params->keep) {
+        announce(wsgi_req, watch);
+    } else {
+        flame_divert(wsgi_req);
+        extend_harakiri();
+    }
     trampoline.watches[wsgi_req->async_id] = watch;
     flame_watch_run(watch);
     return run(wsgi_req, watch);
@@ -187,7 +279,30 @@ static int consider(struct wsgi_request *wsgi_req)
     case FLAME_PROFILE:
         return profile(wsgi_req, &params);
     default:
-        return flame_python_request(wsgi_req);
+        return trampoline.ordinary(wsgi_req);
+    }
+}
+
+/* A path under which the archive is shown. */
+static bool answer_archived(struct wsgi_request *wsgi_req)
+{
+    struct flame_wanted wanted;
+    struct flame_answer answer;
+    char sentence[FLAME_SENTENCE_SIZE];
+    switch (flame_archived_decide(trampoline.config, look_up, wsgi_req, log_line,
+                                  &wanted, sentence)) {
+    case FLAME_MALFORMED:
+        answer_sentence(wsgi_req, 400, "Bad Request", sentence);
+        return true;
+    case FLAME_KEPT:
+        flame_archived_answer(trampoline.config, &wanted, &answer);
+        flame_divert(wsgi_req);
+        flame_send(wsgi_req, &answer, wanted.params.head,
+                   (struct flame_slice){NULL, 0});
+        flame_answer_free(&answer);
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -204,8 +319,9 @@ static int resume(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 static void abandon(struct wsgi_request *wsgi_req, struct flame_watch *watch)
 {
     trampoline.watches[wsgi_req->async_id] = NULL;
+    flame_vigil_end(watch);
     flame_watch_stop(watch);
-    flame_watch_free(watch);
+    end(wsgi_req, watch, FLAME_CUT_CLIENT_GONE);
 }
 
 static int trampoline_request(struct wsgi_request *wsgi_req)
@@ -224,10 +340,19 @@ static int trampoline_request(struct wsgi_request *wsgi_req)
     if (uwsgi_parse_vars(wsgi_req)) {
         return -1;
     }
-    if (wsgi_req->query_string_len == 0 || wsgi_req->http_sec_websocket_key_len > 0 ||
+    if (flame_archived_mentions(
+            trampoline.config,
+            (struct flame_slice){wsgi_req->path_info, wsgi_req->path_info_len}) &&
+        answer_archived(wsgi_req)) {
+        return UWSGI_OK;
+    }
+    if (wsgi_req->http_sec_websocket_key_len > 0) {
+        return flame_python_request(wsgi_req);
+    }
+    if (wsgi_req->query_string_len == 0 ||
         !flame_query_mentions_us(
             (struct flame_slice){wsgi_req->query_string, wsgi_req->query_string_len})) {
-        return flame_python_request(wsgi_req);
+        return trampoline.ordinary(wsgi_req);
     }
     return consider(wsgi_req);
 }
@@ -238,6 +363,8 @@ static void exception_log(struct wsgi_request *wsgi_req)
     struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
     if (watch) {
         flame_watch_raised(watch, wsgi_req);
+    } else {
+        flame_capture_raised(wsgi_req);
     }
     flame_python_exception_log(wsgi_req);
 }
@@ -266,12 +393,19 @@ static void enter(struct wsgi_request *wsgi_req, struct uwsgi_app *app)
 {
     flame_python_enter(wsgi_req, app);
     struct flame_watch *watch = trampoline.watches[wsgi_req->async_id];
-    if (!watch) {
+    /* The first application is at home in the main interpreter. */
+    bool captured =
+        !watch && trampoline.ordinary == flame_capture_request && wsgi_req->app_id > 0;
+    if (!watch && !captured) {
         return;
     }
     flame_python_gil_get();
-    flame_python_hook_next_part(app, next_part);
-    flame_watch_entered(watch);
+    if (watch) {
+        flame_python_hook_next_part(app, next_part);
+        flame_watch_entered(watch);
+    } else {
+        flame_capture_entered();
+    }
     flame_python_gil_release();
 }
 
@@ -296,7 +430,7 @@ static void resume_stack(struct wsgi_request *wsgi_req)
     }
 }
 
-int flame_trampoline_install(const struct flame_config *config, const char *refusal)
+int flame_trampoline_install(struct flame_config *config, const char *refusal)
 {
     trampoline.config = config;
     trampoline.refusal = refusal;
@@ -304,6 +438,12 @@ int flame_trampoline_install(const struct flame_config *config, const char *refu
     if (!trampoline.watches) {
         return -ENOMEM;
     }
+    flame_keeper_log(log_line);
+    if (config->archive && flame_vigil_install(config->archive)) {
+        return -ENOMEM;
+    }
+    trampoline.ordinary =
+        flame_capture_install(config) ? flame_capture_request : flame_python_request;
     flame_python_hook(trampoline_request, exception_log);
     flame_python_hook_switch(suspend, resume_stack);
     return 0;

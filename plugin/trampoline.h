@@ -11,11 +11,12 @@
 
 /*
  * Puts the trampoline in place. Once, main thread, in post_init, after
- * flame_python_find() said yes. `config` is kept, read-only from now on.
+ * flame_python_find() said yes. `config` is kept, and only what each worker
+ * finds out of it (names.roots) changes from now on.
  * `refusal`: when not NULL a profile cannot be had in this server, and this
  * sentence is the answer (503) to those who may ask. 0 or -ENOMEM.
  */
-int flame_trampoline_install(const struct flame_config *config, const char *refusal);
+int flame_trampoline_install(struct flame_config *config, const char *refusal);
 
 /* In each worker after its fork, when it was installed. */
 void flame_trampoline_post_fork(void);

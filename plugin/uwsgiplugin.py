@@ -24,7 +24,8 @@ subprocess.check_call(
 NAME = 'flameprof'
 CFLAGS = []
 LDFLAGS = []
-LIBS = ['-lpthread', '-lprotobuf-c', '-lz', '-ldl', '-lm', '-ljansson']
+LIBS = ['-lpthread', '-ldl', '-lm'] + subprocess.check_output(
+    ['pkg-config', '--libs', 'libprotobuf-c', 'zlib', 'jansson', 'libsodium']).decode().split()
 GCC_LIST = ['../' + OBJECT]
 # Debian's python plugin is a file of its own; one that is built in, or has its
 # plain name, is called python.

@@ -2,6 +2,7 @@
 
 #include "plugin/body.h"
 #include "plugin/python_plugin.h"
+#include "plugin/vigil.h"
 
 #include <Python.h>
 #include <uwsgi.h>
@@ -11,26 +12,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-int flame_watch_start(const struct flame_params *params, uint64_t max_ns,
-                      struct flame_watch **out)
+bool flame_watch_start(struct flame_config *config, const struct flame_params *params,
+                       struct flame_watch **out, struct flame_refusal *refusal)
 {
-    struct flame_session_options options = flame_session_options_of(params, max_ns);
+    struct flame_session_options options =
+        flame_session_options_of(params, config->max_ns);
     struct flame_watch *watch = calloc(1, sizeof(*watch));
     if (!watch) {
-        return -ENOMEM;
+        flame_refuse_start(-ENOMEM, refusal);
+        return false;
     }
     watch->params = *params;
     flame_python_gil_get();
-    int error = flame_session_start(&options, &watch->session);
+    bool started = flame_taking_start(config, &options, &watch->taking, refusal);
     flame_python_gil_release();
-    if (error) {
+    if (!started) {
         free(watch);
-        return error;
+        return false;
     }
+    watch->session = watch->taking.session;
     watch->begun_ns = flame_now_ns();
-    watch->ends_ns = watch->begun_ns + max_ns;
+    /* One whose answer goes on is the client's to leave. */
+    watch->ends_ns = params->keep ? UINT64_MAX : watch->begun_ns + config->max_ns;
     *out = watch;
-    return 0;
+    return true;
 }
 
 void flame_watch_pause(struct flame_watch *watch)
@@ -69,10 +74,18 @@ void flame_watch_stop(struct flame_watch *watch)
     flame_python_gil_release();
 }
 
+struct flame_session *flame_watch_take_session(struct flame_watch *watch)
+{
+    struct flame_session *session = flame_taking_take(&watch->taking);
+    flame_body_forget(watch);
+    free(watch);
+    return session;
+}
+
 void flame_watch_free(struct flame_watch *watch)
 {
     flame_body_forget(watch);
-    flame_session_free(watch->session);
+    flame_taking_free(&watch->taking);
     free(watch);
 }
 
@@ -81,17 +94,18 @@ void flame_watch_entered(struct flame_watch *watch)
     flame_session_use_thread_state(watch->session, PyThreadState_Get());
 }
 
-static void note_exception(struct flame_watch *watch, struct wsgi_request *wsgi_req)
+void flame_watch_name_exception(struct wsgi_request *wsgi_req,
+                                char name[FLAME_RAISED_SIZE])
 {
     static const char module[] = "builtins.";
     struct uwsgi_buffer *found = flame_python_exception_class(wsgi_req);
-    const char *name = found ? found->buf : "exception";
-    size_t length = found ? found->pos : strlen(name);
-    if (length > sizeof(module) - 1 && !memcmp(name, module, sizeof(module) - 1)) {
-        name += sizeof(module) - 1;
+    const char *text = found ? found->buf : "exception";
+    size_t length = found ? found->pos : strlen(text);
+    if (length > sizeof(module) - 1 && !memcmp(text, module, sizeof(module) - 1)) {
+        text += sizeof(module) - 1;
         length -= sizeof(module) - 1;
     }
-    snprintf(watch->raised, sizeof(watch->raised), "%.*s", (int)length, name);
+    snprintf(name, FLAME_RAISED_SIZE, "%.*s", (int)length, text);
     if (found) {
         uwsgi_buffer_destroy(found);
     }
@@ -100,11 +114,16 @@ static void note_exception(struct flame_watch *watch, struct wsgi_request *wsgi_
 void flame_watch_raised(struct flame_watch *watch, struct wsgi_request *wsgi_req)
 {
     if (!watch->raised[0]) {
-        note_exception(watch, wsgi_req);
+        flame_watch_name_exception(wsgi_req, watch->raised);
     }
-    /* Printing this one finalizes the interpreter and ends the process. */
+    /* Printing this one finalizes the interpreter and ends the process, and then the
+     * vigil writes what is to be kept. */
     if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
+        flame_vigil_end(watch);
         stop(watch);
+        if (watch->name[0]) {
+            flame_vigil_begin(watch);
+        }
     }
 }
 

@@ -9,7 +9,8 @@
 #ifndef FLAME_PLUGIN_WATCH_H
 #define FLAME_PLUGIN_WATCH_H
 
-#include "middleware/request.h"
+#include "middleware/archive/archive.h"
+#include "middleware/common/taking.h"
 
 struct flame_body;
 struct wsgi_request;
@@ -17,21 +18,29 @@ struct wsgi_request;
 /* What uWSGI itself does around the application. */
 #define FLAME_PHASE_UWSGI "[uWSGI]"
 
+#define FLAME_RAISED_SIZE 128u
+
 struct flame_watch {
-    struct flame_session *session;
+    struct flame_taking taking;
+    struct flame_session *session; /* of it */
     struct flame_params params;
     uint64_t begun_ns;       /* by flame_now_ns() */
-    uint64_t ends_ns;        /* when max_ns will be over */
+    uint64_t ends_ns;        /* when a body that still comes is closed */
     unsigned runs;           /* of the application, that are done */
     struct flame_body *body; /* whose parts are being iterated; NULL: none yet */
     bool stopped;
-    char raised[128]; /* the exception's type; empty: none */
+    char raised[FLAME_RAISED_SIZE]; /* the exception's type; empty: none */
+    /* In the archive, if it comes there: what is known at the start. */
+    struct flame_facts facts;
+    char name[FLAME_SHELF_NAME + 1];
+    bool written;                     /* by the vigil, which cut it short */
+    struct flame_watch *next_watched; /* the vigil's */
 };
 
-/* Starts to watch the calling thread; GIL not held. 0, or an error of
- * flame_session_start(). The owner frees with flame_watch_free(). */
-int flame_watch_start(const struct flame_params *params, uint64_t max_ns,
-                      struct flame_watch **out);
+/* Starts to watch the calling thread, within the limits; GIL not held. False: *refusal
+ * says why not. The owner frees with flame_watch_free(). */
+bool flame_watch_start(struct flame_config *config, const struct flame_params *params,
+                       struct flame_watch **out, struct flame_refusal *refusal);
 /* GIL not held. */
 void flame_watch_pause(struct flame_watch *watch);
 void flame_watch_resume(struct flame_watch *watch);
@@ -39,6 +48,8 @@ void flame_watch_resume(struct flame_watch *watch);
 void flame_watch_run(struct flame_watch *watch);
 void flame_watch_stop(struct flame_watch *watch);
 void flame_watch_free(struct flame_watch *watch); /* a stopped one */
+/* The same, but for its session, which is the caller's. */
+struct flame_session *flame_watch_take_session(struct flame_watch *watch);
 
 /* ---- called with the GIL ----------------------------------------------------- */
 
@@ -46,6 +57,10 @@ void flame_watch_free(struct flame_watch *watch); /* a stopped one */
 void flame_watch_entered(struct flame_watch *watch);
 /* An exception is set that the application let through; it stays set. */
 void flame_watch_raised(struct flame_watch *watch, struct wsgi_request *wsgi_req);
+/* The type's name of an exception that is set, of a request that need not be watched.
+ */
+void flame_watch_name_exception(struct wsgi_request *wsgi_req,
+                                char name[FLAME_RAISED_SIZE]);
 /* Around the iteration of the body: before its first part (true: an iterator over it
  * was made just now), and after its close(). */
 bool flame_watch_body(struct flame_watch *watch, struct wsgi_request *wsgi_req);

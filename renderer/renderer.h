@@ -52,6 +52,38 @@ struct flame_tree;
 /* What the weights of folded text count. flameprof itself writes microseconds. */
 enum flame_unit { FLAME_UNIT_MICROSECONDS, FLAME_UNIT_SAMPLES };
 
+/* Where code comes from, as the colours show it. */
+enum flame_origin {
+    FLAME_ORIGIN_UNKNOWN, /* what name and file look like says it */
+    FLAME_ORIGIN_APPLICATION,
+    FLAME_ORIGIN_LIBRARY,
+    FLAME_ORIGIN_STANDARD,
+    FLAME_ORIGIN_C,
+};
+
+/* A folder that code is imported from: no slash at its end, and not "/" itself. */
+struct flame_root {
+    struct flame_slice path;
+    bool standard; /* Python's own library; else a project */
+};
+
+/*
+ * What a picture may tell of functions and files. Files of packages are told from the
+ * package on, Python's own library as "<stdlib>/...", those below a root from there on,
+ * others as "…/" and their name, with the folder they are in where that is deeper than
+ * two levels. Files that would then look alike are numbered, "[1]/six.py": no two are
+ * one. Read-only while trees are made of it.
+ */
+struct flame_names {
+    bool full_paths; /* as they are */
+    const struct flame_root *roots;
+    size_t root_count;
+    /* Patterns as flame_tree_without_idle() takes them, by the whole path; what matches
+     * is "[redacted]", with what is written in it (a lambda, a call into C), and one
+     * with its neighbours. The last one NULL; NULL: none. */
+    const char *const *redact;
+};
+
 /* Which time a tree weighs. */
 enum flame_clock {
     FLAME_CLOCK_WALL,
@@ -66,7 +98,8 @@ const char *flame_clock_name(enum flame_clock clock);
 
 /*
  * Builds a call tree: same function under same parent merged, children in a
- * deterministic order. Copies what it needs from the profile.
+ * deterministic order. Copies what it needs from the profile, and of names and files
+ * only what `names` of it lets be told: whatever is written is made of a tree.
  * The caller frees it with flame_tree_free(). NULL: out of memory.
  */
 struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
@@ -98,6 +131,8 @@ struct flame_tree *flame_tree_from_folded(const char *text, size_t length,
                                           enum flame_unit unit,
                                           struct flame_ignored *ignored);
 void flame_tree_free(struct flame_tree *tree);
+/* Bytes of memory that it holds, about. */
+size_t flame_tree_size(const struct flame_tree *tree);
 
 /*
  * What has changed from one tree to the other: every place of either, weighing what it
@@ -118,8 +153,9 @@ struct flame_tree *flame_tree_sum(struct flame_tree *const trees[], size_t count
  * Without the time of places where threads only wait for work: a new tree, whose order
  * of time is lost. Patterns, the last one NULL, are "function (file)", of which the
  * name's and the path's last parts are enough, "function", or "[thread]" for what a
- * thread does that runs no Python function. A call into C is its function's. NULL: out
- * of memory.
+ * thread does that runs no Python function. "*" is every function, "folder/" every file
+ * below one, "* (shop/billing/)". A call into C is its function's. "^function (file)"
+ * is a thread's first function, and all that it calls. NULL: out of memory.
  */
 struct flame_left_out {
     uint64_t weight;
@@ -202,6 +238,11 @@ struct flame_picture_options {
     enum flame_colours colours;
     bool inverted; /* the root at the top */
     bool callers;  /* each function by its own time, its callers on it */
+    /* Of pprof only: when it began, of the epoch; 0: unknown. And the extra field of
+     * its gzip header, for who wants to know something of it unopened: at most 64 KiB
+     * less one. */
+    int64_t time_ns;
+    struct flame_slice extra;
 };
 
 #define FLAME_WIDTH_RANGE "320 to 10000"
@@ -229,8 +270,8 @@ int flame_render_svg(const struct flame_tree *tree,
  * One line per place with weight: `function (file:line)` frames from the root,
  * joined by `;`, a space, whole microseconds (or samples, for a tree that came
  * in as such). Rounding remainders are carried to the next line, so that the
- * sum is right. The root's own time stands under `[request]`. Of a difference there
- * are two numbers, what was and what is, as difffolded.pl writes them.
+ * sum is right. The root's own time stands under its name, `[request]`. Of a
+ * difference there are two numbers, what was and what is, as difffolded.pl writes them.
  * In names `;` is written `\x3b`, a backslash `\x5c`, a # that begins a line `\x23`, a
  * control character or a byte that is not UTF-8 `\xHH`, other invisible characters
  * `\uHHHH`; flame_tree_from_folded() undoes exactly this.

@@ -1,20 +1,20 @@
-# The renderer and the program build/flameprof. Included by the top Makefile,
+# The renderer, and what of the program build/flameprof draws. Included by the top Makefile,
 # from the repository's root; CC, CFLAGS, PYTHON and BUILD may be set there.
 PYTHON ?= /usr/bin/python3
 BUILD ?= build
 RENDERER_OBJ := $(BUILD)/obj/renderer
 # What draws, which the doors have too; what reads; and what protoc-c writes for both.
 RENDERER_SOURCES := writer numbers options format \
-    $(addprefix tree/,builder preorder tree combine idle rows callers) \
+    $(addprefix tree/,builder preorder names tree combine idle rows callers) \
     $(addprefix picture/,text view colours sentences data svg html cairo) \
     $(addprefix formats/,json folded profile_json speedscope gecko pprof)
 READER_SOURCES := $(addprefix read/,reader folded_read json_read pprof_read)
-COMMAND_SOURCES := $(addprefix command/,command files)
+COMMAND_SOURCES := $(addprefix command/,render files)
 RENDERER_OBJS := $(RENDERER_SOURCES:%=$(RENDERER_OBJ)/%.o) $(RENDERER_OBJ)/pprof.pb-c.o
 READER_OBJS := $(READER_SOURCES:%=$(RENDERER_OBJ)/%.o)
 COMMAND_OBJS := $(COMMAND_SOURCES:%=$(RENDERER_OBJ)/%.o)
-RENDERER_LIBS := -lprotobuf-c -lz -ldl -lm
-READER_LIBS := -ljansson
+RENDERER_LIBS := $(call libs_of,libprotobuf-c zlib) -ldl -lm
+READER_LIBS := $(call libs_of,jansson)
 # Nobody looks at errno after a square root, which then is an instruction.
 RENDERER_FLAGS := -std=gnu11 -fno-math-errno -D_GNU_SOURCE -fPIC -I. -I$(RENDERER_OBJ) \
     -DFLAME_VERSION='"$(shell cat VERSION)"'
@@ -40,9 +40,6 @@ $(RENDERER_OBJ)/%.o: renderer/%.c $(RENDERER_HEADERS) VERSION
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(RENDERER_FLAGS) -c -o $@ $<
 
-$(BUILD)/flameprof: $(COMMAND_OBJS) $(READER_OBJS) $(RENDERER_OBJS)
-	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(READER_LIBS) $(RENDERER_LIBS)
-
 # For other programs: docs/flameprof.3.
 $(BUILD)/libflameprof.a: $(READER_OBJS) $(RENDERER_OBJS)
 	rm -f $@
@@ -52,5 +49,5 @@ $(BUILD)/libflameprof.a: $(READER_OBJS) $(RENDERER_OBJS)
 .PHONY: $(BUILD)/flameprof.pc
 $(BUILD)/flameprof.pc: renderer/flameprof.pc.in
 	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@LIBS@|$(READER_LIBS) $(RENDERER_LIBS)|' $< >$@

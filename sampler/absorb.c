@@ -51,6 +51,7 @@ int flame_session_new_empty(struct flame_session **out)
         (*out)->quality.gil_wait_known = true;
         (*out)->quality.runnable_known = true;
         (*out)->profile.quality = (*out)->quality;
+        (*out)->profile.names = NULL;
         flame_store_read((*out)->store, &(*out)->profile);
     }
     return error;

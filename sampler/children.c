@@ -35,8 +35,12 @@ struct flame_session *flame_child_take(struct flame_session *parent, const char 
         (parent->started_ns ^ (uintptr_t)child) * UINT64_C(2862933555777941757);
     flame_session_clear(child, parent->interval_ns, seed);
     child->parent = parent;
+    if (parent->children_small) {
+        flame_store_make_small(child->store);
+    }
     child->started_ns = 0;
     child->lines = parent->lines;
+    child->sources = parent->sources;
     child->code_type = parent->code_type;
     child->entry = NULL;
     child->ends_ns = parent->ends_ns;
@@ -65,13 +69,7 @@ void flame_child_begin(struct flame_session *child, uint64_t since_ns)
         child->paused_ns += since_ns - child->last_ns;
     }
     child->last_ns = since_ns;
-    flame_offcpu_open(child);
-}
-
-void flame_child_drop(struct flame_session *child)
-{
-    flame_offcpu_close(child);
-    flame_session_free(child);
+    flame_offcpu_begin(child);
 }
 
 static void end(struct flame_session *parent, struct flame_session *child,
@@ -82,8 +80,7 @@ static void end(struct flame_session *parent, struct flame_session *child,
     while (flame_handler_take_back(child) == FLAME_ANSWERING) {
         sched_yield();
     }
-    flame_offcpu_close(child);
-    flame_sites_name(child->store);
+    flame_sites_name(child->store, child->sources);
     flame_session_complete(child, end_ns, flame_cpu_now_sigsafe(child->cpu_clock));
     sum->beside_ns += child->quality.duration_ns;
     flame_quality_count(sum, &child->quality);

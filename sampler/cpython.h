@@ -304,6 +304,23 @@ static inline bool flame_cpython_holds_gil(void)
     return thread != NULL && thread->thread_id == PyThread_get_thread_ident();
 }
 
+/* Trace and profile functions of the calling thread hear nothing between two such
+ * calls. GIL held. */
+static inline void flame_cpython_trace(bool heard)
+{
+    PyThreadState *thread = PyThreadState_Get();
+
+#if PY_VERSION_HEX >= 0x030B0000
+    if (heard) {
+        PyThreadState_LeaveTracing(thread);
+    } else {
+        PyThreadState_EnterTracing(thread);
+    }
+#else
+    thread->tracing += heard ? -1 : 1;
+#endif
+}
+
 /*
  * A module that has been imported: borrowed, NULL if not. PyImport_GetModuleDict() ends
  * the process where there are no modules any more: an interpreter that finalizes drops

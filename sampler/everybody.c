@@ -13,6 +13,8 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "sampler/sampler.h"
 #include "sampler/session.h"
@@ -62,14 +64,26 @@ void flame_everybody_common_label(char *label)
 
 /* ---- who is there ------------------------------------------------------------ */
 
-/* threading's name of a thread. `threads`: threading's own dictionary, or NULL. */
+/* As threading would call the calling thread, if somebody imports it; NULL: it does not
+ * know it yet. */
+static const char *own_name(unsigned long ident)
+{
+    return pthread_equal((pthread_t)ident, pthread_self()) &&
+                   syscall(SYS_gettid) == getpid()
+               ? "MainThread"
+               : NULL;
+}
+
+/* threading's name of a thread. `threads`: threading's own dictionary, or NULL: nobody
+ * has imported it. */
 static void write_label(PyObject *threads, unsigned long ident, char *out, size_t size)
 {
     PyObject *key = threads == NULL ? NULL : PyLong_FromUnsignedLong(ident);
     PyObject *thread = key == NULL ? NULL : PyObject_GetItem(threads, key);
     PyObject *name = thread == NULL ? NULL : PyObject_GetAttrString(thread, "_name");
-    const char *text =
-        name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    const char *text = name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name)
+                       : threads == NULL                     ? own_name(ident)
+                                                             : NULL;
 
     PyErr_Clear();
     flame_child_label("thread", text, out, size);
@@ -267,7 +281,6 @@ struct flame_session *flame_everybody_lane(struct flame_session *session,
         }
     } else {
         (void)flame_handler_take_back(lane); /* a thread that has ended has no turn */
-        flame_offcpu_close(lane);
         snprintf(lane->label, sizeof lane->label, "%s", label);
         lane->ends_ns = session->ends_ns;
         lane->unblocked = 0;
@@ -294,7 +307,6 @@ void flame_everybody_pause(struct flame_session *session)
             flame_charge_rest_sigsafe(lane, now < lane->ends_ns ? now : lane->ends_ns,
                                       flame_cpu_now_sigsafe(lane->cpu_clock));
             lane->ends_ns = lane->last_ns;
-            flame_offcpu_close(lane);
         }
     }
     /* They will be expected again, and are to be counted then. */

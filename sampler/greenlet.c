@@ -10,6 +10,7 @@
  */
 #include "sampler/cpython.h"
 
+#include "sampler/lookout.h"
 #include "sampler/sampler.h"
 #include "sampler/session.h"
 
@@ -189,7 +190,7 @@ static void adopt(PyObject *greenlet)
         PyErr_Clear();
         flame_ticker_any(count_unwatched, wanted.found[0]);
         if (child != NULL) {
-            flame_child_drop(child);
+            flame_session_free(child);
         }
         return;
     }
@@ -198,7 +199,7 @@ static void adopt(PyObject *greenlet)
     child->quality.children = 1;
     if (!flame_ticker_serve(child)) {
         flame_greenlet_release(child);
-        flame_child_drop(child);
+        flame_session_free(child);
     }
 }
 
@@ -221,9 +222,10 @@ static void switched(PyObject *origin, PyObject *target)
     bool over = out.count > 0 && is_over(origin);
 
     for (size_t i = 0; i < out.count; i++) {
-        flame_ticker_park_begin(out.found[i]);
-        read_parked(out.found[i], origin);
-        flame_ticker_park_end(out.found[i], FLAME_WALK_WHOLE);
+        if (flame_ticker_park_begin(out.found[i])) {
+            read_parked(out.found[i], origin);
+            flame_ticker_park_end(out.found[i], FLAME_WALK_WHOLE);
+        }
         if (over && out.found[i]->parent != NULL) {
             flame_ticker_any(end_child, out.found[i]);
         }
@@ -303,6 +305,21 @@ void flame_greenlet_attach(struct flame_session *session)
         flame_greenlet_release(session);
     }
     Py_XDECREF(current);
+}
+
+bool flame_lookout_is_in_greenlet(void)
+{
+    PyObject *module = greenlet_module();
+    PyObject *current =
+        module == NULL ? NULL : PyObject_CallMethod(module, "getcurrent", NULL);
+    PyObject *parent =
+        current == NULL ? NULL : PyObject_GetAttrString(current, "parent");
+    bool result = parent != NULL && parent != Py_None; /* the first one has none */
+
+    PyErr_Clear();
+    Py_XDECREF(parent);
+    Py_XDECREF(current);
+    return result;
 }
 
 void flame_greenlet_release(struct flame_session *session)

@@ -13,6 +13,13 @@
  *     }
  *
  * Both signals must be unblocked on a thread that enters. No nesting.
+ *
+ * The application may take our handlers away at any time: faulthandler.disable() puts
+ * back what it found, faulthandler.enable() ends the process with the next fault,
+ * whoever meant it. So each read asks first who handles faults, and where that is not
+ * ours it does not begin; flame_guard_install() puts ours back. A thread that has the
+ * GIL cannot be overtaken between the two by Python code, any other one can: by a read
+ * that lasts microseconds, and has to fault then.
  */
 #ifndef FLAME_SAMPLER_GUARD_H
 #define FLAME_SAMPLER_GUARD_H
@@ -32,6 +39,7 @@ struct flame_guard {
 #define flame_guard_enter_sigsafe(guard) \
     (sigsetjmp((guard)->back, 0) == 0 && flame_guard_arm_sigsafe(guard))
 
+/* False: our handlers do not stand; the guard is not armed. Two system calls. */
 bool flame_guard_arm_sigsafe(struct flame_guard *guard);
 void flame_guard_leave_sigsafe(struct flame_guard *guard);
 
@@ -44,5 +52,7 @@ void flame_guard_leave_sigsafe(struct flame_guard *guard);
  */
 int flame_guard_install(struct flame_guard *const *guards, size_t count);
 void flame_guard_remove(void);
+/* True if a read did not begin since they were installed last, for want of them. */
+bool flame_guard_is_displaced(void);
 
 #endif

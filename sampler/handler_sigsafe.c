@@ -25,8 +25,14 @@ enum turn {
 /* By slot and close together: each signal looks through all of them. */
 static _Atomic unsigned char turns[FLAME_SESSIONS_MAX];
 static struct flame_session *sessions_known;
+/* What stood when ours was installed last, and when it was first: in between somebody
+ * may have come on top of ours, whose own "before" is ours. */
 static struct sigaction handler_before;
-static siginfo_t question; /* what goes with the signal */
+static struct sigaction handler_below;
+static bool installed;
+static _Atomic(pthread_t) passing; /* the thread whose signal another handler has */
+static siginfo_t question;         /* what goes with the signal */
+_Atomic uint32_t flame_handler_bell;
 
 int flame_handler_signal(void)
 {
@@ -60,10 +66,32 @@ static bool pass_turn(_Atomic unsigned char *turn, unsigned char from, unsigned 
     return atomic_compare_exchange_strong(turn, &from, to);
 }
 
+/* True if it is of a timer that flame_handler_timer() described. */
+static bool is_the_bell(const siginfo_t *info)
+{
+    return info->si_code == SI_TIMER && info->si_value.sival_ptr == turns;
+}
+
 /* True if the signal is one that flame_handler_ask() sent. */
 static bool is_ours(const siginfo_t *info)
 {
     return info->si_code == SI_QUEUE && info->si_value.sival_ptr == turns;
+}
+
+/* Not ours: as if ours had never been installed. */
+static void pass_on(int number, siginfo_t *info, void *context)
+{
+    pthread_t self = pthread_self();
+    bool again = pthread_equal(atomic_load(&passing), self);
+    const struct sigaction *next = again ? &handler_below : &handler_before;
+
+    atomic_store(&passing, self);
+    if (next->sa_flags & SA_SIGINFO) {
+        next->sa_sigaction(number, info, context);
+    } else if (next->sa_handler != SIG_DFL && next->sa_handler != SIG_IGN) {
+        next->sa_handler(number);
+    }
+    atomic_store(&passing, (pthread_t)0);
 }
 
 /*
@@ -77,6 +105,10 @@ static void on_signal(int number, siginfo_t *info, void *context)
     int saved = errno;
     pthread_t self = pthread_self();
 
+    if (is_the_bell(info)) {
+        atomic_store(&flame_handler_bell, 1);
+        return;
+    }
     for (size_t i = 0; i < FLAME_SESSIONS_MAX; i++) {
         struct flame_session *session = &sessions_known[i];
         if (atomic_load_explicit(&turns[i], memory_order_acquire) != TURN_ASKED ||
@@ -90,15 +122,21 @@ static void on_signal(int number, siginfo_t *info, void *context)
         atomic_store_explicit(&turns[i], TURN_TICKER, memory_order_release);
     }
     errno = saved;
-    if (is_ours(info)) {
-        return;
+    if (!is_ours(info)) {
+        pass_on(number, info, context);
     }
-    if (handler_before.sa_flags & SA_SIGINFO) {
-        handler_before.sa_sigaction(number, info, context);
-    } else if (handler_before.sa_handler != SIG_DFL &&
-               handler_before.sa_handler != SIG_IGN) {
-        handler_before.sa_handler(number);
-    }
+}
+
+#ifndef sigev_notify_thread_id /* glibc has it since 2.38 */
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+void flame_handler_timer(struct sigevent *event)
+{
+    *event = (struct sigevent){.sigev_notify = SIGEV_THREAD_ID,
+                               .sigev_signo = SAMPLE_SIGNAL,
+                               .sigev_value = {.sival_ptr = turns}};
+    event->sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
 }
 
 /*
@@ -117,6 +155,11 @@ bool flame_handler_ask(const struct flame_session *session)
     }
     atomic_store(turn_of(session), TURN_TICKER);
     return false;
+}
+
+bool flame_handler_is_asked(const struct flame_session *session)
+{
+    return atomic_load_explicit(turn_of(session), memory_order_relaxed) == TURN_ASKED;
 }
 
 enum flame_answered flame_handler_take_back(const struct flame_session *session)
@@ -167,5 +210,9 @@ int flame_handler_install(struct flame_session *sessions)
         return 0;
     }
     handler_before = now;
+    if (!installed) {
+        handler_below = now;
+        installed = true;
+    }
     return sigaction(SAMPLE_SIGNAL, &ours, NULL) == 0 ? 0 : -errno;
 }

@@ -6,15 +6,23 @@
  * a futex inside the GIL's own structure: no other wait is. The file cannot be
  * opened where the process may not be dumped (a server that has dropped root);
  * then .../stat tells at least who could run.
+ *
+ * Only the ticker reads them, and has a table of descriptors of its own, in which they
+ * stay open: no descriptor of the application's is used up, inherited by what it
+ * starts, or closed by one that closes all there are. No handler of the application's
+ * runs on that thread, which would miss the application's descriptors there.
  */
 #include <fcntl.h>
+#include <linux/close_range.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sampler/sampler.h"
 #include "sampler/session.h"
 
 static int open_file(const struct flame_session *session, const char *name)
@@ -25,43 +33,80 @@ static int open_file(const struct flame_session *session, const char *name)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* Applications close descriptors by number, all there are, and open others. */
-static bool is_still_ours(const struct flame_session *session)
-{
-    struct stat found;
+/* Of each session, the ticker's alone. */
+static struct file {
+    uint64_t turn; /* of the session when it was opened; 0: it is not open */
+    int descriptor;
+} files[FLAME_SESSIONS_MAX];
 
-    return session->offcpu_file >= 0 && fstat(session->offcpu_file, &found) == 0 &&
-           found.st_ino == session->offcpu_inode &&
-           found.st_dev == session->offcpu_device;
+static pthread_t ticker; /* that began last: the files are in its table */
+static bool own_table;   /* it has one; otherwise no file stays open */
+static atomic_ullong turns;
+static atomic_bool gil_unknown; /* as the file that was opened last told */
+static atomic_bool runnable_unknown;
+
+void flame_offcpu_begin_ticker(void)
+{
+    ticker = pthread_self();
+    own_table = close_range(0, ~0U, CLOSE_RANGE_UNSHARE) == 0;
+    memset(files, 0, sizeof files); /* those of an older ticker went with its table */
 }
 
-static void note_identity(struct flame_session *session)
+void flame_offcpu_begin(struct flame_session *session)
 {
-    struct stat found;
+    session->offcpu_turn = atomic_fetch_add(&turns, 1) + 1;
+    session->quality.gil_wait_known = !atomic_load(&gil_unknown);
+    session->quality.runnable_known = !atomic_load(&runnable_unknown);
+}
 
-    if (session->offcpu_file >= 0 && fstat(session->offcpu_file, &found) == 0) {
-        session->offcpu_inode = found.st_ino;
-        session->offcpu_device = found.st_dev;
+static int open_first_that_can_be(struct flame_session *session)
+{
+    int file = open_file(session, "syscall");
+
+    session->quality.gil_wait_known = file >= 0;
+    if (file < 0) {
+        file = open_file(session, "stat");
+    }
+    session->quality.runnable_known = file >= 0;
+    atomic_store(&gil_unknown, !session->quality.gil_wait_known);
+    atomic_store(&runnable_unknown, !session->quality.runnable_known);
+    return file;
+}
+
+static void close_file(struct file *file)
+{
+    if (file->turn != 0 && file->descriptor >= 0) {
+        close(file->descriptor);
+    }
+    file->turn = 0;
+}
+
+void flame_offcpu_rest_ticker(void)
+{
+    if (!pthread_equal(ticker, pthread_self())) {
+        return; /* it ends, and another one has begun */
+    }
+    for (size_t i = 0; i < FLAME_SESSIONS_MAX; i++) {
+        close_file(&files[i]);
     }
 }
 
-void flame_offcpu_open(struct flame_session *session)
+/* The file's first line, or -1. */
+static ssize_t read_line(struct flame_session *session, char *line, size_t size)
 {
-    session->offcpu_file = open_file(session, "syscall");
-    session->quality.gil_wait_known = session->offcpu_file >= 0;
-    if (session->offcpu_file < 0) {
-        session->offcpu_file = open_file(session, "stat");
-    }
-    session->quality.runnable_known = session->offcpu_file >= 0;
-    note_identity(session);
-}
+    struct file *file = &files[flame_session_slot(session)];
 
-void flame_offcpu_close(struct flame_session *session)
-{
-    if (is_still_ours(session)) {
-        close(session->offcpu_file);
+    if (file->turn != session->offcpu_turn) {
+        close_file(file);
+        file->turn = session->offcpu_turn;
+        file->descriptor = open_first_that_can_be(session);
     }
-    session->offcpu_file = -1;
+    ssize_t length = pread(file->descriptor, line, size - 1, 0);
+    line[length > 0 ? length : 0] = '\0';
+    if (!own_table) {
+        close_file(file);
+    }
+    return length;
 }
 
 /* "202 0x7f01... ..." */
@@ -106,15 +151,13 @@ int flame_offcpu_cpu(const struct flame_session *session)
     return field == NULL ? -1 : (int)strtol(field, NULL, 10);
 }
 
-enum flame_state flame_offcpu_state(const struct flame_session *session)
+enum flame_state flame_offcpu_state(struct flame_session *session)
 {
     char line[256];
-    ssize_t length = pread(session->offcpu_file, line, sizeof line - 1, 0);
 
-    if (length <= 0) {
+    if (read_line(session, line, sizeof line) <= 0) {
         return FLAME_BLOCKED;
     }
-    line[length] = '\0';
     if (!session->quality.gil_wait_known) {
         return stat_says_running(line) ? FLAME_RUNNABLE : FLAME_BLOCKED;
     }

@@ -99,6 +99,8 @@ struct flame_quality {
     bool runnable_known;           /* false: that does, too */
 };
 
+struct flame_names; /* renderer.h */
+
 /* Valid as long as its owner says; pointers lead into the owner's memory. */
 struct flame_profile {
     const struct flame_node *nodes;
@@ -108,6 +110,8 @@ struct flame_profile {
     const struct flame_stretch *stretches;
     uint32_t stretch_count;
     struct flame_quality quality;
+    const struct flame_names *names; /* what may be told of functions; NULL: all */
+    bool is_code;                    /* any code's, not a request's */
 };
 
 #endif

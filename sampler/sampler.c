@@ -3,134 +3,11 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "sampler/sampler.h"
 #include "sampler/session.h"
-
-/*
- * Slots are mapped once and never unmapped: a signal that arrives late finds
- * its session's memory still there.
- */
-static struct flame_session *slots;
-static struct flame_guard *guards[FLAME_SESSIONS_MAX + 1];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
-static unsigned users; /* sessions between start and stop */
-static bool fork_known;
-
-static void before_fork(void)
-{
-    pthread_mutex_lock(&lock);
-    flame_ticker_before_fork();
-}
-
-static void after_fork_in_parent(void)
-{
-    flame_ticker_after_fork_in_parent();
-    pthread_mutex_unlock(&lock);
-}
-
-static void after_fork_in_child(void)
-{
-    flame_ticker_after_fork_in_child();
-    pthread_mutex_unlock(&lock);
-}
-
-static int map_slots(void)
-{
-    void *memory =
-        mmap(NULL, FLAME_SESSIONS_MAX * sizeof *slots, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (memory == MAP_FAILED) {
-        return -ENOMEM;
-    }
-    slots = memory;
-    for (size_t i = 0; i < FLAME_SESSIONS_MAX; i++) {
-        guards[i] = &slots[i].guard;
-    }
-    guards[FLAME_SESSIONS_MAX] = flame_ticker_guard();
-    return 0;
-}
-
-/* Everything the process needs once, before its first session. Under lock. */
-static int prepare_process(void)
-{
-    if (slots == NULL) {
-        int error = map_slots();
-        if (error != 0) {
-            return error;
-        }
-    }
-    if (!fork_known) {
-        if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) !=
-            0) {
-            return -ENOMEM;
-        }
-        fork_known = true;
-    }
-    int error = flame_handler_install(slots);
-    return error != 0 ? error : flame_guard_install(guards, FLAME_SESSIONS_MAX + 1);
-}
-
-int flame_session_take(struct flame_session **out, size_t kept)
-{
-    for (size_t i = 0; i < FLAME_SESSIONS_MAX - kept; i++) {
-        struct flame_session *session = &slots[i];
-        if (atomic_exchange(&session->taken, true)) {
-            continue;
-        }
-        if (session->store == NULL) {
-            session->store = flame_store_new();
-        } else {
-            flame_store_reset(session->store);
-        }
-        if (session->store == NULL) {
-            atomic_store(&session->taken, false);
-            return -ENOMEM;
-        }
-        *out = session;
-        return 0;
-    }
-    return -EBUSY;
-}
-
-int flame_session_reserve(struct flame_session **out)
-{
-    pthread_mutex_lock(&lock);
-    int error = slots == NULL ? map_slots() : 0;
-    pthread_mutex_unlock(&lock);
-    return error == 0 ? flame_session_take(out, 0) : error;
-}
-
-/* uWSGI's threads block every signal; what sampling needs is let through. */
-void flame_session_unblock_signals(sigset_t *before)
-{
-    sigset_t needed;
-
-    sigemptyset(&needed);
-    sigaddset(&needed, SIGSEGV);
-    sigaddset(&needed, SIGBUS);
-    sigaddset(&needed, flame_handler_signal());
-    pthread_sigmask(SIG_UNBLOCK, &needed, before);
-}
-
-/* Only ours: the application may have changed the rest meanwhile. */
-void flame_session_block_again(const sigset_t *before)
-{
-    const int needed[] = {SIGSEGV, SIGBUS, flame_handler_signal()};
-    sigset_t again;
-
-    sigemptyset(&again);
-    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
-        if (sigismember(before, needed[i]) == 1) {
-            sigaddset(&again, needed[i]);
-        }
-    }
-    pthread_sigmask(SIG_BLOCK, &again, NULL);
-}
 
 void flame_session_note_thread_state(struct flame_session *session, const void *state)
 {
@@ -146,6 +23,7 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
                          uint64_t seed)
 {
     session->interval_ns = interval_ns;
+    session->finer_at_ns = UINT64_MAX;
     session->random = seed != 0 ? seed : 1;
     session->paused = false;
     atomic_store(&session->parked, false);
@@ -177,8 +55,10 @@ void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
     session->greenlets = false;
     session->everybody = false;
     session->child_count = 0;
+    session->children_room = FLAME_CHILDREN_MAX;
+    session->children_small = false;
     session->expected_count = 0;
-    session->offcpu_file = -1;
+    session->cut = false;
 }
 
 /* From here on time counts. The ticker does not look before it is told. */
@@ -217,6 +97,7 @@ static void set_up_everybody(struct flame_session *session,
     session->entry = NULL;
     flame_session_clear(session, options->interval_ns, options->seed);
     session->lines = options->lines;
+    session->sources = options->sources;
     session->everybody = true;
     session->newest_id = 0;
     session->quality.everybody = true;
@@ -249,13 +130,24 @@ static int set_up(struct flame_session *session,
                         options->seed != 0 ? options->seed : flame_now_sigsafe());
     note_callers(session);
     session->lines = options->lines;
+    session->sources = options->sources;
     session->greenlets = options->greenlets;
     session->paused = true;
     begin(session, options->max_ns);
-    flame_offcpu_open(session);
+    flame_offcpu_begin(session);
     flame_session_unblock_signals(&session->blocked_before);
     flame_greenlet_attach(session);
     return 0;
+}
+
+static void bound_memory(struct flame_session *session, uint64_t bytes)
+{
+    uint64_t own = flame_store_bytes(false);
+    uint64_t rest = bytes > own ? (bytes - own) / flame_store_bytes(true) : 0;
+
+    session->children_small = true;
+    session->children_room =
+        rest < FLAME_CHILDREN_MAX ? (unsigned)rest : FLAME_CHILDREN_MAX;
 }
 
 /* The ticker may have to start first: no other request waits with us. */
@@ -279,20 +171,23 @@ int flame_session_start(const struct flame_session_options *options,
         (options->everybody && (options->threads || options->greenlets))) {
         return -EINVAL;
     }
-    pthread_mutex_lock(&lock);
-    int error = prepare_process();
-    if (error == 0) {
-        error = flame_session_take(&session, 0);
-    }
-    users += error == 0;
-    pthread_mutex_unlock(&lock);
+    int error = flame_slots_open();
     if (error != 0) {
         return error;
     }
+    error = flame_session_take(&session, 0);
+    if (error != 0) {
+        flame_slots_close();
+        return error;
+    }
+    session->profile.names = options->names;
     if (options->everybody) {
         set_up_everybody(session, options);
     } else {
         error = set_up(session, options);
+    }
+    if (options->bytes != 0) {
+        bound_memory(session, options->bytes);
     }
     if (error == 0) {
         error = join_ticker(session);
@@ -349,8 +244,9 @@ void flame_session_park(struct flame_session *session)
     if (session->paused || !atomic_load(&session->active)) {
         return;
     }
-    flame_ticker_park_begin(session);
-    flame_ticker_park_end(session, flame_walk_sigsafe(session, &session->guard));
+    if (flame_ticker_park_begin(session)) {
+        flame_ticker_park_end(session, flame_walk_sigsafe(session, &session->guard));
+    }
 }
 
 void flame_session_unpark(struct flame_session *session)
@@ -393,7 +289,9 @@ static void leave_ticker(struct flame_session *session)
     while (flame_handler_take_back(session) == FLAME_ANSWERING) {
         sched_yield(); /* only if this is not the watched thread; microseconds */
     }
-    flame_sites_name(session->store);
+    if (!session->cut) {
+        flame_sites_name(session->store, session->sources);
+    }
     if (held != NULL) {
         PyEval_RestoreThread(held);
     }
@@ -405,7 +303,6 @@ void flame_session_stop(struct flame_session *session)
     uint64_t cpu_end = flame_cpu_now_sigsafe(session->cpu_clock);
 
     leave_ticker(session);
-    flame_offcpu_close(session);
     flame_greenlet_detach(session);
     flame_threads_listen_no_more(session);
     if (session->everybody) {
@@ -416,16 +313,44 @@ void flame_session_stop(struct flame_session *session)
         if (pthread_equal(session->thread, pthread_self())) {
             flame_session_block_again(&session->blocked_before);
         }
-        flame_session_complete(session, end, cpu_end);
+        if (!session->cut) {
+            flame_session_complete(session, end, cpu_end);
+        }
     }
     flame_children_end(session, end);
     session->profile.quality = session->quality;
     flame_store_read(session->store, &session->profile);
-    pthread_mutex_lock(&lock);
-    if (--users == 0) {
-        flame_guard_remove();
+    session->cut = true;
+    flame_slots_close();
+}
+
+struct sum {
+    const struct flame_session *of;
+    uint64_t samples;
+};
+
+/* A handler may be adding one at this moment. */
+static bool add_samples(struct flame_session *session, void *data)
+{
+    struct sum *sum = data;
+
+    if (flame_child_root(session) == sum->of) {
+        sum->samples += __atomic_load_n(&session->quality.samples, __ATOMIC_RELAXED);
     }
-    pthread_mutex_unlock(&lock);
+    return false;
+}
+
+uint64_t flame_session_samples(const struct flame_session *session)
+{
+    struct sum sum = {.of = session};
+
+    flame_ticker_any(add_samples, &sum);
+    return sum.samples;
+}
+
+void flame_trace_functions_hear(bool heard)
+{
+    flame_cpython_trace(heard);
 }
 
 const struct flame_profile *flame_session_profile(const struct flame_session *session)

@@ -13,6 +13,8 @@
  * Room is bounded: what a thread that has ended leaves, the next one takes; those that
  * find none are counted as unwatched. A thread that runs greenlets is read as it
  * stands.
+ *
+ * A Python thread of the name FLAME_OWN_THREAD is one of ours: no profile has it.
  */
 #ifndef FLAME_SAMPLER_SAMPLER_H
 #define FLAME_SAMPLER_SAMPLER_H
@@ -20,20 +22,41 @@
 #include "sampler/profile.h"
 
 #define FLAME_SESSIONS_MAX 64
+#define FLAME_OWN_THREAD "flameprof"
 #define FLAME_INTERVAL_MIN_NS UINT64_C(50000)
 #define FLAME_INTERVAL_MAX_NS UINT64_C(10000000000)
 
+#define FLAME_BYTES_LEAST (UINT64_C(16) << 20)
+
 struct flame_session;
+
+/* The text of a file that the file system does not have, as a notebook's cells are. */
+struct flame_source {
+    struct flame_slice file; /* as code has it */
+    struct flame_slice text; /* UTF-8 */
+};
+
+struct flame_sources {
+    size_t count;
+    const struct flame_source *list;
+};
 
 struct flame_session_options {
     uint64_t interval_ns; /* FLAME_INTERVAL_MIN_NS to FLAME_INTERVAL_MAX_NS */
     uint64_t max_ns;      /* sampling ends by itself after this; 0: never */
+    uint64_t bytes;       /* of memory for what is seen, with all children, of which
+                             fewer are watched then; 0: no bound but theirs. At least
+                             FLAME_BYTES_LEAST */
     uint64_t seed;        /* of the jitter; 0: from the clock */
     bool lines;           /* a function's lines are places of their own */
     bool threads;         /* with the threads that it starts, */
     bool greenlets;       /* with the greenlets, each as a root of its own */
     bool everybody;       /* all threads of the interpreter, and none in particular;
                              without the two above */
+    const struct flame_names *names;     /* passed on in the profile, not looked at;
+                                            outlives the session */
+    const struct flame_sources *sources; /* NULL: files alone; stay until the session
+                                            has been stopped, read without the GIL */
 };
 
 /*
@@ -97,6 +120,16 @@ void flame_session_unpark(struct flame_session *session);
 void flame_session_stop(struct flame_session *session);
 
 /*
+ * Ends the sampling of a session that runs, from a thread other than the watched one,
+ * without the GIL: the profile is what was seen up to now, whatever the watched thread
+ * does meanwhile, and stays valid as that of a stopped one. What the request's threads
+ * and greenlets did comes with flame_session_stop(), which is still to be called, and
+ * not at the same time. Of one that has been stopped it is the profile as it is. Not
+ * for one of everybody. It reads files and can take milliseconds.
+ */
+const struct flame_profile *flame_session_cut(struct flame_session *session);
+
+/*
  * Lets the signal by which a running thread samples itself reach the calling thread
  * while a session of everybody runs, and once none does, makes its mask as it was. For
  * what a server calls at each request: the session cannot do that to threads that are
@@ -105,6 +138,16 @@ void flame_session_stop(struct flame_session *session);
  * is not needed.
  */
 void flame_session_admit(void);
+
+/* Of what the calling thread does until they are heard again the functions of
+ * sys.settrace() and sys.setprofile() hear nothing. GIL held; calls may be nested. */
+void flame_trace_functions_hear(bool heard);
+
+/*
+ * How many samples a session has taken so far, with those of what it started. Any
+ * thread, until it is freed; the GIL is not needed.
+ */
+uint64_t flame_session_samples(const struct flame_session *session);
 
 /* The profile of a stopped session; valid until flame_session_free(), or until it
  * absorbs another one's. */

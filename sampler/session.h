@@ -69,12 +69,15 @@ struct flame_caller {
     const void *code;
 };
 
+struct flame_sources;
+
 struct flame_session {
     atomic_bool taken;  /* the slot is somebody's */
     atomic_bool active; /* may be sampled */
     atomic_bool parked; /* the watched greenlet is switched out */
     bool paused;
     bool lines; /* a function's lines are places of their own */
+    const struct flame_sources *sources; /* of the options */
 
     /* The watched thread; constant while active. */
     _Atomic(pthread_t) thread; /* handlers of other threads look, too */
@@ -90,17 +93,17 @@ struct flame_session {
     const void *greenlet; /* the keeper's; NULL: none is known */
     void *greenlet_keeper;   /* strong */
     sigset_t blocked_before; /* signals to block again at the end */
-    int offcpu_file;         /* a file of /proc; -1: none */
-    ino_t offcpu_inode;      /* its, to know it again */
-    dev_t offcpu_device;
-    _Atomic(uintptr_t) gil; /* where the GIL's own words begin */
+    uint64_t offcpu_turn;    /* of the thread that is watched now: a new number */
+    _Atomic(uintptr_t) gil;  /* where the GIL's own words begin */
     size_t gil_size;
 
     /* Time, all CLOCK_MONOTONIC ns. */
     uint64_t interval_ns;
     uint64_t started_ns;
-    uint64_t ends_ns;   /* deadline; UINT64_MAX: none */
-    uint64_t due_ns;    /* next tick */
+    uint64_t ends_ns;     /* deadline; UINT64_MAX: none */
+    uint64_t due_ns;      /* next tick */
+    uint64_t finer_at_ns; /* from then on the interval is finer_ns; UINT64_MAX: never */
+    uint64_t finer_ns;
     uint64_t random;    /* xorshift state of the jitter */
     uint64_t ticker_ns; /* spent in the ticker; its alone */
     uint64_t paused_at_ns;
@@ -149,6 +152,8 @@ struct flame_session {
     char label[FLAME_LABEL_SIZE]; /* a child's root frame */
     struct flame_session *children[FLAME_CHILDREN_MAX];
     unsigned child_count;
+    unsigned children_room; /* how many there may be */
+    bool children_small;    /* their stores are */
     struct flame_expected expected[FLAME_CHILDREN_MAX];
     unsigned expected_count;
 
@@ -159,14 +164,39 @@ struct flame_session {
     /* Of a lane. */
     uint64_t state_id; /* of its thread's state */
     unsigned absent;   /* looks in a row that did not find it */
+
+    bool cut; /* complete already, by flame_session_cut() or _stop() */
 };
 
-/* ---- sampler.c: what a session and its children have in common --------------- */
+/* ---- slots.c ----------------------------------------------------------------- */
 
+/*
+ * All the process needs before a session runs (memory, handlers, fork), until it is
+ * closed as often. reopen: it is open, and our handlers stand on top of those that came
+ * since. 0, -ENOMEM, or what sigaction() says. Ordinary context, any thread.
+ */
+int flame_slots_open(void);
+int flame_slots_reopen(void);
+void flame_slots_close(void);
+/*
+ * Before a session's sample: puts our handlers back on top, where a read has not begun
+ * for want of them, or the thread has not answered since the last time: its signal may
+ * be somebody else's by now. It never waits: the next call is as good. The ticker's.
+ */
+void flame_slots_mend(const struct flame_session *session);
 /* A free slot, its store empty, but none of the last `kept`. 0, -EBUSY or -ENOMEM. */
 int flame_session_take(struct flame_session **out, size_t kept);
 /* The same of any, even if there has been no session yet. */
 int flame_session_reserve(struct flame_session **out);
+/* From 0 to FLAME_SESSIONS_MAX - 1. */
+size_t flame_session_slot(const struct flame_session *session);
+/* The signals that sampling needs reach the calling thread; *before: its mask, until
+ * again() blocks of it what was blocked. */
+void flame_session_unblock_signals(sigset_t *before);
+void flame_session_block_again(const sigset_t *before);
+
+/* ---- sampler.c: what a session and its children have in common --------------- */
+
 /* As before any sample. */
 void flame_session_clear(struct flame_session *session, uint64_t interval_ns,
                          uint64_t seed);
@@ -176,10 +206,6 @@ void flame_session_note_thread_state(struct flame_session *session, const void *
 /* The profile is whole; nothing is sampled any more. */
 void flame_session_complete(struct flame_session *session, uint64_t end_ns,
                             uint64_t cpu_ns);
-/* The signals that sampling needs reach the calling thread; *before: its mask, until
- * again() blocks of it what was blocked. */
-void flame_session_unblock_signals(sigset_t *before);
-void flame_session_block_again(const sigset_t *before);
 
 /* ---- absorb.c ---------------------------------------------------------------- */
 
@@ -205,7 +231,6 @@ struct flame_session *flame_child_root(struct flame_session *session);
 struct flame_session *flame_child_take(struct flame_session *parent, const char *label);
 /* Begun again, of a lane: the time since its last sample was nobody's. */
 void flame_child_begin(struct flame_session *child, uint64_t since_ns);
-void flame_child_drop(struct flame_session *child);
 /* Ends all of them and makes their profiles roots of the parent's. After
  * flame_ticker_remove(); GIL held. */
 void flame_children_end(struct flame_session *parent, uint64_t end_ns);
@@ -321,11 +346,12 @@ void flame_charge_thread_sigsafe(struct flame_session *session, const char *labe
 /* ---- sites.c ----------------------------------------------------------------- */
 
 /*
- * Names what the leaves were doing, from the application's source files, and gives
- * the time of those that were not calling anything to the function itself. Reads
- * files; ordinary context, GIL not needed, nothing sampled any more.
+ * Names what the leaves were doing, from the application's source files, or from
+ * `sources`, if not NULL, which come first, and gives the time of those that were not
+ * calling anything to the function itself. Reads files; ordinary context, GIL not
+ * needed, nothing sampled any more.
  */
-void flame_sites_name(struct flame_store *store);
+void flame_sites_name(struct flame_store *store, const struct flame_sources *sources);
 
 /* ---- pots.c ------------------------------------------------------------------ */
 
@@ -336,15 +362,19 @@ void flame_pots_empty(struct flame_session *session);
 /* ---- offcpu.c ---------------------------------------------------------------- */
 
 /*
- * Why a thread that is off the CPU is. open: ordinary context, on the watched
- * thread; it costs one descriptor until close. What cannot be told (no /proc, or
- * one that belongs to root after setuid) is FLAME_BLOCKED, and
- * session->quality says which states are known.
+ * Why a thread that is off the CPU is: asked by the ticker alone, told of by begin() on
+ * any thread when there is another thread to watch. What cannot be told (no /proc, or
+ * one that belongs to root after setuid) is FLAME_BLOCKED, and session->quality says
+ * which states are known. FLAME_RUNNING is never the answer.
  */
-void flame_offcpu_open(struct flame_session *session);
-void flame_offcpu_close(struct flame_session *session);
-/* The ticker only. FLAME_RUNNING is never the answer. */
-enum flame_state flame_offcpu_state(const struct flame_session *session);
+void flame_offcpu_begin(struct flame_session *session);
+enum flame_state flame_offcpu_state(struct flame_session *session);
+/* The ticker's thread begins: from now on it has none of the process's descriptors, and
+ * the process none of its. Where the kernel cannot (Linux before 5.9, or it may not) no
+ * file stays open between two looks. */
+void flame_offcpu_begin_ticker(void);
+/* And has nothing to do for now: it closes what it has open. */
+void flame_offcpu_rest_ticker(void);
 /* The CPU the watched thread is on, or was on last; -1: that cannot be told. */
 int flame_offcpu_cpu(const struct flame_session *session);
 
@@ -371,8 +401,17 @@ int flame_handler_signal(void);
  */
 int flame_handler_install(struct flame_session *sessions);
 
+/*
+ * For timer_create(): the timer rings the bell, which interrupts the calling thread in
+ * a futex wait on it. That thread lets the signal through and makes the bell 0 again.
+ */
+void flame_handler_timer(struct sigevent *event);
+extern _Atomic uint32_t flame_handler_bell;
+
 /* Asks the session's thread to sample itself; false: there is no such thread. */
 bool flame_handler_ask(const struct flame_session *session);
+/* It has been asked, and has not begun to answer. */
+bool flame_handler_is_asked(const struct flame_session *session);
 
 enum flame_answered {
     FLAME_ANSWERED,  /* or never asked */
@@ -395,6 +434,24 @@ void flame_greenlet_detach(struct flame_session *session);
 /* Lets go of the session's greenlet, if it has one. GIL held. */
 void flame_greenlet_release(struct flame_session *session);
 
+/* ---- sample.c ---------------------------------------------------------------- */
+
+/* Takes the sample that is due, or asks the thread for it; `guard`: the ticker's. On
+ * its thread, under its lock. False: the session is leaving, and will see to it itself.
+ */
+bool flame_sample(struct flame_session *session, struct flame_guard *guard,
+                  uint64_t now);
+/* Between _park_begin and _park_end, which looks itself whether a tick is due. */
+bool flame_sample_is_leaving(const struct flame_session *session);
+
+/* ---- lookout.c --------------------------------------------------------------- */
+
+/* Around fork(), outside of what the ticker does then; in the child nobody is watched
+ * any more. */
+void flame_lookout_before_fork(void);
+void flame_lookout_after_fork_in_parent(void);
+void flame_lookout_after_fork_in_child(void);
+
 /* ---- ticker.c ---------------------------------------------------------------- */
 
 /*
@@ -406,6 +463,13 @@ void flame_greenlet_release(struct flame_session *session);
  * signals its thread.
  */
 int flame_ticker_add(struct flame_session *session);
+/*
+ * hold: the thread runs from now on, with sessions or without, until the process ends
+ * (or a child's begins). 0 or -EAGAIN. take: the same as add while it is held, of a
+ * session that is set up; it is active from now on, and due at once.
+ */
+int flame_ticker_hold(void);
+void flame_ticker_take(struct flame_session *session);
 void flame_ticker_remove(struct flame_session *session);
 /* A stretch ends and the next begins; the first one has what came before it. Called on
  * the watched thread. */
@@ -417,9 +481,10 @@ void flame_ticker_resume(struct flame_session *session);
 /*
  * The watched greenlet is switched out or in again. While it is out its time
  * goes to the stack it left, which the caller puts into path and depth between
- * _park_begin and _park_end. Called on the watched thread.
+ * _park_begin and _park_end. False: it has been cut, and nothing is to be put there,
+ * nor is there an _end. Called on the watched thread.
  */
-void flame_ticker_park_begin(struct flame_session *session);
+bool flame_ticker_park_begin(struct flame_session *session);
 void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk);
 void flame_ticker_unpark(struct flame_session *session);
 /* Serves a child that has begun; false: its parent has ended, or has too many, which it
@@ -434,6 +499,9 @@ bool flame_ticker_any(flame_visit *visit, void *data);
 /* The guard of the ticker's own reads, for flame_guard_install(). */
 struct flame_guard *flame_ticker_guard(void);
 
+/* Its ticks end, and its thread charges nothing to it any more; false: that was so
+ * already. Any thread but the watched one. */
+bool flame_ticker_cut(struct flame_session *session);
 /*
  * Around fork(): held, so that the child finds nothing half done. In the child
  * there is no ticker, and no session is active any more.

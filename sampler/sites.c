@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sampler/sampler.h"
 #include "sampler/session.h"
 
 #define SOURCE_BYTES_MAX (8u << 20) /* of a file worth reading */
@@ -143,13 +144,29 @@ static struct flame_slice call_name(struct flame_slice text, struct call *call)
 
 /* ---- source files ------------------------------------------------------------ */
 
-/* A file mapped, and how far its lines have been counted. */
+/* A file's text, and how far its lines have been counted. */
 struct source {
-    const char *data, *end;
-    size_t size;
+    const char *end;
     const char *line_start;
     uint32_t line;
+    char *owned; /* to be freed; NULL: it is the sources' */
 };
+
+static bool find_source(struct source *source, const struct flame_sources *sources,
+                        struct flame_slice path)
+{
+    for (size_t i = 0; sources != NULL && i < sources->count; i++) {
+        struct flame_slice file = sources->list[i].file;
+        struct flame_slice text = sources->list[i].text;
+
+        if (file.length == path.length &&
+            memcmp(file.data, path.data, path.length) == 0) {
+            *source = (struct source){text.data + text.length, text.data, 1, NULL};
+            return true;
+        }
+    }
+    return false;
+}
 
 static bool open_source(struct source *source, struct flame_slice path)
 {
@@ -172,7 +189,7 @@ static bool open_source(struct source *source, struct flame_slice path)
         free(data);
         return false;
     }
-    *source = (struct source){data, data + size, (size_t)size, data, 1};
+    *source = (struct source){data + size, data, 1, data};
     return true;
 }
 
@@ -239,12 +256,13 @@ static bool same_file(const struct named *a, const struct named *b)
 
 /* Names the sites of one file, which are in the order of their lines. */
 static void name_in_file(struct flame_store *store, const struct named *sites,
-                         size_t count)
+                         size_t count, const struct flame_sources *sources)
 {
     struct source source;
     struct call call;
 
-    if (!open_source(&source, sites[0].file)) {
+    if (!find_source(&source, sources, sites[0].file) &&
+        !open_source(&source, sites[0].file)) {
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -254,10 +272,11 @@ static void name_in_file(struct flame_store *store, const struct named *sites,
         struct flame_slice text = text_at(&source, sites[i].position);
         flame_store_name(store, sites[i].index, call_name(text, &call));
     }
-    free((char *)(uintptr_t)source.data);
+    free(source.owned);
 }
 
-static void name_all(struct flame_store *store, struct named *sites, size_t count)
+static void name_all(struct flame_store *store, struct named *sites, size_t count,
+                     const struct flame_sources *sources)
 {
     size_t files = 0;
 
@@ -267,12 +286,13 @@ static void name_all(struct flame_store *store, struct named *sites, size_t coun
         while (next < count && same_file(&sites[first], &sites[next])) {
             next++;
         }
-        name_in_file(store, sites + first, next - first);
+        name_in_file(store, sites + first, next - first, sources);
         first = next;
     }
 }
 
-static void name_sites(struct flame_store *store, const struct flame_profile *profile)
+static void name_sites(struct flame_store *store, const struct flame_profile *profile,
+                       const struct flame_sources *sources)
 {
     struct named *sites = malloc((profile->code_count + 1) * sizeof *sites);
     size_t count = 0;
@@ -286,7 +306,7 @@ static void name_sites(struct flame_store *store, const struct flame_profile *pr
             sites[count++] = (struct named){profile->codes[i].file, &site->position, i};
         }
     }
-    name_all(store, sites, count);
+    name_all(store, sites, count, sources);
     free(sites);
 }
 
@@ -356,12 +376,12 @@ static void merge_with_frames(struct flame_store *store,
     }
 }
 
-void flame_sites_name(struct flame_store *store)
+void flame_sites_name(struct flame_store *store, const struct flame_sources *sources)
 {
     struct flame_profile profile = {0};
 
     flame_store_read(store, &profile);
-    name_sites(store, &profile);
+    name_sites(store, &profile, sources);
     for (uint32_t i = 1; i < profile.node_count; i++) {
         uint32_t code = profile.nodes[i].code;
         if (profile.codes[code].name.length == 0 && is_site(store, code)) {

@@ -18,6 +18,8 @@
 #define FLAME_SITES_MAX 8192u
 #define FLAME_STRETCHES_MAX 65536u
 #define FLAME_NAMES_BYTES (4u << 20)
+/* A small store has so much less of each of these. */
+#define FLAME_SMALL_SHARE 8u
 #define FLAME_NONE UINT32_MAX
 
 /* What tells that a code object seen before is still the same one. */
@@ -36,6 +38,10 @@ struct flame_store *flame_store_new(void);
 void flame_store_free(struct flame_store *store);
 /* Empty again, as new; gives back memory a large profile took. */
 void flame_store_reset(struct flame_store *store);
+/* An empty one has less room, until it is reset. */
+void flame_store_make_small(struct flame_store *store);
+/* Bytes that one may use at most. */
+uint64_t flame_store_bytes(bool small);
 
 /* The function's index if this very code object was interned, or FLAME_NONE. */
 uint32_t flame_store_cached_sigsafe(const struct flame_store *store,

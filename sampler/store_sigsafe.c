@@ -15,11 +15,12 @@ struct cached {
     uint32_t code;
 };
 
-/* An instruction that was asked for; free while `index` is 0. */
+/* An instruction that was asked for; free if it is of another generation. */
 struct asked {
+    uint32_t generation;
     uint32_t code;
     uint32_t instruction;
-    uint32_t index; /* + 2; 1: it is no site */
+    uint32_t index; /* FLAME_NONE: it is no site */
 };
 
 /* One anonymous mapping; pages come when touched and stay for the next profile. */
@@ -31,6 +32,11 @@ struct flame_store {
     uint32_t generation;
     uint32_t stretch_count;
     uint32_t passed_ns; /* not yet in any stretch: less than a microsecond */
+    /* How much of the room below is used: all, or of a small one a share. */
+    uint32_t nodes_room;
+    uint32_t codes_room;
+    uint32_t stretches_room;
+    uint32_t names_room;
     bool overflowed;
     uint32_t overflow_code;          /* FLAME_NONE until needed */
     uint32_t node_slots[NODE_SLOTS]; /* node index, 0: empty (the root is not in) */
@@ -38,6 +44,8 @@ struct flame_store {
     struct flame_node nodes[FLAME_NODES_MAX];
     struct flame_code codes[FLAME_CODES_MAX];
     uint32_t code_hashes[FLAME_CODES_MAX];
+    uint32_t slot_of_node[FLAME_NODES_MAX];   /* where it stands in node_slots */
+    uint32_t slot_of_code[FLAME_CODES_MAX];   /* FLAME_NONE: it is a site, in none */
     struct flame_site sites[FLAME_CODES_MAX]; /* by code index */
     struct asked asked[SITE_SLOTS];
     struct cached cache[CACHE_SLOTS];
@@ -69,6 +77,29 @@ void flame_store_free(struct flame_store *store)
     }
 }
 
+static void give_room(struct flame_store *store, uint32_t share)
+{
+    store->nodes_room = FLAME_NODES_MAX / share;
+    store->codes_room = FLAME_CODES_MAX / share;
+    store->stretches_room = FLAME_STRETCHES_MAX / share;
+    store->names_room = FLAME_NAMES_BYTES / share;
+}
+
+void flame_store_make_small(struct flame_store *store)
+{
+    give_room(store, FLAME_SMALL_SHARE);
+}
+
+uint64_t flame_store_bytes(bool small)
+{
+    const struct flame_store *store = NULL;
+    uint64_t room = sizeof store->nodes + sizeof store->codes +
+                    sizeof store->code_hashes + sizeof store->sites +
+                    sizeof store->stretches + sizeof store->names;
+
+    return sizeof *store - (small ? room - room / FLAME_SMALL_SHARE : 0);
+}
+
 static uint32_t mix(uint64_t value)
 {
     value ^= value >> 33;
@@ -83,6 +114,19 @@ static uint32_t node_hash(uint32_t parent, uint32_t code)
     return mix(((uint64_t)parent << 32) | code);
 }
 
+/* One by one: the tables are a hundred times as large as what a short profile has. */
+static void empty_slots(struct flame_store *store)
+{
+    for (uint32_t i = 1; i < store->node_count; i++) {
+        store->node_slots[store->slot_of_node[i]] = 0;
+    }
+    for (uint32_t i = 0; i < store->code_count; i++) {
+        if (store->slot_of_code[i] != FLAME_NONE) {
+            store->code_slots[store->slot_of_code[i]] = 0;
+        }
+    }
+}
+
 void flame_store_reset(struct flame_store *store)
 {
     uint32_t generation = store->generation + 1;
@@ -92,11 +136,10 @@ void flame_store_reset(struct flame_store *store)
         madvise(store, sizeof *store, MADV_DONTNEED);
         generation = 1;
     } else {
-        memset(store->node_slots, 0, sizeof store->node_slots);
-        memset(store->code_slots, 0, sizeof store->code_slots);
-        memset(store->asked, 0, sizeof store->asked);
+        empty_slots(store);
     }
     store->generation = generation;
+    give_room(store, 1);
     store->code_count = 0;
     store->names_used = 0;
     store->asked_count = 0;
@@ -197,9 +240,9 @@ static uint32_t intern(struct flame_store *store, struct flame_slice name,
             return index;
         }
     }
-    if (store->code_count + spare >= FLAME_CODES_MAX ||
+    if (store->code_count + spare >= store->codes_room ||
         name.length + file.length + spare * 64u >
-            FLAME_NAMES_BYTES - store->names_used) {
+            store->names_room - store->names_used) {
         return FLAME_NONE;
     }
     uint32_t index = store->code_count++;
@@ -209,6 +252,7 @@ static uint32_t intern(struct flame_store *store, struct flame_slice name,
     store->code_hashes[index] = hash;
     store->sites[index].code = FLAME_NONE;
     store->code_slots[slot] = index + 1;
+    store->slot_of_code[index] = slot;
     return index;
 }
 
@@ -245,7 +289,7 @@ static uint32_t asked_slot(const struct flame_store *store, uint32_t code,
 {
     uint32_t slot = node_hash(code, instruction) & (SITE_SLOTS - 1);
 
-    while (store->asked[slot].index != 0 &&
+    while (store->asked[slot].generation == store->generation &&
            (store->asked[slot].code != code ||
             store->asked[slot].instruction != instruction)) {
         slot = (slot + 1) & (SITE_SLOTS - 1);
@@ -258,8 +302,10 @@ bool flame_store_site_known_sigsafe(const struct flame_store *store, uint32_t co
 {
     const struct asked *asked = &store->asked[asked_slot(store, code, instruction)];
 
-    *index = asked->index >= 2 ? asked->index - 2 : FLAME_NONE;
-    return asked->index != 0;
+    bool known = asked->generation == store->generation;
+
+    *index = known ? asked->index : FLAME_NONE;
+    return known;
 }
 
 static void remember_asked(struct flame_store *store, uint32_t code,
@@ -267,7 +313,7 @@ static void remember_asked(struct flame_store *store, uint32_t code,
 {
     store->asked_count++;
     store->asked[asked_slot(store, code, instruction)] =
-        (struct asked){code, instruction, index == FLAME_NONE ? 1 : index + 2};
+        (struct asked){store->generation, code, instruction, index};
 }
 
 uint32_t flame_store_site_sigsafe(struct flame_store *store, uint32_t code,
@@ -279,12 +325,13 @@ uint32_t flame_store_site_sigsafe(struct flame_store *store, uint32_t code,
     if (store->asked_count == FLAME_SITES_MAX) {
         return FLAME_NONE;
     }
-    if (position != NULL && store->code_count + SPARE_CODES < FLAME_CODES_MAX) {
+    if (position != NULL && store->code_count + SPARE_CODES < store->codes_room) {
         index = store->code_count++;
         store->codes[index] = (struct flame_code){.name = {"", 0},
                                                   .file = store->codes[code].file,
                                                   .first_line = position->line};
         store->sites[index] = (struct flame_site){code, *position};
+        store->slot_of_code[index] = FLAME_NONE;
     }
     remember_asked(store, code, instruction, index);
     return index;
@@ -325,7 +372,7 @@ const struct flame_site *flame_store_site_at(const struct flame_store *store,
 void flame_store_name(struct flame_store *store, uint32_t index,
                       struct flame_slice name)
 {
-    if (name.length <= FLAME_NAMES_BYTES - store->names_used) {
+    if (name.length <= store->names_room - store->names_used) {
         store->codes[index].name = names_put(store, name);
     }
 }
@@ -346,13 +393,14 @@ uint32_t flame_store_child_sigsafe(struct flame_store *store, uint32_t parent,
             return index;
         }
     }
-    if (store->node_count == FLAME_NODES_MAX) {
+    if (store->node_count == store->nodes_room) {
         store->overflowed = true;
         return parent;
     }
     uint32_t index = store->node_count++;
     store->nodes[index] = (struct flame_node){.parent = parent, .code = code};
     store->node_slots[slot] = index;
+    store->slot_of_node[index] = slot;
     return index;
 }
 
@@ -400,7 +448,7 @@ void flame_store_pass_sigsafe(struct flame_store *store, uint32_t node,
         last->microseconds += (uint32_t)us;
         return;
     }
-    if (store->stretch_count == FLAME_STRETCHES_MAX) {
+    if (store->stretch_count == store->stretches_room) {
         halve_stretches(store);
     }
     store->stretches[store->stretch_count++] =

@@ -1,13 +1,6 @@
 /*
- * The ticker: one thread that decides, per due session, how its sample is had.
- *
- * A thread that has not run since its last sample is where it was: count the
- * place again. One that is off the CPU is read from here, and its CPU clock,
- * the same before and after, proves that it did not run meanwhile. One that runs
- * without the GIL is in C code or in the kernel, and its Python stack stands still:
- * it is read from here, too. Only one that runs Python is interrupted, to sample
- * itself. So a thread that waits is never woken, and hardly a call of the application
- * is cut short by EINTR.
+ * The ticker: one thread that knows which session is due, and has its sample taken
+ * (sample.c).
  */
 #include <errno.h>
 #include <pthread.h>
@@ -23,6 +16,8 @@
 
 /* A tick that late, in parts of the interval, is not what was due. */
 #define LATE_PART 8u
+/* What reads a stack that is left takes microseconds, or hangs in the application. */
+#define LEAVES_WITHIN_NS UINT64_C(100000000)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -30,6 +25,7 @@ static struct flame_session *served[FLAME_SESSIONS_MAX];
 static size_t served_count;
 static pthread_t thread;
 static bool running;         /* a thread has been made */
+static bool held;            /* it stays without sessions */
 static bool there;           /* and has got the CPU for the first time */
 static uintptr_t generation; /* of the thread that serves; an older one ends */
 static uint64_t sleeps_until_ns;
@@ -64,8 +60,16 @@ static void count_overdue(struct flame_session *session, uint64_t now)
 
 static void schedule_next(struct flame_session *session, uint64_t now)
 {
+    if (now >= session->finer_at_ns) {
+        session->interval_ns = session->finer_ns;
+        session->finer_at_ns = UINT64_MAX;
+        session->due_ns = now;
+    }
     session->due_ns += jittered(session);
     count_overdue(session, now);
+    if (session->due_ns > session->finer_at_ns) {
+        session->due_ns = session->finer_at_ns;
+    }
 }
 
 /* Before a session's ticks end for now: those that are late will not be had. */
@@ -78,109 +82,11 @@ static void count_last(struct flame_session *session)
     }
 }
 
-/* It ended without its session, nobody knows when. */
-static void thread_is_gone(struct flame_session *session)
-{
-    session->ends_ns = session->last_ns;
-    atomic_store(&session->active, false);
-}
-
-/* Of a thread that runs; false: it has to take its sample itself. */
-static bool sample_released(struct flame_session *session, struct flame_moment *moment)
-{
-    enum flame_walk walk = flame_walk_released_sigsafe(session, &own_guard);
-
-    if (walk == FLAME_WALK_TORN) {
-        return false;
-    }
-    moment->state = FLAME_RUNNING;
-    flame_charge_walked_sigsafe(session, walk, moment);
-    return true;
-}
-
-/* Between _park_begin and _park_end, which looks itself whether a tick is due. */
-static bool is_leaving(const struct flame_session *session)
-{
-    return atomic_load(&session->parked) && !session->away;
-}
-
-/* True if the sample was had without the thread's help. */
-static bool sample_from_outside(struct flame_session *session, uint64_t now)
-{
-    struct flame_moment moment = {.now_ns = now, .state = FLAME_BLOCKED};
-
-    if (session->away) {
-        flame_charge_again_sigsafe(session, &moment);
-        return true;
-    }
-    moment.cpu_ns = flame_cpu_now_sigsafe(session->cpu_clock);
-    if (moment.cpu_ns == session->cpu_mark_ns && session->placed) {
-        moment.state = flame_offcpu_state(session);
-        flame_charge_again_sigsafe(session, &moment);
-        return true;
-    }
-    if (moment.cpu_ns == 0) {
-        thread_is_gone(session);
-        return true;
-    }
-    if (flame_cpu_now_sigsafe(session->cpu_clock) != moment.cpu_ns) {
-        return !is_leaving(session) && sample_released(session, &moment);
-    }
-    enum flame_walk walk = flame_walk_sigsafe(session, &own_guard);
-    moment.state = flame_offcpu_state(session);
-    if (is_leaving(session) ||
-        flame_cpu_now_sigsafe(session->cpu_clock) != moment.cpu_ns) {
-        return false;
-    }
-    if (walk == FLAME_WALK_TORN) {
-        flame_charge_nothing_sigsafe(session);
-        return true;
-    }
-    if (moment.state == FLAME_RUNNABLE) {
-        flame_placement_displaced(session);
-    }
-    flame_charge_walked_sigsafe(session, walk, &moment);
-    return true;
-}
-
-static bool sample_without_help(struct flame_session *session, uint64_t now)
-{
-    flame_placement_before(session);
-    return sample_from_outside(session, now) ||
-           (flame_placement_go_beside(session) &&
-            sample_from_outside(session, flame_now_sigsafe()));
-}
-
-/*
- * A thread that was asked and has not answered is often one that lost the CPU
- * just then: if so, it can be read from here after all.
- */
-static bool sample(struct flame_session *session, uint64_t now)
-{
-    enum flame_answered answered = flame_handler_take_back(session);
-
-    if (answered == FLAME_ANSWERING) {
-        session->quality.missed++;
-        return true;
-    }
-    if (!sample_without_help(session, now)) {
-        if (is_leaving(session)) {
-            return false;
-        }
-        session->quality.missed += answered == FLAME_NOT_YET;
-        if (!flame_handler_ask(session)) {
-            thread_is_gone(session);
-        }
-    }
-    session->ticker_ns += flame_now_sigsafe() - now;
-    return true;
-}
-
 /* False: the session is leaving, and will see to it itself. */
 static bool tick(struct flame_session *session, uint64_t now)
 {
     if (now < session->ends_ns) {
-        return session->everybody || sample(session, now);
+        return session->everybody || flame_sample(session, &own_guard, now);
     }
     if (!atomic_load(&session->parked) && !session->everybody) {
         flame_charge_note_cpu_sigsafe(session,
@@ -209,7 +115,7 @@ static bool serve(struct flame_session *child)
     bool again = is_served(child); /* the lane of one that has ended */
 
     if (!atomic_load(&parent->active) ||
-        (!again && parent->child_count == FLAME_CHILDREN_MAX)) {
+        (!again && parent->child_count == parent->children_room)) {
         parent->quality.unwatched++;
         return false;
     }
@@ -232,7 +138,7 @@ static void serve_new_threads(struct flame_session *session)
     }
     while ((child = flame_threads_look(session, &own_guard)) != NULL) {
         if (!serve(child)) {
-            flame_child_drop(child);
+            flame_session_free(child);
         }
     }
     session->ticker_ns += session->everybody ? flame_now_sigsafe() - begun : 0;
@@ -245,11 +151,13 @@ static uint64_t tick_all(void)
 
     for (size_t i = 0; i < served_count; i++) {
         struct flame_session *session = served[i];
-        if (session->paused || !atomic_load(&session->active) || is_leaving(session)) {
+        if (session->paused || !atomic_load(&session->active) ||
+            flame_sample_is_leaving(session)) {
             continue;
         }
         uint64_t now = flame_now_sigsafe();
         if (session->due_ns <= now) {
+            flame_slots_mend(session);
             if (!tick(session, now)) {
                 continue;
             }
@@ -298,6 +206,7 @@ static void *ticker_main(void *own_generation)
     pthread_mutex_lock(&lock);
     flame_placement_begin();
     if (generation == (uintptr_t)own_generation) {
+        flame_offcpu_begin_ticker();
         there = true;
         pthread_cond_broadcast(&changed);
     }
@@ -305,6 +214,7 @@ static void *ticker_main(void *own_generation)
         uint64_t next = tick_all();
         sleeps_until_ns = next;
         if (next == UINT64_MAX) {
+            flame_offcpu_rest_ticker();
             pthread_cond_wait(&changed, &lock);
         } else {
             struct timespec until = {.tv_sec = (time_t)(next / UINT64_C(1000000000)),
@@ -312,6 +222,7 @@ static void *ticker_main(void *own_generation)
             pthread_cond_clockwait(&changed, &lock, CLOCK_MONOTONIC, &until);
         }
     }
+    flame_offcpu_rest_ticker(); /* it is gone the sooner once it is joined */
     pthread_mutex_unlock(&lock);
     return NULL;
 }
@@ -335,23 +246,38 @@ static int start_thread(void)
 
 /*
  * A new thread may wait long for its first turn on a busy machine, longer than
- * many a request lasts: what is profiled waits for it.
+ * many a request lasts: what is profiled waits for it. Under lock.
  */
+static int wait_for_thread(void)
+{
+    int result = running ? 0 : start_thread();
+
+    while (result == 0 && !there) {
+        pthread_cond_wait(&changed, &lock);
+    }
+    return result;
+}
+
 int flame_ticker_add(struct flame_session *session)
 {
-    int result = 0;
-
     pthread_mutex_lock(&lock);
-    if (!running) {
-        result = start_thread();
-    }
+    int result = running ? 0 : start_thread();
     if (result == 0) {
         session->due_again_ns = jittered(session);
-        served[served_count++] = session;
-        while (!there) {
-            pthread_cond_wait(&changed, &lock);
-        }
+        served[served_count++] = session; /* first: it keeps the thread */
+        result = wait_for_thread();
     }
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+int flame_ticker_hold(void)
+{
+    pthread_mutex_lock(&lock);
+    bool before = held;
+    held = true;
+    int result = wait_for_thread();
+    held = before || result == 0;
     pthread_mutex_unlock(&lock);
     return result;
 }
@@ -389,7 +315,7 @@ void flame_ticker_remove(struct flame_session *session)
         leave(session->children[i]);
     }
     leave(session);
-    if (served_count > 0 || !running) {
+    if (served_count > 0 || held || !running) {
         pthread_mutex_unlock(&lock);
         return;
     }
@@ -430,11 +356,24 @@ static void go_on_ticking(struct flame_session *session, uint64_t due_ns)
     }
 }
 
+void flame_ticker_take(struct flame_session *session)
+{
+    pthread_mutex_lock(&lock);
+    served[served_count++] = session;
+    atomic_store(&session->active, true);
+    go_on_ticking(session, flame_now_sigsafe());
+    pthread_mutex_unlock(&lock);
+}
+
 void flame_ticker_pause(struct flame_session *session)
 {
     pthread_mutex_lock(&lock);
     if (session->everybody) {
         flame_everybody_pause(session);
+        pthread_mutex_unlock(&lock);
+        return;
+    }
+    if (session->cut) { /* complete: its times stay as they are */
         pthread_mutex_unlock(&lock);
         return;
     }
@@ -452,6 +391,10 @@ void flame_ticker_pause(struct flame_session *session)
 void flame_ticker_resume(struct flame_session *session)
 {
     pthread_mutex_lock(&lock);
+    if (session->cut) {
+        pthread_mutex_unlock(&lock);
+        return;
+    }
     uint64_t now = flame_now_sigsafe();
     uint64_t away = now - session->paused_at_ns;
     session->paused_ns += away;
@@ -468,12 +411,14 @@ void flame_ticker_resume(struct flame_session *session)
  * _park_end: reading the path can run Python code (the garbage collector's
  * finalizers), which gives the GIL to threads that wait for this lock with it.
  */
-void flame_ticker_park_begin(struct flame_session *session)
+bool flame_ticker_park_begin(struct flame_session *session)
 {
     atomic_store(&session->parked, true);
     pthread_mutex_lock(&lock);
     session->leaving_ns = flame_now_sigsafe();
+    bool cut = session->cut;
     pthread_mutex_unlock(&lock);
+    return !cut;
 }
 
 /* True: the sample that was on its way, or would be by now; the next is later. */
@@ -501,6 +446,10 @@ void flame_ticker_park_end(struct flame_session *session, enum flame_walk walk)
                                   .state = FLAME_RUNNING};
 
     pthread_mutex_lock(&lock);
+    if (session->cut) {
+        pthread_mutex_unlock(&lock);
+        return;
+    }
     bool due = !session->away && has_tick_due(session, moment.now_ns);
     if (!session->away) {
         session->due_again_ns = session->due_ns - moment.now_ns;
@@ -525,6 +474,38 @@ void flame_ticker_unpark(struct flame_session *session)
         atomic_store(&session->parked, false);
     }
     pthread_mutex_unlock(&lock);
+}
+
+/* Who parks the session writes its path without the lock. Under lock. */
+static void wait_until_it_has_left(const struct flame_session *session)
+{
+    const struct timespec moment = {.tv_nsec = 50000};
+    uint64_t until = flame_now_sigsafe() + LEAVES_WITHIN_NS;
+
+    while (!session->cut && flame_sample_is_leaving(session) &&
+           flame_now_sigsafe() < until) {
+        pthread_mutex_unlock(&lock);
+        nanosleep(&moment, NULL);
+        pthread_mutex_lock(&lock);
+    }
+}
+
+bool flame_ticker_cut(struct flame_session *session)
+{
+    pthread_mutex_lock(&lock);
+    wait_until_it_has_left(session);
+    bool first = !session->cut;
+    if (first) {
+        count_last(session);
+        atomic_store(&session->active, false);
+        for (unsigned i = 0; i < session->child_count; i++) {
+            count_last(session->children[i]);
+            atomic_store(&session->children[i]->active, false);
+        }
+        session->cut = true;
+    }
+    pthread_mutex_unlock(&lock);
+    return first;
 }
 
 bool flame_ticker_any(flame_visit *visit, void *data)
@@ -556,6 +537,7 @@ void flame_ticker_after_fork_in_child(void)
     }
     flame_handler_forget_all();
     served_count = 0;
+    held = false;
     running = false;
     generation++;
     changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER; /* its waiter is gone */

@@ -10,11 +10,28 @@ import time
 import unittest
 
 
-class Trial(unittest.TestResult):
-    """What became of one run of a test, to be told to another result."""
+def until(condition, patience=30):
+    """What it is once it is true; False: it was not for so many seconds."""
+    end = time.monotonic() + patience
+    while not (result := condition()):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return result
 
-    def __init__(self):
+
+class NotSeen(AssertionError):
+    """What a request did for some milliseconds is not in its profile, or the machine had
+    something else to do meanwhile."""
+
+
+class Trial(unittest.TestResult):
+    """What became of one run of a test, to be told to another result. Failures that are
+    `measures` may be better the next time."""
+
+    def __init__(self, measures):
         super().__init__()
+        self.measures = measures
         self.told = []
         self.failed = self.wrong = False
 
@@ -27,8 +44,14 @@ class Trial(unittest.TestResult):
     def addSkip(self, test, reason):
         self._note("addSkip", test, reason)
 
+    def _judge(self, err):
+        if issubclass(err[0], self.measures):
+            self.failed = True
+        else:
+            self.wrong = True
+
     def addFailure(self, test, err):
-        self.failed = True
+        self._judge(err)
         self._note("addFailure", test, err)
 
     def addError(self, test, err):
@@ -42,10 +65,8 @@ class Trial(unittest.TestResult):
         self._note("addUnexpectedSuccess", test)
 
     def addSubTest(self, test, subtest, err):
-        if err is not None and issubclass(err[0], test.failureException):
-            self.failed = True
-        elif err is not None:
-            self.wrong = True
+        if err is not None:
+            self._judge(err)
         self._note("addSubTest", test, subtest, err)
 
     def reason(self):
@@ -58,15 +79,20 @@ class Trial(unittest.TestResult):
 class Measuring(unittest.TestCase):
     """A TestCase whose tests are measurements."""
 
+    MEASURES = AssertionError
+
     # Between them the host of a virtual machine may give its CPU back.
     PAUSES_S = (1, 3, 9, None)
 
     def run(self, result=None):
         result = self.defaultTestResult() if result is None else result
         result.startTest(self)
+        untouched = dict(vars(self))
         try:
             for pause in self.PAUSES_S:
-                trial = Trial()
+                vars(self).clear()  # of what the run before has left there
+                vars(self).update(untouched)
+                trial = Trial(self.MEASURES)
                 super().run(trial)
                 if not trial.failed or trial.wrong or pause is None:
                     break
@@ -77,3 +103,23 @@ class Measuring(unittest.TestCase):
         finally:
             result.stopTest(self)
         return result
+
+
+class Seeing(Measuring):
+    """A TestCase of which only what is NotSeen is a measurement: a thread that samples may
+    not get the CPU while a request lasts."""
+
+    MEASURES = NotSeen
+
+    def assert_seen(self, names, found):
+        for name in names:
+            if name not in found:
+                raise NotSeen(f"{name} is not in {found}")
+
+    def assert_more_than(self, least, had):
+        if had <= least:
+            raise NotSeen(f"{had} is not more than {least}")
+
+    def assert_at_most(self, most_s, took_s):
+        if took_s > most_s:
+            raise NotSeen(f"{took_s} s instead of {most_s} s")

@@ -8,12 +8,19 @@ tests that mostly wait for servers.
 
 import collections
 import concurrent.futures
+import signal
 import subprocess
 import sys
 import time
 import unittest
 
 SLOW_S = 5
+
+# Of servers and scripts that tests start, as a shell starts them; nohup, and a shell's
+# background, ignore these.
+for number in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Result(unittest.TextTestResult):

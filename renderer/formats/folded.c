@@ -19,6 +19,9 @@ static void write_frame(struct flame_writer *writer,
     }
     flame_write_escaped(writer, name, FLAME_ESCAPE_FOLDED);
     if (function->file.length == 0) {
+        if (function->name.length == 0) {
+            flame_write_text(writer, "[no name]"); /* else the line would be none */
+        }
         return;
     }
     flame_write_text(writer, " (");

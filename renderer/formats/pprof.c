@@ -32,6 +32,10 @@ enum string {
     GREENLET,
     PHASE,
     PRODUCER,
+    APPLICATION, /* in the order of enum flame_origin */
+    LIBRARY,
+    STANDARD_LIBRARY,
+    C_CODE,
     FIXED_STRINGS
 };
 
@@ -52,6 +56,10 @@ static const char *const STRINGS[FIXED_STRINGS] = {
     [GREENLET] = "greenlet",
     [PHASE] = "phase",
     [PRODUCER] = FLAME_PPROF_PRODUCER " " FLAME_VERSION,
+    [APPLICATION] = "[application]",
+    [LIBRARY] = "[library]",
+    [STANDARD_LIBRARY] = "[standard library]",
+    [C_CODE] = "[C]",
 };
 
 static const enum string CLOCKS[] = {[FLAME_CLOCK_WALL] = WALL,
@@ -280,6 +288,7 @@ static void put_head(struct pprof *pprof)
     comments[TEXTS] = PRODUCER;
     profile.n_comment = TEXTS + 1;
     profile.comment = comments;
+    profile.time_nanos = options->time_ns;
     if (options->quality != NULL) {
         period.type = WALL;
         period.unit = NANOSECONDS;
@@ -291,6 +300,36 @@ static void put_head(struct pprof *pprof)
 }
 
 /* ---- functions and samples --------------------------------------------------- */
+
+/*
+ * Where code comes from, which a shortened path does not say any more, is a mapping.
+ * Names in brackets are those of no file that pprof would look for.
+ */
+static void put_mappings(struct pprof *pprof)
+{
+    for (uint64_t origin = FLAME_ORIGIN_APPLICATION; origin <= FLAME_ORIGIN_C;
+         origin++) {
+        Flame__Pprof__Mapping mapping = FLAME__PPROF__MAPPING__INIT;
+        Flame__Pprof__Profile profile = FLAME__PPROF__PROFILE__INIT;
+        Flame__Pprof__Mapping *mappings = &mapping;
+
+        mapping.id = origin;
+        mapping.filename = APPLICATION + (int64_t)origin - FLAME_ORIGIN_APPLICATION;
+        mapping.has_functions = mapping.has_filenames = mapping.has_line_numbers = true;
+        profile.n_mapping = 1;
+        profile.mapping = &mappings;
+        put(pprof, &profile);
+    }
+}
+
+/* 0, none: pprof would also call a function without a name as its mapping. */
+static uint64_t mapping_of(const struct flame_function *function)
+{
+    if (flame_function_is_synthetic(function) || function->name.length == 0) {
+        return 0;
+    }
+    return (uint64_t)flame_function_origin(function);
+}
 
 static void put_functions(struct pprof *pprof)
 {
@@ -311,6 +350,7 @@ static void put_functions(struct pprof *pprof)
         function.start_line = line.line = pprof->tree->functions[i].line;
         location.n_line = 1;
         location.line = &lines;
+        location.mapping_id = mapping_of(&pprof->tree->functions[i]);
         profile.n_function = profile.n_location = 1;
         profile.function = &functions;
         profile.location = &locations;
@@ -383,24 +423,42 @@ static void write_all(struct pprof *pprof)
     choose_types(pprof);
     put_head(pprof);
     put_samples(pprof);
+    put_mappings(pprof);
     put_functions(pprof);
     put_strings(pprof);
     deflate_bytes(pprof, NULL, 0, Z_FINISH);
+}
+
+static bool start_gzip(struct pprof *pprof, gz_header *header)
+{
+    enum { GZIP_HEADER = 16, MEMORY_LEVEL = 8, UNIX = 3 };
+    struct flame_slice extra = pprof->options->extra;
+
+    if (deflateInit2(&pprof->zip, Z_DEFAULT_COMPRESSION, Z_DEFLATED,
+                     MAX_WBITS + GZIP_HEADER, MEMORY_LEVEL,
+                     Z_DEFAULT_STRATEGY) != Z_OK) {
+        return false;
+    }
+    if (extra.length == 0) {
+        return true;
+    }
+    *header = (gz_header){.os = UNIX,
+                          .extra = (unsigned char *)(uintptr_t)extra.data,
+                          .extra_len = (uInt)extra.length};
+    return deflateSetHeader(&pprof->zip, header) == Z_OK;
 }
 
 int flame_render_pprof(const struct flame_tree *tree,
                        const struct flame_picture_options *options,
                        struct flame_writer *writer)
 {
-    enum { GZIP_HEADER = 16, MEMORY_LEVEL = 8 };
     struct pprof pprof = {.tree = tree, .options = options, .writer = writer};
+    gz_header header;
 
     pprof.parents = flame_tree_parents(tree);
     pprof.locations = malloc(((size_t)flame_tree_depth(tree) + 1) * sizeof(uint64_t));
     if (pprof.parents == NULL || pprof.locations == NULL ||
-        deflateInit2(&pprof.zip, Z_DEFAULT_COMPRESSION, Z_DEFLATED,
-                     MAX_WBITS + GZIP_HEADER, MEMORY_LEVEL,
-                     Z_DEFAULT_STRATEGY) != Z_OK) {
+        !start_gzip(&pprof, &header)) {
         writer->error = -ENOMEM;
     } else {
         write_all(&pprof);

@@ -19,6 +19,10 @@
 /* What cairo can address, and what is reasonable to hold: 160 MB. */
 #define SIDE_MAX 32767
 #define PIXELS_MAX 40000000.0
+/* librsvg holds forty bytes for each of the SVG's, and PNG and PDF are small: where an
+ * answer is limited the SVG is to a part of that, or to what is nothing much. */
+#define SVG_PART 16
+#define SVG_LEAST ((size_t)1 << 20)
 
 /* librsvg's and fontconfig's structures, as their ABI has them. */
 struct rectangle {
@@ -164,9 +168,14 @@ static bool finish_paper(const struct libraries *l, void *surface,
 typedef int draw_with(const struct libraries *l, void *svg, double width, double height,
                       uint32_t scale, struct flame_writer *writer);
 
-static bool fits(double width, double height)
+/* Its pixels, of four bytes each, are in memory before any is compressed: they are
+ * held to the limit, too. */
+static bool fits(const struct flame_writer *writer, double width, double height)
 {
-    return width <= SIDE_MAX && height <= SIDE_MAX && width * height <= PIXELS_MAX;
+    double pixels = width * height;
+
+    return width <= SIDE_MAX && height <= SIDE_MAX && pixels <= PIXELS_MAX &&
+           (writer->limit == 0 || pixels * 4 <= (double)writer->limit);
 }
 
 /* Twice the size for sharp text, unless that is too much. What was asked for is done,
@@ -174,11 +183,11 @@ static bool fits(double width, double height)
 static int draw_pixels(const struct libraries *l, void *svg, double width,
                        double height, uint32_t scale, struct flame_writer *writer)
 {
-    double usual = fits(width * 2, height * 2) ? 2 : 1;
+    double usual = fits(writer, width * 2, height * 2) ? 2 : 1;
     double factor = scale != 0 ? (double)scale / 100 : usual;
     struct rectangle area = {0, 0, width * factor, height * factor};
 
-    if (!fits(area.width, area.height)) {
+    if (!fits(writer, area.width, area.height)) {
         return -E2BIG;
     }
     return draw_on(l, l->surface_new(CAIRO_ARGB32, (int)area.width, (int)area.height),
@@ -216,12 +225,19 @@ static int draw_svg(const struct libraries *libraries,
     return error;
 }
 
+static size_t svg_limit(size_t limit)
+{
+    size_t least = limit < SVG_LEAST ? limit : SVG_LEAST;
+
+    return limit / SVG_PART > least ? limit / SVG_PART : least;
+}
+
 static int render(const struct flame_tree *tree,
                   const struct flame_picture_options *options, draw_with *draw,
                   struct flame_writer *writer)
 {
     struct libraries libraries;
-    struct flame_writer svg = {.limit = writer->limit};
+    struct flame_writer svg = {.limit = svg_limit(writer->limit)};
     int error = -ENOSYS;
 
     if (load(&libraries)) {

@@ -26,7 +26,7 @@ static const char *const CHANGES[FLAME_SVG_CHANGES] = {
     "#f0ad9c", "#f0a18e", "#f09580", "#f08a73", "#f07f66",
 };
 
-enum origin { APPLICATION, LIBRARY, STANDARD_LIBRARY, C_CODE, ORIGINS };
+enum { ORIGINS = FLAME_ORIGIN_C };
 
 /* memmem() prepares itself for texts longer than paths are. */
 static bool contains(struct flame_slice text, const char *part)
@@ -58,23 +58,28 @@ static bool is_annotated(struct flame_slice name)
  * into C is written as a call, `zlib.compress(…)`, which no Python function's name is;
  * so are C++ functions.
  */
-static enum origin origin_of(const struct flame_function *function)
+enum flame_origin flame_function_origin(const struct flame_function *function)
 {
     struct flame_slice name = function->name;
     struct flame_slice file = function->file;
 
+    if (function->origin != FLAME_ORIGIN_UNKNOWN) {
+        return function->origin;
+    }
     if ((name.length > 1 && name.data[name.length - 1] == ')') || is_annotated(name)) {
-        return C_CODE;
+        return FLAME_ORIGIN_C;
     }
     if (file.length == 0) {
-        return APPLICATION;
+        return FLAME_ORIGIN_APPLICATION;
     }
     if (contains(file, "/site-packages/") || contains(file, "/dist-packages/")) {
-        return LIBRARY;
+        return FLAME_ORIGIN_LIBRARY;
     }
-    return flame_slice_begins(file, "<frozen ") || contains(file, "/lib/python3.")
-               ? STANDARD_LIBRARY
-               : APPLICATION;
+    return flame_slice_begins(file, "<frozen ") ||
+                   flame_slice_begins(file, "<stdlib>/") ||
+                   contains(file, "/lib/python3.")
+               ? FLAME_ORIGIN_STANDARD
+               : FLAME_ORIGIN_APPLICATION;
 }
 
 /* Eight bytes at a time: the same on every machine, and on every day. */
@@ -90,16 +95,17 @@ static uint32_t hash_name(struct flame_slice name)
     return (uint32_t)hash;
 }
 
-static enum origin hue_of(const struct flame_function *function,
-                          enum flame_colours colours)
+/* From 0. */
+static uint32_t hue_of(const struct flame_function *function,
+                       enum flame_colours colours)
 {
     switch (colours) {
     case FLAME_COLOURS_FILE:
         return hash_name(function->file) % ORIGINS;
     case FLAME_COLOURS_WARM:
-        return APPLICATION;
+        return 0;
     default:
-        return origin_of(function);
+        return (uint32_t)flame_function_origin(function) - 1;
     }
 }
 
@@ -109,7 +115,7 @@ uint32_t flame_svg_colour(const struct flame_function *function,
     if (flame_function_is_synthetic(function)) {
         return 0;
     }
-    return 1 + (uint32_t)hue_of(function, colours) * SHADES +
+    return 1 + hue_of(function, colours) * SHADES +
            hash_name(colours == FLAME_COLOURS_FILE ? function->file : function->name) %
                SHADES;
 }
@@ -133,15 +139,34 @@ const char *flame_svg_colour_value(uint32_t colour)
     return PALETTE[colour];
 }
 
+static const char *const ORIGIN_NAMES[] = {[FLAME_ORIGIN_APPLICATION] = "application",
+                                           [FLAME_ORIGIN_LIBRARY] = "library",
+                                           [FLAME_ORIGIN_STANDARD] = "standard library",
+                                           [FLAME_ORIGIN_C] = "C"};
+
 const char *flame_svg_origin(uint32_t colour)
 {
-    static const char *const names[] = {"application", "library", "standard library",
-                                        "C"};
-
     if (colour == 0) {
         return "no function";
     }
-    return colour == FLAME_SVG_WAITING ? "waiting" : names[(colour - 1) / SHADES];
+    return colour == FLAME_SVG_WAITING
+               ? "waiting"
+               : ORIGIN_NAMES[FLAME_ORIGIN_APPLICATION + (colour - 1) / SHADES];
+}
+
+const char *flame_origin_name(enum flame_origin origin)
+{
+    return ORIGIN_NAMES[origin];
+}
+
+enum flame_origin flame_origin_from_name(struct flame_slice name)
+{
+    for (enum flame_origin origin = FLAME_ORIGIN_C; origin > 0; origin--) {
+        if (flame_slice_is(name, ORIGIN_NAMES[origin])) {
+            return origin;
+        }
+    }
+    return FLAME_ORIGIN_UNKNOWN;
 }
 
 static void find_legend(struct flame_colouring *colouring)

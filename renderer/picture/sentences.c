@@ -82,8 +82,8 @@ static void write_thin(struct flame_writer *writer, const struct flame_quality *
         flame_write_text(writer,
                          quality->everybody
                              ? " too few to trust the shares. Watch for longer."
-                             : " too few to trust the shares. Ask again with a "
-                               "shorter interval=, or with flamegraph_repeat=.");
+                             : " too few to trust the shares. Take a shorter interval, "
+                               "or repeat the work, a request by flamegraph_repeat=.");
         return;
     }
     flame_write_percent(writer, quality->missed, quality->samples + quality->missed);
@@ -136,7 +136,11 @@ static void write_missed(struct flame_writer *writer,
     write_count(writer, quality->missed, " missed");
     if (quality->missed != 0) {
         flame_write_text(writer, " (");
-        flame_write_duration(writer, quality->missed * quality->interval_ns);
+        /* Of a slow request's most were due in the finer interval. */
+        bool finer = quality->spacing_mean_ns != 0 &&
+                     quality->spacing_mean_ns < quality->interval_ns;
+        flame_write_duration(writer, quality->missed * (finer ? quality->spacing_mean_ns
+                                                              : quality->interval_ns));
         flame_write_text(writer, ")");
     }
 }
@@ -215,7 +219,7 @@ void flame_write_warnings(struct flame_writer *writer,
         write_sentence(writer, quality->everybody
                                    ? "The profile reached its time limit."
                                    : "The profile reached its time limit; "
-                                     "the request ran on after it.");
+                                     "what was watched ran on after it.");
     }
     if (quality->overflow != 0) {
         write_sentence(writer, "The memory for places was full: some samples "

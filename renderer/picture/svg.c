@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define TITLE_SIZE 19
 #define TEXT_SIZE 12
@@ -14,6 +15,8 @@
 #define LINES_MAX 3
 /* A tooltip is no place for a name of a megabyte: about 400 characters. */
 #define TOOLTIP_WIDTH 300000
+/* Of what stands on a box, where that is more than a name. */
+#define LABEL_MAX 256
 #define GAP 100
 #define NARROW_COLOUR "#eee9e4"
 
@@ -229,6 +232,46 @@ static uint64_t drawn_width(uint64_t width)
     return width > 4 * GAP ? width - GAP : width - width / 4;
 }
 
+/* Of the path's part that ends there. */
+static size_t begin_of_part(struct flame_slice path, size_t end)
+{
+    while (end != 0 && path.data[end - 1] != '/') {
+        end--;
+    }
+    return end;
+}
+
+/* A path's last part, and of a package's own files the package with it. */
+static struct flame_slice short_path(struct flame_slice path)
+{
+    size_t first = begin_of_part(path, path.length);
+    struct flame_slice last = flame_slice_from(path, first);
+
+    if (first != 0 &&
+        (flame_slice_is(last, "__init__.py") || flame_slice_is(last, "__main__.py"))) {
+        return flame_slice_from(path, begin_of_part(path, first - 1));
+    }
+    return last;
+}
+
+/* What stands on a box, perhaps in `room`. The code of every module is called <module>:
+ * which one says its file. */
+static struct flame_slice label_of(const struct flame_function *function,
+                                   char room[LABEL_MAX])
+{
+    static const char module[] = "<module> ";
+    const size_t length = sizeof module - 1;
+    struct flame_slice path = short_path(function->file);
+
+    if (!flame_slice_is(function->name, "<module>") || path.length == 0 ||
+        path.length > LABEL_MAX - length) {
+        return function->name;
+    }
+    memcpy(room, module, length);
+    memcpy(room + length, path.data, path.length);
+    return (struct flame_slice){room, length + path.length};
+}
+
 static void write_label(struct picture *picture, const struct flame_box *box,
                         struct flame_slice name, uint64_t y)
 {
@@ -283,6 +326,7 @@ static void write_frame(struct picture *picture, const struct flame_box *box)
         &tree->functions[tree->places[box->place].function];
     struct flame_writer *writer = picture->writer;
     uint64_t y = row_of(picture, box);
+    char room[LABEL_MAX];
     bool changed = tree->all_before != 0;
     uint32_t colour = changed ? flame_svg_change(tree, box->place)
                               : flame_colouring_place(picture->colouring, box->place);
@@ -295,7 +339,7 @@ static void write_frame(struct picture *picture, const struct flame_box *box)
     write_rectangle(picture, box, y,
                     changed ? flame_svg_change_value(colour)
                             : flame_svg_colour_value(colour));
-    write_label(picture, box, function->name, y);
+    write_label(picture, box, label_of(function, room), y);
     flame_write_text(writer, "</g>\n");
 }
 

@@ -170,10 +170,11 @@ static bool function_at(const struct read *read, size_t index,
         return false;
     }
     (void)read_member(from, "line", &line);
-    *function =
-        (struct flame_function){.name = text_of(from, "name"),
-                                .file = text_of(from, "file"),
-                                .line = line <= UINT32_MAX ? (uint32_t)line : 0};
+    *function = (struct flame_function){
+        .name = text_of(from, "name"),
+        .file = text_of(from, "file"),
+        .line = line <= UINT32_MAX ? (uint32_t)line : 0,
+        .origin = flame_origin_from_name(text_of(from, "origin"))};
     return true;
 }
 

@@ -152,7 +152,52 @@ static int choose_types(struct read *read)
     return 0;
 }
 
+static bool is_ours(const struct read *read)
+{
+    const Flame__Pprof__Profile *profile = read->profile;
+
+    return profile->n_comment == FLAME_PPROF_TEXTS + 1 &&
+           flame_slice_begins(string_at(read, profile->comment[FLAME_PPROF_TEXTS]),
+                              FLAME_PPROF_PRODUCER);
+}
+
 /* ---- functions --------------------------------------------------------------- */
+
+/* "[library]", of ours. */
+static enum flame_origin origin_of(const struct read *read,
+                                   const Flame__Pprof__Location *location)
+{
+    const Flame__Pprof__Profile *profile = read->profile;
+
+    for (size_t i = 0; i < profile->n_mapping && i < FLAME_ORIGIN_C; i++) {
+        struct flame_slice name = string_at(read, profile->mapping[i]->filename);
+        if (profile->mapping[i]->id == location->mapping_id && name.length > 2) {
+            return flame_origin_from_name(
+                (struct flame_slice){name.data + 1, name.length - 2});
+        }
+    }
+    return FLAME_ORIGIN_UNKNOWN;
+}
+
+/* By function in the profile. NULL: out of memory. */
+static enum flame_origin *find_origins(const struct read *read)
+{
+    const Flame__Pprof__Profile *profile = read->profile;
+    enum flame_origin *origins = calloc(profile->n_function + 1, sizeof *origins);
+
+    for (size_t i = 0; origins != NULL && is_ours(read) && i < profile->n_location;
+         i++) {
+        const Flame__Pprof__Location *location = profile->location[i];
+        size_t function = location->n_line == 0
+                              ? SIZE_MAX
+                              : find_id(read->function_ids, profile->n_function,
+                                        location->line[0]->function_id);
+        if (function != SIZE_MAX) {
+            origins[function] = origin_of(read, location);
+        }
+    }
+    return origins;
+}
 
 /* A thousand functions may share a name of a megabyte, and each has a copy. */
 static struct flame_slice name_at(const struct read *read, int64_t index)
@@ -167,14 +212,15 @@ static bool add_functions(struct read *read)
 {
     const Flame__Pprof__Profile *profile = read->profile;
 
+    enum flame_origin *origins = find_origins(read);
     read->functions = malloc((profile->n_function + 1) * sizeof(uint32_t));
-    if (read->functions == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < profile->n_function; i++) {
+    bool ok = origins != NULL && read->functions != NULL;
+
+    for (size_t i = 0; ok && i < profile->n_function; i++) {
         const Flame__Pprof__Function *from = profile->function[i];
         struct flame_function function = {.name = name_at(read, from->name),
-                                          .file = name_at(read, from->filename)};
+                                          .file = name_at(read, from->filename),
+                                          .origin = origins[i]};
         if (function.name.length == 0) {
             function.name = name_at(read, from->system_name);
         }
@@ -182,11 +228,10 @@ static bool add_functions(struct read *read)
             function.line = (uint32_t)from->start_line;
         }
         read->functions[i] = flame_builder_function(&read->builder, function);
-        if (read->functions[i] == FLAME_NONE) {
-            return false;
-        }
+        ok = read->functions[i] != FLAME_NONE;
     }
-    return true;
+    free(origins);
+    return ok;
 }
 
 /* A place nobody named: its address. FLAME_NONE: out of memory. */
@@ -306,15 +351,6 @@ static bool add_sample(struct read *read, const Flame__Pprof__Sample *sample,
 }
 
 /* ---- all of it --------------------------------------------------------------- */
-
-static bool is_ours(const struct read *read)
-{
-    const Flame__Pprof__Profile *profile = read->profile;
-
-    return profile->n_comment == FLAME_PPROF_TEXTS + 1 &&
-           flame_slice_begins(string_at(read, profile->comment[FLAME_PPROF_TEXTS]),
-                              FLAME_PPROF_PRODUCER);
-}
 
 /* Other people's comments are no title of a picture. */
 static bool keep_comments(struct read *read)

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FIRST '^'
+
 /* The library that waits, not the application: a wait of the application's own, say for
  * a database, is none of these. */
 const char *const flame_idle_usual[] = {
@@ -51,8 +53,27 @@ static bool has_tail(struct flame_slice text, struct flame_slice tail, char sepa
            (at == text.data || at[-1] == separator);
 }
 
+/* "billing/" is a folder somewhere on the way to the file. */
+static bool is_below(struct flame_slice file, struct flame_slice folder)
+{
+    for (size_t i = 0; i + folder.length < file.length; i++) {
+        if ((i == 0 || file.data[i - 1] == '/') &&
+            memcmp(file.data + i, folder.data, folder.length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_in(struct flame_slice file, struct flame_slice wanted)
+{
+    return wanted.length > 0 && wanted.data[wanted.length - 1] == '/'
+               ? is_below(file, wanted)
+               : has_tail(file, wanted, '/');
+}
+
 /* "select (selectors.py)": the function's name, and where there is one, the file's. */
-static bool matches(const struct flame_function *function, const char *pattern)
+bool flame_function_matches(const struct flame_function *function, const char *pattern)
 {
     const char *open = strstr(pattern, " (");
     struct flame_slice name = flame_slice_of(pattern);
@@ -63,8 +84,8 @@ static bool matches(const struct flame_function *function, const char *pattern)
         name.length = (size_t)(open - pattern);
         file = (struct flame_slice){open + 2, (size_t)(end - open - 2)};
     }
-    return has_tail(function->name, name, '.') &&
-           (file.length == 0 || has_tail(function->file, file, '/'));
+    return (flame_slice_is(name, "*") || has_tail(function->name, name, '.')) &&
+           (file.length == 0 || is_in(function->file, file));
 }
 
 /* What a thread does that runs no Python function. */
@@ -74,22 +95,48 @@ static bool is_thread(const struct flame_function *function)
            flame_slice_begins(function->name, "[thread ");
 }
 
-static bool is_idle(const struct flame_function *function, const char *const *patterns)
+/* first: by the patterns that begin with FIRST, else by the others. */
+static bool is_idle(const struct flame_function *function, const char *const *patterns,
+                    bool first)
 {
     for (; *patterns != NULL; patterns++) {
-        if (strcmp(*patterns, "[thread]") == 0 ? is_thread(function)
-                                               : matches(function, *patterns)) {
+        const char *pattern = *patterns;
+        if ((pattern[0] == FIRST) != first) {
+            continue;
+        }
+        if (strcmp(pattern, "[thread]") == 0
+                ? is_thread(function)
+                : flame_function_matches(function, pattern + first)) {
             return true;
         }
     }
     return false;
 }
 
-/* A call into C, "waiter.acquire(…)": what its function does. */
-static bool is_call(const struct flame_function *function)
+bool flame_function_is_call(const struct flame_function *function)
 {
     return function->name.length > 0 &&
            function->name.data[function->name.length - 1] == ')';
+}
+
+/* Adds what is called by a thread's first function that is idle as a whole. A place
+ * stands behind its parent. False: out of memory. */
+static bool add_firsts(const struct flame_tree *tree, const uint32_t *parents,
+                       const char *const *patterns, bool *idle)
+{
+    bool *below = calloc(tree->place_count, sizeof *below);
+
+    for (uint32_t i = 1; below != NULL && i < tree->place_count; i++) {
+        const struct flame_function *above =
+            &tree->functions[tree->places[parents[i]].function];
+        below[i] =
+            below[parents[i]] ||
+            ((parents[i] == 0 || is_thread(above)) &&
+             is_idle(&tree->functions[tree->places[i].function], patterns, true));
+        idle[i] = idle[i] || below[i];
+    }
+    free(below);
+    return below != NULL;
 }
 
 /* By place: its own time is idle. NULL: out of memory. */
@@ -101,14 +148,16 @@ static bool *find_idle(const struct flame_tree *tree, const char *const *pattern
     bool ok = functions != NULL && idle != NULL && parents != NULL;
 
     for (uint32_t i = 0; ok && i < tree->function_count; i++) {
-        functions[i] = is_idle(&tree->functions[i], patterns);
+        functions[i] = is_idle(&tree->functions[i], patterns, false);
     }
     for (uint32_t i = 0; ok && i < tree->place_count; i++) {
         uint32_t function = tree->places[i].function;
         uint32_t above = tree->places[parents[i]].function;
-        idle[i] = functions[function] ||
-                  (is_call(&tree->functions[function]) && functions[above]);
+        idle[i] =
+            functions[function] ||
+            (flame_function_is_call(&tree->functions[function]) && functions[above]);
     }
+    ok = ok && add_firsts(tree, parents, patterns, idle);
     free(functions);
     free(parents);
     if (!ok) {

@@ -20,6 +20,22 @@ void flame_tree_free(struct flame_tree *tree)
     free(tree);
 }
 
+size_t flame_tree_size(const struct flame_tree *tree)
+{
+    size_t size = sizeof *tree + tree->function_count * sizeof *tree->functions +
+                  tree->place_count * sizeof *tree->places +
+                  tree->stretch_count * sizeof *tree->stretches;
+
+    for (int fact = 0; fact < FLAME_FACTS; fact++) {
+        size +=
+            tree->facts[fact] == NULL ? 0 : (tree->place_count + 1) * sizeof(uint64_t);
+    }
+    for (const struct flame_text *text = tree->text; text != NULL; text = text->next) {
+        size += sizeof *text + text->size;
+    }
+    return size;
+}
+
 bool flame_tree_is_empty(const struct flame_tree *tree)
 {
     return tree->places[0].total == 0;
@@ -181,36 +197,64 @@ static uint64_t weigh(const struct flame_node *node, enum flame_clock clock)
     }
 }
 
-/* The builder's number of a code: only those that a node needs are in the tree. */
-static uint32_t function_of(struct flame_builder *builder,
-                            const struct flame_profile *profile, uint32_t index,
-                            uint32_t *functions)
-{
-    const struct flame_code *code = &profile->codes[index];
+/* The codes of a profile on their way into a builder. */
+struct codes {
+    struct flame_function *told; /* what may be told of each */
+    struct flame_text *text;     /* of those */
+    uint32_t *functions;         /* the builder's number; FLAME_NONE: not asked for */
+};
 
-    if (functions[index] == FLAME_NONE) {
-        functions[index] = flame_builder_function(
-            builder, (struct flame_function){code->name, code->file, code->first_line});
+/* The builder's number of a code: only those that a node needs are in the tree. */
+static uint32_t function_of(struct flame_builder *builder, uint32_t index,
+                            const struct codes *codes)
+{
+    if (codes->functions[index] == FLAME_NONE) {
+        codes->functions[index] = flame_builder_function(builder, codes->told[index]);
     }
-    return functions[index];
+    return codes->functions[index];
 }
 
-/* functions: by code, FLAME_NONE for those not asked for yet; places: by node. */
+static bool is_redacted(const struct flame_function *function)
+{
+    return function->file.length == 0 &&
+           flame_slice_is(function->name, flame_names_redacted);
+}
+
+/* What is hidden is one with what is hidden above it, and so are its calls into C. */
+static bool is_one_with(const struct flame_builder *builder, uint32_t parent,
+                        const struct flame_function *told)
+{
+    uint32_t above = builder->sprouts[parent].function;
+
+    return (is_redacted(told) || flame_function_is_call(told)) &&
+           is_redacted(&builder->functions[above]);
+}
+
+/* FLAME_NONE: out of memory. */
+static uint32_t place_of_node(struct flame_builder *builder, uint32_t parent,
+                              uint32_t code, const struct codes *codes)
+{
+    if (is_one_with(builder, parent, &codes->told[code])) {
+        return parent;
+    }
+    uint32_t function = function_of(builder, code, codes);
+    return function == FLAME_NONE ? FLAME_NONE
+                                  : flame_builder_add(builder, parent, function);
+}
+
+/* places: by node. */
 static bool add_nodes(struct flame_builder *builder,
                       const struct flame_profile *profile, enum flame_clock clock,
-                      uint32_t *functions, uint32_t *places)
+                      const struct codes *codes, uint32_t *places)
 {
-    memset(functions, 0xff, profile->code_count * sizeof *functions);
+    memset(codes->functions, 0xff, profile->code_count * sizeof *codes->functions);
     places[0] = 0;
     flame_builder_weigh(builder, 0, weigh(&profile->nodes[0], clock));
     for (uint32_t i = 1; i < profile->node_count; i++) {
         const struct flame_node *node = &profile->nodes[i];
         places[i] = places[node->parent];
         if (node->code != FLAME_CODE_OF_PARENT) {
-            uint32_t function = function_of(builder, profile, node->code, functions);
-            places[i] = function == FLAME_NONE
-                            ? FLAME_NONE
-                            : flame_builder_add(builder, places[i], function);
+            places[i] = place_of_node(builder, places[i], node->code, codes);
         }
         if (places[i] == FLAME_NONE) {
             return false;
@@ -300,24 +344,33 @@ static bool add_stretches(struct flame_tree *tree, const struct flame_profile *p
     return true;
 }
 
+static const char *root_of(const struct flame_profile *profile)
+{
+    return profile->quality.everybody ? "[all threads]"
+           : profile->is_code         ? "[all]"
+                                      : "[request]";
+}
+
 struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
                                            enum flame_clock clock)
 {
     struct flame_builder builder;
     struct flame_tree *tree = NULL;
     uint32_t *place_of = NULL;
-    uint32_t *functions = malloc((profile->code_count + 1) * sizeof *functions);
+    struct codes codes = {
+        .functions = malloc((profile->code_count + 1) * sizeof *codes.functions)};
     uint32_t *places = malloc(profile->node_count * sizeof *places);
 
-    const char *root = profile->quality.everybody ? "[all threads]" : "[request]";
-    bool ok = flame_builder_start(&builder, flame_function_named(root), false);
+    bool ok =
+        flame_builder_start(&builder, flame_function_named(root_of(profile)), false);
 
     /* Its nodes are few more than its places. */
     flame_builder_only_add(&builder);
-    if (ok &&
+    codes.told = flame_names_apply(profile, &codes.text);
+    if (ok && codes.told != NULL &&
         flame_builder_reserve(&builder, profile->code_count, profile->node_count) &&
-        functions != NULL && places != NULL &&
-        add_nodes(&builder, profile, clock, functions, places)) {
+        codes.functions != NULL && places != NULL &&
+        add_nodes(&builder, profile, clock, &codes, places)) {
         tree = flame_builder_finish(&builder, true, &place_of);
     }
     if (tree != NULL && !(find_facts(tree, profile, places, place_of) &&
@@ -326,8 +379,10 @@ struct flame_tree *flame_tree_from_profile(const struct flame_profile *profile,
         tree = NULL;
     }
     flame_builder_free(&builder);
+    flame_text_free(codes.text);
+    free(codes.told);
     free(place_of);
-    free(functions);
+    free(codes.functions);
     free(places);
     return tree;
 }

@@ -13,6 +13,7 @@ struct flame_function {
     struct flame_slice name;
     struct flame_slice file; /* empty: not known, or a synthetic function */
     uint32_t line;           /* 0: not known */
+    enum flame_origin origin;
 };
 
 /* What may be known of a place beside its weight. Time is in nanoseconds; the sum of
@@ -131,6 +132,25 @@ void flame_text_free(struct flame_text *text);
  * become one. The order of time is lost. NULL: out of memory.
  */
 struct flame_tree *flame_tree_without(const struct flame_tree *tree, const bool *idle);
+
+/*
+ * names.c: the functions of a profile by number of its codes, as they may be told;
+ * malloc'd, pointing into the profile and into `text`, of which the caller frees both.
+ * NULL: out of memory.
+ */
+struct flame_function *flame_names_apply(const struct flame_profile *profile,
+                                         struct flame_text **text);
+extern const char flame_names_redacted[]; /* the name of what is hidden */
+
+/* colours.c: by what name and file look like, where it is not known. */
+enum flame_origin flame_function_origin(const struct flame_function *function);
+/* "library"; not of FLAME_ORIGIN_UNKNOWN, which any other name is. */
+const char *flame_origin_name(enum flame_origin origin);
+enum flame_origin flame_origin_from_name(struct flame_slice name);
+/* idle.c: a pattern of flame_tree_without_idle(), but "[thread]". */
+bool flame_function_matches(const struct flame_function *function, const char *pattern);
+/* A call into C, "waiter.acquire(…)": what its function does. */
+bool flame_function_is_call(const struct flame_function *function);
 
 /* One without a file. */
 struct flame_function flame_function_named(const char *name);

@@ -274,6 +274,15 @@ class Screens(pictures.PictureCase):
                         if not view:
                             self.shoot("screen-%d-%d" % (width, scale))
 
+    def test_one_row_of_buttons(self):
+        """Also in a JupyterLab that is 1280 wide."""
+        self.browser.screen(826, 506)
+        self.open("/profile.svg")
+        tops = self.browser.script("[...document.querySelectorAll('.choices button')]"
+                                   ".filter((e) => e.getClientRects().length)"
+                                   ".map((e) => Math.round(e.getBoundingClientRect().top))")
+        self.assertEqual((len(tops), len(set(tops))), (12, 1))
+
     def test_room_for_the_graph(self):
         """On a phone the head leaves more than half of it."""
         for width, height in ((320, 640), (360, 740)):
@@ -281,6 +290,20 @@ class Screens(pictures.PictureCase):
             self.open("/profile.svg")
             room = self.browser.script("document.querySelector('.scroller').clientHeight")
             self.assertGreater(room, height / 2)
+
+    def test_a_resize_keeps_the_distance_from_the_root(self):
+        self.server.pages["/deep.svg"] = pictures.render(";".join("f%d" % n for n in range(90)) + " 1000\n")
+        bottom = "document.querySelector('.scroller').getBoundingClientRect().bottom"
+        for away in (0, 200):
+            self.browser.screen(1280, 720)
+            self.open("/deep.svg")
+            self.browser.run("document.querySelector('.scroller').scrollBy(0, -%d)" % away)
+            for height in (720, 400, 1000):
+                with self.subTest(away=away, height=height):
+                    self.browser.screen(1280, height)
+                    self.browser.wait_for("innerHeight === %d" % height)
+                    root = max(top for _, top, _ in self.frames().values())
+                    self.assertAlmostEqual(self.browser.script(bottom) + away - root, 22, delta=5)
 
     def test_help_and_menu_fit(self):
         self.browser.screen(320, 480)

@@ -19,7 +19,11 @@ class Picture(pictures.PictureCase):
                                  "20", "--colours", "warm")
         many = "".join("s%d;" % i + "f;" * 3 + "g %d\n" % (30 + i % 30)
                        for i in range(800))
+        modules = "".join(f"<module> (/srv/shop/__init__.py:1);<module> ({path}:1) {weight}\n"
+                          for path, weight in (("/srv/shop/a.py", 70), ("<string>", 24),
+                                               ("/srv/shop/narrow.py", 6)))
         return {"/deep.svg": pictures.render(deep), "/chosen.svg": chosen,
+                "/modules.svg": pictures.render(modules),
                 "/ordered.svg": pictures.render(Picture.ordered()),
                 "/many.svg": pictures.render(many),
                 "/all.svg": pictures.render(many, "--smallest", "1"), **pictures.PictureCase.pictures()}
@@ -43,6 +47,20 @@ class Picture(pictures.PictureCase):
         self.assertNotIn("needle0", frames)
         self.assertIn("4,000 frames too narrow to draw", self.notes())
         self.assertIn("40.00 %", self.notes())
+
+    def test_a_module_says_its_file(self):
+        self.open("/modules.svg")
+        whole = {"[all]", "<module> shop/__init__.py", "<module> a.py", "<module> <string>"}
+        labels = set(self.frames())
+        self.assertLessEqual(whole, labels)
+        [narrow] = labels - whole
+        self.assertRegex(narrow, "^<mod.*…$")
+        said = ("[...document.querySelectorAll('#flame-graph rect')]"
+                ".map(r => r.getAttribute('aria-label'))")
+        patience = time.monotonic() + 10  # they are named after they are drawn
+        while None in self.browser.script(said):
+            self.assertLess(time.monotonic(), patience)
+        self.assertIn("<module> a.py, 70.00 µs, 70.00 %", self.browser.script(said))
 
     def test_zoom_and_reset(self):
         wide = self.frames()["[all]"][2]

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -33,15 +34,18 @@ class Browser:
         for needed in self.programs:
             if shutil.which(needed) is None:
                 raise RuntimeError("%s is needed: apt install chromium-driver" % needed)
-        self.profile = tempfile.mkdtemp(prefix="flameprof-browser-")
+        # Below it is a socket of its own, whose path may not be long.
+        self.profile = tempfile.mkdtemp(prefix="flameprof-browser-", dir="/tmp")
         port = free_port()
         self.base = "http://127.0.0.1:%d" % port
         self.driver = subprocess.Popen(
             (self.programs[1], "--port=%d" % port),
+            env={**os.environ, "TMPDIR": self.profile},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         self.session = None
+        self.hangs = False  # its page answers no more
         try:
             self._open(width, height, arguments)
         except BaseException:
@@ -86,15 +90,35 @@ class Browser:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise RuntimeError(error.read().decode()[:500]) from error
+        except TimeoutError:
+            self.hangs = True
+            raise
 
     def close(self):
         try:
-            if self.session:
+            if self.session and not self.hangs:
                 self._send("DELETE", self.session)
         finally:
             self.driver.terminate()
             self.driver.wait(10)
+            if self.hangs:
+                self._kill()
             shutil.rmtree(self.profile, ignore_errors=True)
+
+    def _kill(self):
+        """The browser of this profile, whose driver is gone."""
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open("/proc/%s/cmdline" % entry, "rb") as file:
+                    if b"--user-data-dir=%s\0" % self.profile.encode() in file.read():
+                        os.kill(int(entry), signal.SIGKILL)
+            except OSError:
+                pass  # it has ended
+
+    def before_pages(self, text):
+        """Runs statements in each page from here on, before any script of its own."""
+        cdp = {"cmd": "Page.addScriptToEvaluateOnNewDocument", "params": {"source": text}}
+        self._send("POST", self.session + "/goog/cdp/execute", cdp)
 
     def go(self, url):
         self._send("POST", self.session + "/url", {"url": url})
@@ -109,7 +133,7 @@ class Browser:
         body = {"script": text, "args": []}
         self._send("POST", self.session + "/execute/sync", body)
 
-    def wait_for(self, expression, seconds=10):
+    def wait_for(self, expression, seconds=30):
         """Its value in the page, once it is true."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
@@ -119,18 +143,19 @@ class Browser:
             time.sleep(0.1)
         raise AssertionError("never true: %s: %s" % (expression, self.log()))
 
-    def wait_for_text(self, frame, condition, seconds=20):
+    def wait_for_text(self, frame, condition, seconds=60):
         """All text of a frame, once an expression is true in it."""
         self.wait_for(frame + "?.clientWidth")
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             # Entered anew each time: a frame that is loaded becomes another one.
             with self.inside(frame):
-                text = self.script("(%s) && document.documentElement.textContent" % condition)
-            if text:
+                holds, here, text = self.script(
+                    "[!!(%s), location.href, document.documentElement?.textContent]" % condition)
+            if holds:
                 return text
             time.sleep(0.1)
-        raise AssertionError("nothing in the frame: %s" % self.log())
+        raise AssertionError("not this in the frame: %s: %.2000s: %s" % (here, text, self.log()))
 
     def complaints(self):
         """What the console said since the last call, but for the icon that is not there."""
@@ -202,12 +227,14 @@ class Browser:
         source["parameters"] = {"pointerType": "touch"}
         self._send("POST", self.session + "/actions", {"actions": [source]})
 
-    def drag(self, start, end):
+    def drag(self, start, end, seconds=0.0):
+        """As fast as can be, or so long before the move and during it."""
         moves = [
-            {"type": "pointerMove", "duration": 0, "x": int(x), "y": int(y)}
-            for x, y in (start, end)
+            {"type": "pointerMove", "duration": duration, "x": int(x), "y": int(y)}
+            for (x, y), duration in ((start, 0), (end, int(seconds * 1000)))
         ]
-        actions = [moves[0], {"type": "pointerDown", "button": 0}, moves[1]]
+        pause = {"type": "pause", "duration": int(seconds * 1000)}
+        actions = [moves[0], {"type": "pointerDown", "button": 0}, pause, moves[1]]
         actions += [{"type": "pointerUp", "button": 0}]
         source = {"type": "pointer", "id": "mouse", "actions": actions}
         self._send("POST", self.session + "/actions", {"actions": [source]})

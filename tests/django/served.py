@@ -13,6 +13,7 @@ import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.append(str(ROOT / "tests"))  # measuring
 PACKAGE = ROOT / os.environ.get("BUILD", "build") / "python"
 SITE = HERE / "site"
 

@@ -1,9 +1,12 @@
 """FlameprofMiddleware on a site, by Django's own client; and the configuration."""
 
+import atexit
+import inspect
 import os
 import pathlib
 import re
 import sys
+import tempfile
 import unittest
 import xml.etree.ElementTree
 
@@ -11,15 +14,21 @@ import served
 
 sys.path[:0] = [str(served.PACKAGE), str(served.SITE)]
 os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+# What all workers of a user share, and with it the limits, shall be this run's own.
+SHARED = tempfile.TemporaryDirectory(prefix="flameprof-django-")
+atexit.register(SHARED.cleanup)
+os.environ["TMPDIR"] = SHARED.name
 
 import django  # noqa: E402 (where the site is had to be said first)
 
 django.setup()
 
+import flameprof  # noqa: E402
 from django.core import checks, signals  # noqa: E402
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 from django.test import Client, override_settings  # noqa: E402
 from flameprof.django import config  # noqa: E402
+from measuring import Seeing  # noqa: E402
 
 import urls  # noqa: E402
 
@@ -63,7 +72,7 @@ def of_a_header(request):
     return request.META.get("HTTP_X_MAY") == "yes"
 
 
-class Profiles(unittest.TestCase):
+class Profiles(Seeing):
     def test_a_picture_instead_of_the_page(self):
         with site():
             answer = get("/?flamegraph=1")
@@ -72,7 +81,7 @@ class Profiles(unittest.TestCase):
         self.assertEqual(answer["X-Flameprof-Status"], "200 OK")
         self.assertIn("Content-Security-Policy", answer)
         xml.etree.ElementTree.fromstring(answer.content)
-        self.assertIn(b"compute", answer.content)
+        self.assert_seen([b"compute"], answer.content)
 
     def test_what_is_seen(self):
         with site():
@@ -81,7 +90,21 @@ class Profiles(unittest.TestCase):
                 with self.subTest(path=path):
                     answer = get(path + FOLDED)
                     self.assertEqual(answer.status_code, 200)
-                    self.assertRegex(answer.content.decode(), rf"\b{name}\b")
+                    self.assert_seen([name], re.findall(r"\w+", answer.content.decode()))
+
+    def test_short_paths(self):
+        text = get("/" + FOLDED).content.decode()
+        self.assertIn("(django/", text)
+        self.assertNotIn(os.path.dirname(django.__path__[0]), text)
+        self.assertNotIn(str(served.SITE), text)
+        with site(FLAMEPROF_CONFIG={"FULL_PATHS": True}):
+            self.assertIn(f"({django.__path__[0]}/", get("/" + FOLDED).content.decode())
+
+    def test_redacted(self):
+        with site(FLAMEPROF_CONFIG={"REDACT": ["* (django/)"]}):
+            text = get("/" + FOLDED).content.decode()
+        self.assert_seen(["[redacted]"], text)
+        self.assertNotIn("(django/", text)
 
     def test_headers_and_cookies_are_kept(self):
         with site():
@@ -189,8 +212,25 @@ class Configuration(unittest.TestCase):
         {"AUTHORIZE": "is_staff"},
         {"AUTHORIZE": of_a_header, "FOLDER": "/var/tmp/flameprof"},
         {"FOLDER": pathlib.Path("/var/tmp/flameprof")},
+        {"FULL_PATHS": True, "REDACT": ["charge", "* (billing/)"]},
+        {"DIR": pathlib.Path("/var/tmp/kept"), "URL": "/kept/", "SLOWER_THAN": 2, "ON_ERROR": True},
+        {"PUSH": "http://127.0.0.1:4040", "PUSH_SERVICE": "shop", "TRUSTED_PROXIES": ["10.0.0.1"]},
+        {"INTERVAL": None, "DIR": None, "SLOWER_THAN": None, "AUTHORIZE": None},
     )
     BAD = (
+        ({"OFF_FILE": "off"}, "an absolute path"),
+        ({"SECRET_FILE": ["/nowhere"]}, "that its owner alone can read"),
+        ({"SECRET_FILE": "/nowhere"}, "takes a list"),
+        ({"TRUSTED_PROXIES": ["proxy"]}, "a network such as"),
+        ({"SLOWER_THAN": 0}, "0.001 to 86400"),
+        ({"ON_ERROR": 1}, "True or False"),
+        ({"UNSAFE_METHODS": "yes"}, "True or False"),
+        ({"AT_ONCE": 0}, "a number from 1 to 256"),
+        ({"AT_ONCE": "4"}, "AT_ONCE='4'"),
+        ({"DIR_BYTES": 1}, "a size from 1M"),
+        ({"URL": "profiles"}, "begins and ends with a slash"),
+        ({"DIR": "x" * 600}, "too long"),
+        ({"PUSH": "ftp://me:my-password@there/"}, "PUSH is not accepted"),
         ([], "dictionary"),
         ({"INTERVALL": 1}, "INTERVALL"),
         ({"SAMPLE_INTERVAL": 0.001}, "SAMPLE_INTERVAL"),
@@ -202,8 +242,11 @@ class Configuration(unittest.TestCase):
         ({"FOLDER": 7}, "FOLDER=7"),
         ({"MAX_SECONDS": -1}, "0.001 to 86400"),
         ({"LINES": 1}, "True or False"),
-        ({"ALLOW": "10.0.0.0/8"}, "list of networks"),
-        ({"ALLOW": ["elsewhere"]}, "networks such as"),
+        ({"ALLOW": "10.0.0.0/8"}, "takes a list"),
+        ({"ALLOW": ["elsewhere"]}, "a network such as"),
+        ({"FULL_PATHS": 1}, "True or False"),
+        ({"REDACT": "charge"}, "takes a list"),
+        ({"REDACT": [""]}, "a function's name"),
         ({"CLOCK": "sun"}, "wall, cpu, offcpu and gil"),
         ({"COLOURS": "grey"}, "origin, file or warm"),
         ({"FOLDER": "x" * 600}, "too long"),
@@ -227,6 +270,7 @@ class Configuration(unittest.TestCase):
                 self.assertEqual(found[0].level, checks.ERROR)
                 self.assertIn(words, found[0].msg)
                 self.assertRegex(found[0].msg, r"^FLAMEPROF_CONFIG: .*[^.]\.$")
+                self.assertNotIn("my-password", found[0].msg)
                 with self.assertRaises(ImproperlyConfigured):
                     get("/")
 
@@ -240,6 +284,30 @@ class Configuration(unittest.TestCase):
     def test_staff_before_the_user_is_known(self):
         with site(FLAMEPROF_CONFIG={"AUTHORIZE": "is_staff"}):
             self.assertIn("AuthenticationMiddleware", config.check(None)[0].hint)
+
+    def test_the_servers_options_are_the_middlewares(self):
+        keywords = dict(inspect.signature(flameprof.Middleware).parameters)
+        for own in ("app", "authorize", "panel", "panel_folder"):
+            del keywords[own]
+        self.assertEqual({key.lower() for key in config.SERVER}, set(keywords))
+        for key, keyword in keywords.items():
+            default = config.DEFAULTS[key.upper()]
+            if not isinstance(keyword.default, str):
+                self.assertEqual(default, keyword.default, key)
+
+    def test_what_does_nothing_is_said(self):
+        def said(**settings):
+            with site(**settings):
+                return [(one.id, one.msg) for one in config.check(None)]
+
+        self.assertEqual(said(FLAMEPROF_CONFIG={"SLOWER_THAN": 2}), [])
+        under_asgi = said(ASGI_APPLICATION="asgi.application")
+        self.assertEqual([name for name, _ in under_asgi], ["flameprof.W001"])
+        without = said(MIDDLEWARE=[], FLAMEPROF_CONFIG={"SLOWER_THAN": 2, "INTERVAL": 0.01,
+                                                        "AT_ONCE": 4, "CLOCK": "cpu"})
+        self.assertEqual([name for name, _ in without], ["flameprof.W002"])
+        self.assertIn("SLOWER_THAN does nothing", without[0][1])
+        self.assertEqual(said(MIDDLEWARE=[]), [])
 
     def test_every_key_is_documented(self):
         page = (served.ROOT / "docs" / "django.md").read_text(encoding="utf-8")

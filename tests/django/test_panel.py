@@ -12,6 +12,7 @@ import served
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "browser"))
 import webdriver  # noqa: E402 (its folder is known only now)
+from measuring import Seeing  # noqa: E402
 
 TOOLBAR = "(document.querySelector('#djDebugRoot')?.shadowRoot || document)"
 BUTTON = TOOLBAR + ".querySelector('#djdt-FlamegraphPanel')"
@@ -19,7 +20,7 @@ PANEL = TOOLBAR + ".querySelector('#FlamegraphPanel')"
 FRAME = PANEL + "?.querySelector('iframe')"
 
 
-class Panel(unittest.TestCase):
+class Panel(Seeing):
     @classmethod
     def setUpClass(cls):
         cls.browser = webdriver.Browser(1400, 900)
@@ -65,12 +66,19 @@ class Panel(unittest.TestCase):
         self.browser.go(site.url)
         self.assertIsNone(self.browser.script(PANEL))
 
+    def test_no_token_stands_in_the_title(self):
+        site = self.serve()
+        self.switch_on(site)
+        self.browser.go(site.url + "/?flamegraph%5Ftoken=permission")
+        text = self.open()
+        self.assertIn("flamegraph_token=...", text)
+        self.assertNotIn("permission", text)
+
     def test_the_graph_is_the_request(self):
         site = self.serve()
         self.switch_on(site)
         text = self.open()
-        for name in ("compute", "wait", "page"):
-            self.assertIn(name, text)
+        self.assert_seen(["[request]", "compute", "wait", "page"], text)
         self.assertIn("GET /", text)
         # It fills the panel.
         size = self.browser.script(
@@ -102,7 +110,7 @@ class Panel(unittest.TestCase):
                 self.assertEqual(name in ("Full screen", "html"),
                                  "Content-Security-Policy" in answer.headers)
                 if name == "folded":
-                    self.assertIn("compute", answer.text)
+                    self.assert_seen(["compute"], answer.text)
         profile = links[0][1].split("/")[-3]
         for path, status in ((f"/__debug__/flameprof/{'0' * 32}/svg/", 404),
                              (f"/__debug__/flameprof/{profile}/gif/", 400),
@@ -121,13 +129,13 @@ class Panel(unittest.TestCase):
         self.switch_on(site)
         for _ in range(6):
             self.browser.go(site.url)
-            self.assertIn("compute", self.open())
+            self.assert_seen(["compute"], self.open())
         self.assertEqual(self.browser.complaints(), [])
 
     def test_on_worker_threads(self):
         site = self.serve("--workers", "1", "--threads", "4")
         self.switch_on(site)
-        self.assertIn("compute", self.open())
+        self.assert_seen(["compute"], self.open())
 
     def test_history_of_requests_by_script(self):
         site = self.serve("--workers", "1", "--threads", "4",
@@ -154,14 +162,14 @@ class Panel(unittest.TestCase):
     def test_under_a_policy(self):
         site = self.serve(POLICY="default-src 'self'")
         self.switch_on(site)
-        self.assertIn("compute", self.open())
+        self.assert_seen(["compute"], self.open())
         self.assertEqual(self.browser.complaints(), [])
 
     @unittest.skipIf(django.VERSION < (6, 0), "Django has nonces of its own since 6.0")
     def test_under_a_policy_of_nonces(self):
         site = self.serve(POLICY="nonce")
         self.switch_on(site)
-        self.assertIn("compute", self.open())
+        self.assert_seen(["compute"], self.open())
         self.assertEqual(self.browser.complaints(), [])
 
     def test_no_folder_to_keep_it_in(self):

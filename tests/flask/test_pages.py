@@ -253,6 +253,31 @@ class Applications(unittest.TestCase):
         one.press("start")
         self.assertIn(">running<", other.get("/flameprof/status").text)
 
+    def seen(self, **config):
+        """A folded graph and the table, of a process that begins anew."""
+        PROCESS.pid = 0
+        self.addCleanup(setattr, PROCESS, "pid", 0)
+        client = Client(shop.create(**config))
+        client.press("start")
+        client.get("/slow/0.3")
+        texts = [client.get(f"/flameprof/{page}").text for page in ("graph?format=folded", "status")]
+        client.press("pause")
+        return "".join(texts)
+
+    def test_paths(self):
+        text = self.seen()
+        self.assertIn("(flask/app.py", text)
+        self.assertNotIn(os.path.dirname(flask.__path__[0]), text)
+        self.assertNotIn(os.path.dirname(shop.__file__) + "/", text)
+
+    def test_full_paths(self):
+        self.assertIn(shop.__file__, self.seen(FLAMEPROF_FULL_PATHS=True))
+
+    def test_redacted(self):
+        text = self.seen(FLAMEPROF_REDACT=["grind", "slow"])
+        self.assertIn("[redacted]", text)
+        self.assertNotIn("grind", text)
+
     def test_ox_profile(self):
         client = Client(shop.create(OX_PROF_BP))
         text = client.get("/ox_profile/").text

@@ -253,6 +253,9 @@ class Configuration(unittest.TestCase):
         ("FLAMEPROF_INTERVAL", 11, "takes seconds"),
         ("FLAMEPROF_INTERVAL", float("nan"), "takes seconds"),
         ("FLAMEPROF_IDLE", "wait", "takes a list"),
+        ("FLAMEPROF_FULL_PATHS", 1, "takes True or False"),
+        ("FLAMEPROF_REDACT", "charge", "takes a list"),
+        ("FLAMEPROF_REDACT", [""], "a function's name"),
         ("FLAMEPROF_USER", {"alice"}, "did you mean FLAMEPROF_USERS?"),
         ("FLAMEPROF_COLOUR", "red", "no option of flameprof"),
     )

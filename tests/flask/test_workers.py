@@ -3,10 +3,14 @@
 import os
 import re
 import signal
+import sys
 import time
 import unittest
 
-from server import Server, missing
+sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from measuring import until  # noqa: E402
+from server import Server, missing  # noqa: E402
 
 
 def tickers(pid):
@@ -37,14 +41,12 @@ class Workers(unittest.TestCase):
             server.press("set_interval", interval="0.005")
             server.press("start")
             self.all_say(server.each("/flameprof/status"), "running")
-            for _ in range(4):
-                server.get("/slow/0.5")  # 400 samples, but for what the others take of the CPU
-            seen = server.each("/flameprof/status?re_filter=^slow")
-            self.assertGreater(sum(map(self.hits, seen.values())), 100)
-            pages = server.each("/flameprof/status?re_filter=in_the_background")
-            for pid, text in pages.items():
+            # A worker may have to wait for the CPU.
+            self.assertTrue(until(lambda: self.sampled(server) > 100))
+            pages = until(lambda: self.background(server))
+            self.assertTrue(pages)
+            for text in pages.values():
                 self.assertIn('value="0.005"', text)
-                self.assertRegex(text, r'"function">in_the_background')
             for text in server.each("/flameprof/status?max_records=10000").values():
                 self.assertNotIn("_watch", text)  # our own thread's
             for pid, text in server.each("/flameprof/graph?format=svg").items():
@@ -52,10 +54,22 @@ class Workers(unittest.TestCase):
                 self.assertTrue("grind" in text, "not in the picture")
 
             server.press("pause")
-            time.sleep(1)  # nobody asks them meanwhile
-            self.assertEqual([tickers(pid) for pid in pages], [[], []])
+            # nobody asks them meanwhile
+            self.assertTrue(until(lambda: [tickers(pid) for pid in pages] == [[], []]))
             self.all_say(server.each("/flameprof/status"), "paused")
             self.a_new_one(server, kind, list(pages))
+
+    def sampled(self, server):
+        """How often slow() was seen, by all workers; it makes some of them, 400 a turn at best."""
+        for _ in range(4):
+            server.get("/slow/0.5")
+        return sum(map(self.hits, server.each("/flameprof/status?re_filter=^slow").values()))
+
+    def background(self, server):
+        """Each worker's page, if each has seen the thread that runs in it."""
+        pages = server.each("/flameprof/status?re_filter=in_the_background")
+        seen = [re.search(r'"function">in_the_background', text) for text in pages.values()]
+        return pages if all(seen) else None
 
     def hits(self, text):
         """Of the first function."""

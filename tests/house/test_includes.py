@@ -55,6 +55,16 @@ class Includes(unittest.TestCase):
                 with self.subTest(file=path.name):
                     self.assertIsNone(PYTHON.search(name))
 
+    def test_only_two_rooms_of_the_middleware_know_python(self):
+        """What both doors share is C: it is tested, fuzzed and linked without Python."""
+        knowing = {"module", "wsgi"}
+        for path in tree.sources("middleware"):
+            room = path.relative_to(tree.ROOT / "middleware").parts[0]
+            for _, name in includes(path):
+                with self.subTest(file=path.name, include=name):
+                    known = PYTHON.search(name) or re.match(r"middleware/(module|wsgi)/", name)
+                    self.assertFalse(known and room not in knowing)
+
     def test_only_the_sampler_knows_frames(self):
         for path in tree.sources("renderer", "middleware", "plugin"):
             for _, name in includes(path):

@@ -37,8 +37,11 @@ class Install(unittest.TestCase):
                     "/opt/flame/include/flameprof/sampler/profile.h": 0o644,
                     "/opt/flame/lib/libflameprof.a": 0o644,
                     "/opt/flame/lib/pkgconfig/flameprof.pc": 0o644,
+                    "/opt/flame/share/bash-completion/completions/flameprof": 0o644,
+                    "/opt/flame/share/fish/vendor_completions.d/flameprof.fish": 0o644,
                     "/opt/flame/share/man/man1/flameprof.1": 0o644,
                     "/opt/flame/share/man/man3/flameprof.3": 0o644,
+                    "/opt/flame/share/zsh/site-functions/_flameprof": 0o644,
                 },
             )
             self.make("uninstall", stage)

@@ -1,7 +1,7 @@
 """What may run in signal context calls nothing but this short list.
 
 A comment that says "async-signal-safe" can be wrong; the undefined symbols of
-an object cannot. Looks at the objects of every sampler/*_sigsafe.c.
+an object cannot. Looks at the objects of every *_sigsafe.c.
 """
 
 import re
@@ -55,9 +55,11 @@ def symbols(path, *options):
 class SignalContext(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.sources = sorted((tree.ROOT / "sampler").glob("*_sigsafe.c"))
+        cls.sources = [path for path in tree.sources("sampler", "middleware")
+                       if path.name.endswith("_sigsafe.c")]
         cls.objects = [
-            tree.BUILD / "obj" / "sampler" / f"{source.stem}.o" for source in cls.sources
+            (tree.BUILD / "obj" / source.relative_to(tree.ROOT)).with_suffix(".o")
+            for source in cls.sources
         ]
 
     def test_there_are_such_files_and_they_are_built(self):

@@ -2,7 +2,7 @@
 
 import time
 
-import flameprof
+import lifted
 
 PAGE = b"""<!doctype html><html><head><title>A page</title><style nonce="n">
 button, dialog, div, iframe { display: none !important; color: red !important; }
@@ -40,4 +40,4 @@ def site(environ, start_response):
     return [PAGE]
 
 
-application = flameprof.Middleware(site, panel=True)
+application = lifted.Middleware(site, panel=True)

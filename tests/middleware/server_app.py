@@ -1,10 +1,11 @@
 """An application for test_servers.py, and its own wsgiref server: PORT."""
 
+import os
 import sys
 import time
 import wsgiref.simple_server
 
-import flameprof
+import lifted
 
 
 def slow_helper():
@@ -36,7 +37,7 @@ def spawns(name):
     gevent.joinall([gevent.spawn(waits_and_works(name)) for _ in range(2)])
 
 
-@flameprof.Middleware
+@lifted.Middleware
 def application(environ, start_response):
     kind, _, name = environ["PATH_INFO"].strip("/").partition("/")
     if kind in ("waits", "spawns"):
@@ -54,6 +55,24 @@ def application(environ, start_response):
     headers = [("Content-Type", "text/html"), ("Set-Cookie", "session=1")]
     start_response("200 OK", headers + [("X-Slow-Share", str(share))])
     return [b"<h1>done</h1>"]
+
+
+def streams(environ, start_response):
+    path = environ["PATH_INFO"]
+    status = "404 Not Found" if path == "/missing" else "200 OK"
+    if path == "/raises":
+        raise RuntimeError("as it was asked to")
+    start_response(status, [("Content-Type", "text/plain")])
+    if path == "/hangs":  # for as long as the server lets it
+        time.sleep(60)
+    if path == "/long":
+        slow_helper()
+    for i in range(5):
+        time.sleep(0.01)
+        yield b"%d\n" % i
+
+
+kept = lifted.Middleware(streams, dir=os.environ.get("FLAMEPROF_DIR"))
 
 
 if __name__ == "__main__":

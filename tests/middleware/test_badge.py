@@ -26,7 +26,7 @@ class Badge(unittest.TestCase):
         cls.url = f"http://127.0.0.1:{webdriver.free_port()}"
         cls.server = subprocess.Popen(
             # Threads, since browsers open connections that they do not use yet.
-            [sys.executable, "-B", "-m", "gunicorn", "--workers", "3", "--threads", "4",
+            [sys.executable, "-B", "-m", "gunicorn", "--workers", "3", "--threads", "16",
              "--graceful-timeout", "1", "--bind", cls.url[7:],
              "badge_site:application"],
             cwd=HERE, env=dict(os.environ, TMPDIR=cls.folder.name),

@@ -246,6 +246,60 @@ class Profilers(Code):
             profiler.save(self.path("nowhere/a.svg"))
         self.assertEqual(self.drawn(), ["before"])
 
+    def test_save_beside_a_link(self):
+        """Somebody else's, where they know how the file is called until it is whole."""
+        with flameprof.profile() as profiler:
+            busy(0.02)
+        with open(self.path("precious"), "w") as file:
+            file.write("before")
+        os.symlink("precious", self.path(f"a.folded.{threading.get_native_id()}.part"))
+        profiler.save(self.path("a.folded"))
+        self.assertFalse(os.path.islink(self.path("a.folded")))
+        with open(self.path("precious")) as file:
+            self.assertEqual(file.read(), "before")
+        self.assertEqual(sorted(os.listdir(self.folder)), ["a.folded", "precious"])
+
+    def test_save_from_two_threads(self):
+        """Each writes all of its own; the last one's stays."""
+        profilers = [flameprof.Profiler(title="x" * 100 * n) for n in (1, 2)]
+        for profiler in profilers:
+            with profiler:
+                busy(0.02)
+        whole = {profiler.render("svg") for profiler in profilers}
+        failures = []
+
+        def save(profiler):
+            try:
+                for _ in range(30):
+                    profiler.save(self.path("a.svg"))
+                    with open(self.path("a.svg"), "rb") as file:
+                        assert file.read() in whole
+            except BaseException as failure:
+                failures.append(failure)
+
+        threads = [threading.Thread(target=save, args=[profiler]) for profiler in profilers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+
+    def test_sources(self):
+        text = "import time\n\ndef work():\n    time.sleep(0.05)\nwork()\n"
+        code = compile(text, "<in no file>", "exec")
+        profiler = flameprof.Profiler(sources={"<in no file>": text, "<another>": ""})
+        with profiler:
+            exec(code, {})
+        names = {row.name for row in profiler.top(100)}
+        self.assertIn("work", names)
+        if sys.version_info >= (3, 11):
+            self.assertIn("time.sleep(…)", names)
+        with profiler:
+            exec(compile("x = 1\n" * 50, "<another>", "exec"), {})
+        for wrong in ([], {"a": 1}, {1: "a"}, None):
+            with self.assertRaises(TypeError):
+                flameprof.Profiler(sources=wrong)
+
     def test_options(self):
         for wrong in ({"interval": 0}, {"interval": 2}, {"max_seconds": -1}):
             with self.assertRaises(ValueError):
@@ -408,9 +462,20 @@ class Decorator(Code):
         self.assertEqual(len(self.drawn()), 3)
 
 
+def enter_folder(test):
+    """For the pictures that an example draws."""
+    test.folder = tempfile.TemporaryDirectory(prefix="flameprof-code-")
+    tempfile.tempdir = test.folder.name
+
+
+def leave_folder(test):
+    tempfile.tempdir = None
+    test.folder.cleanup()
+
+
 def load_tests(loader, tests, pattern):
     for module in (flameprof.profiler, flameprof.decorator):
-        tests.addTests(doctest.DocTestSuite(module))
+        tests.addTests(doctest.DocTestSuite(module, setUp=enter_folder, tearDown=leave_folder))
     return tests
 
 

@@ -1,10 +1,11 @@
-"""docs/code.md and docs/panel.md, as somebody would follow them who has nothing else."""
+"""docs/code.md, docs/panel.md and docs/slow.md, as somebody would follow them who has nothing else."""
 
 import os
 import pathlib
 import re
 import tempfile
 import threading
+import time
 import unittest
 import urllib.request
 import wsgiref.simple_server
@@ -91,6 +92,20 @@ class Documents(unittest.TestCase):
         with urllib.request.urlopen(request, timeout=10) as answer:
             self.assertIn(b"<flameprof-badge", answer.read())
         thread.join(10)
+
+    def test_slow(self):
+        def application(environ, start_response):
+            start_response("503 Service Unavailable", [])
+            return []
+
+        names = {"application": application}
+        exec(list(blocks(page("slow.md")))[1], names)
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": ""}
+        names["application"](environ, lambda status, headers: None)
+        end = time.monotonic() + 10
+        while not list(pathlib.Path("profiles").glob("*.pb.gz")):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "middleware/common/limits.h"
+#include "middleware/parts.h"
 #include "middleware/request.h"
 
 /* A request as CGI variables: "NAME=value" pairs; later ones win. */
@@ -69,6 +71,7 @@ static enum flame_decision ask(const char *query, struct flame_params *params,
     assert_non_null(owned);
     sprintf(owned, "QUERY_STRING=%s", query);
     flame_config_init(&config);
+    config.least_interval_ns = FLAME_INTERVAL_MIN_NS;
     enum flame_decision decision =
         decide(&config, (const char *[]){owned, NULL}, params, sentence);
     flame_config_free(&config);
@@ -291,7 +294,7 @@ static void nonsense_gets_one_sentence(void **state)
         {"flamegraph=1&flamegraph_format=SVG", FLAME_FORMAT_NAMES},
         {"flamegraph=1&flamegraph_format=", "flamegraph_format=\"\""},
         {"flamegraph=1&flamegraph_nonsense=1", "flamegraph_nonsense"},
-        {"flamegraph=1&flamegraph_x=1", "flamegraph_inverted and flamegraph_callers."},
+        {"flamegraph=1&flamegraph_x=1", "flamegraph_keep and flamegraph_diff."},
         {"flamegraph=1&flamegraph_lines=yes", "flamegraph_lines=\"yes\""},
         {"flamegraph=1&flamegraph_lines=", "1 or 0"},
         {"flamegraph=1&flamegraph_threads=2", "1 or 0"},
@@ -483,7 +486,7 @@ static void refusals_are_logged_once_a_minute(void **state)
 static void headers_dropped(void **state)
 {
     static const char *const dropped[] = {"Content-Length", "content-type", "ETAG",
-                                          "Location", "X-Sendfile"};
+                                          "Location", "Access-Control-Allow-Origin"};
     static const char *const kept[] = {"Set-Cookie", "X-Content", "Vary", "",
                                        "Content-Lengt"};
 
@@ -511,6 +514,142 @@ static void log_lines_are_for_programs_too(void **state)
                               "0.045 ms sampling, 7.000 ms drawing");
 }
 
+/* Whoever is sent the picture, or reads the log, shall not have the permission. */
+static void tokens_are_not_shown(void **state)
+{
+    static const struct {
+        const char *path;
+        const char *shown;
+    } cases[] = {
+        {"/?flamegraph=1&flamegraph_token=abc", "/?flamegraph=1&flamegraph_token=..."},
+        {"/?flamegraph_token=abc&a=b&flamegraph_token=&c",
+         "/?flamegraph_token=...&a=b&flamegraph_token=...&c"},
+        {"/?flamegraph%5Ftoken=abc&b", "/?flamegraph_token=...&b"},
+        {"/?a&%66lamegraph%5f%74oken=abc", "/?a&flamegraph_token=..."},
+        {"/a?b?flamegraph_token=a?b=c&d", "/a?b?flamegraph_token=...&d"},
+        {"/?a=flamegraph_token=abc", "/?a=flamegraph_token=abc"},
+        {"/?flamegraph+token=abc", "/?flamegraph+token=abc"},
+        {"/?flamegraph%255Ftoken=abc", "/?flamegraph%255Ftoken=abc"},
+        {"/?flamegraph_tokens=abc", "/?flamegraph_tokens=abc"},
+        {"/?flamegraph_toke=abc", "/?flamegraph_toke=abc"},
+        {"/?flamegraph_token", "/?flamegraph_token"},
+        {"", ""},
+    };
+    struct flame_profile profile = {.quality = {.samples = 1}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct flame_outcome outcome = {.path = text(cases[i].path)};
+        struct flame_answer answer = {.drawing_ns = 1};
+        char line[400];
+        char expected[400];
+        flame_answer_log(&profile, &outcome, &answer, line, sizeof line);
+        snprintf(expected, sizeof expected, "[flameprof] %s: 0.000 s", cases[i].shown);
+        assert_memory_equal(line, expected, strlen(expected));
+    }
+}
+
+/* The shortest of a few runs, in ns, to look for us in a long query of one key. */
+static uint64_t reading_time(const char *key)
+{
+    char query[32768] = "flamegraph=1";
+    uint64_t shortest = UINT64_MAX;
+    size_t used = strlen(query);
+
+    for (; used + strlen(key) < sizeof query; used += strlen(key)) {
+        strcpy(query + used, key);
+    }
+    for (int i = 0; i < 20; i++) {
+        uint64_t begun = flame_now_ns();
+        assert_true(flame_query_asks((struct flame_slice){query, used}));
+        uint64_t took = flame_now_ns() - begun;
+        shortest = took < shortest ? took : shortest;
+    }
+    return shortest;
+}
+
+/* A stranger could measure it. The keys of an application are not read at all. */
+static void no_key_takes_longer_than_others(void **state)
+{
+    static const char *const keys[] = {"&f", "&i", "&%66", "&flamegra"};
+    uint64_t usual = reading_time("&x");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        assert_in_range(reading_time(keys[i]), 0, 4 * usual);
+    }
+}
+
+static void the_shortest_interval(void **state)
+{
+    struct flame_config config;
+    struct flame_params params;
+    char sentence[FLAME_SENTENCE_SIZE];
+    const char *const query[] = {"QUERY_STRING=flamegraph=1&interval=0.00099", NULL};
+    uint64_t refused = flame_counted(flame_common_here(), FLAME_COUNT_REFUSED_INTERVAL);
+
+    (void)state;
+    flame_config_init(&config);
+    config.least_interval_ns = 1500000;
+    assert_int_equal(decide(&config, query, &params, sentence), FLAME_MALFORMED);
+    assert_string_equal(sentence,
+                        "interval=\"0.00099\" is not accepted: on this server "
+                        "it takes seconds from 0.0015 to 1.");
+    assert_int_equal(flame_counted(flame_common_here(), FLAME_COUNT_REFUSED_INTERVAL),
+                     refused + 1);
+    config.least_interval_ns = FLAME_INTERVAL_MOST_NS;
+    assert_int_equal(decide(&config, query, &params, sentence), FLAME_MALFORMED);
+    assert_non_null(strstr(sentence, "seconds from 1 to 1."));
+    config.interval_ns = 990000; /* the server's own */
+    assert_int_equal(decide(&config, query, &params, sentence), FLAME_PROFILE);
+    config.interval_ns = 1000000;
+    config.least_interval_ns = 990000;
+    assert_int_equal(decide(&config, query, &params, sentence), FLAME_PROFILE);
+    flame_config_free(&config);
+}
+
+static void refusals_say_what_to_do(void **state)
+{
+    static const struct {
+        enum flame_entry entry;
+        int status;
+        unsigned retry_s;
+        const char *sentence;
+    } cases[] = {
+        {FLAME_FULL, 429, 5,
+         "This server takes 4 profiles at once, no more (at-once): ask again in 5 "
+         "seconds.\n"},
+        {FLAME_FULL_HERE, 429, 5,
+         "This worker takes 1 profile at once, no more (worker-at-once): ask again in "
+         "5 "
+         "seconds.\n"},
+        {FLAME_TOO_OFTEN, 429, 1,
+         "This server takes 60 profiles a minute, no more (per-minute): ask again in 1 "
+         "second.\n"},
+        {FLAME_ENTRY_STUCK, 503, 0,
+         "No profile can be taken now: a worker that was stopped holds what all "
+         "share.\n"},
+    };
+    static const struct flame_receipt none;
+    struct flame_config config;
+
+    (void)state;
+    flame_config_init(&config);
+    config.worker_at_once = 1;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct flame_refusal refusal;
+        struct flame_answer answer;
+        flame_refuse_entry(&config, cases[i].entry, cases[i].retry_s, &refusal);
+        flame_answer_refusal(&refusal, &none, &answer);
+        assert_int_equal(answer.status, cases[i].status);
+        assert_int_equal(answer.retry_s, cases[i].retry_s);
+        assert_int_equal(answer.body.length, strlen(cases[i].sentence));
+        assert_memory_equal(answer.body.data, cases[i].sentence, answer.body.length);
+        flame_answer_free(&answer);
+    }
+    flame_config_free(&config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +667,10 @@ int main(void)
         cmocka_unit_test(refusals_are_logged_once_a_minute),
         cmocka_unit_test(headers_dropped),
         cmocka_unit_test(log_lines_are_for_programs_too),
+        cmocka_unit_test(tokens_are_not_shown),
+        cmocka_unit_test(no_key_takes_longer_than_others),
+        cmocka_unit_test(the_shortest_interval),
+        cmocka_unit_test(refusals_say_what_to_do),
     };
     return cmocka_run_group_tests_name("request", tests, NULL, NULL);
 }

@@ -1,17 +1,25 @@
 """What an answer must look like: a picture, a profile of these functions, each shape."""
 
+import pathlib
 import re
-import unittest
+import sys
 import xml.etree.ElementTree as ElementTree
 
-from shapes import SHAPES
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+from measuring import Seeing  # noqa: E402
+from shapes import SHAPES  # noqa: E402
 
 ASK = "flamegraph=1&interval=0.0005"
 FOLDED = ASK + "&flamegraph_format=folded"
 
 SPOILERS = ("Last-Modified", "Accept-Ranges", "ETag", "Expires", "Location", "Refresh",
             "Content-Encoding", "Content-Security-Policy-Report-Only", "Pragma", "Age",
-            "Content-Disposition", "X-Sendfile", "X-Accel-Redirect", "Link")
+            "Content-Disposition", "X-Sendfile", "X-Accel-Redirect", "Link",
+            "Access-Control-Allow-Origin")
+
+CRASHES = "!!! uWSGI process|Segmentation|Fatal Python|Exception ignored"
+NOTHING = "(?!)"  # a pattern that is in no line
 
 
 def functions(folded):
@@ -34,7 +42,19 @@ def phases(folded):
     return found
 
 
-class Checks(unittest.TestCase):
+class Sound(Seeing):
+    """Tests of servers whose log must not have lines like these, but for some."""
+
+    BAD = CRASHES
+
+    def assert_sound(self, server, but=NOTHING):
+        lines = server.log().splitlines()
+        for at, line in enumerate(lines):
+            if re.search(self.BAD, line) and not re.search(but, line):
+                self.fail("\n".join(lines[max(at - 5, 0):at + 30]))
+
+
+class Checks(Sound):
     def assert_picture(self, answer, status="200 OK", head=False):
         self.assertEqual(answer.status, "200 OK", answer.raw[:300])
         self.assertEqual(answer.header("Content-Type"), "image/svg+xml")
@@ -55,9 +75,7 @@ class Checks(unittest.TestCase):
     def assert_profiled(self, answer, *names):
         self.assertEqual(answer.status, "200 OK", answer.raw[:300])
         self.assertEqual(answer.header("Content-Type"), "text/plain; charset=utf-8")
-        found = functions(answer.body)
-        for name in names:
-            self.assertIn(name, found)
+        self.assert_seen(names, functions(answer.body))
 
     def check_shapes(self, server, plain, shapes=tuple(SHAPES)):
         """Each shape × profiled GET, profiled HEAD, not profiled."""

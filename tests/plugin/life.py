@@ -1,11 +1,13 @@
 """An application whose requests outlive, leave or change the process they run in."""
 
+import atexit
 import ctypes
 import os
 import pathlib
 import resource
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -37,19 +39,44 @@ def endless(environ, start_response):
     return answer(start_response, "endless")
 
 
+def exits(environ, start_response):
+    """And the process takes its time to end."""
+    atexit.register(time.sleep, 1)
+    work(100)
+    sys.exit()
+
+
+def stuck(environ, start_response):
+    """In C code that never gives the GIL up."""
+    ctypes.PyDLL(None).usleep(900_000)
+    while True:
+        ctypes.PyDLL(None).usleep(900_000)
+
+
+def seen(name, function):
+    """What a function returns, and its folded stacks with a name. Called anew if that is not
+    among them: a busy machine may not let the ticker in."""
+    import _flameprof
+    for _ in range(20):
+        session = _flameprof.Session(interval=0.001)
+        session.start()
+        returned = function()
+        session.stop()
+        folded = session.folded()
+        if name in folded:
+            return returned, folded
+    raise AssertionError(f"no sample of {name}")
+
+
 def in_child():
-    work(300)
+    work(100)
 
 
 def inspected_child(file):
     """The child takes a profile of its own: it starts from nothing."""
-    import _flameprof
-    session = _flameprof.Session(interval=0.001)
-    session.start()
-    in_child()
-    session.stop()
+    _, folded = seen("in_child", in_child)
     threads = len(os.listdir("/proc/self/task"))
-    os.write(file.fileno(), f"{threads} {session.folded()}".encode())
+    os.write(file.fileno(), f"{threads} {folded}".encode())
 
 
 def forks(environ, start_response):
@@ -71,6 +98,15 @@ def forks(environ, start_response):
     assert said.startswith(b"1 ") and b"in_child" in said, said
     assert b"forks" not in said, said
     return answer(start_response, "forked")
+
+
+def forks_on(environ, start_response):
+    """Forks all the time, and sees that all of them end."""
+    while True:
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
 
 
 def leave_a_profile():
@@ -97,16 +133,16 @@ def tickers():
     return names.count("flameprof\n")
 
 
+def inner_door():
+    work(100)
+    return tickers()
+
+
 def both_doors(environ, start_response):
     """A profile of the other door's inside this one's."""
-    import _flameprof
-    session = _flameprof.Session(interval=0.001)
-    session.start()
-    work(100)
-    found = tickers()
-    session.stop()
+    found, folded = seen("work", inner_door)
     assert found == 1, found
-    assert "both_doors" not in session.folded() and "work" in session.folded()
+    assert "both_doors" not in folded
     return answer(start_response, found)
 
 
@@ -147,8 +183,12 @@ def sleeps():
 
 
 # Numbers of system calls that a strict filter may refuse, on x86-64.
-REFUSABLE = {"sched_setattr": 314, "clone3": 435, "rt_tgsigqueueinfo": 297,
-             "sched_getattr": 315}
+REFUSABLE = {"sched_yield": 24, "setitimer": 38, "getpriority": 140,
+             "sched_setscheduler": 144, "prctl": 157, "sched_setaffinity": 203,
+             "sched_getaffinity": 204, "timer_create": 222, "timer_settime": 223,
+             "timer_delete": 226, "timerfd_create": 283, "timerfd_settime": 286,
+             "rt_tgsigqueueinfo": 297, "sched_setattr": 314, "sched_getattr": 315,
+             "clone3": 435, "close_range": 436}
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 RETURN_ERRNO, RETURN_ALLOW = 0x00050000, 0x7fff0000
 

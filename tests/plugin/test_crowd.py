@@ -15,6 +15,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from checks import Checks  # noqa: E402
+from measuring import NotSeen  # noqa: E402
 from server import Server  # noqa: E402
 
 REQUESTS = int(os.environ.get("FLAMEPROF_CROWD", "1000"))
@@ -55,7 +56,7 @@ class Crowd(Checks):
         if not any(frame.startswith(f"own_{n} ") for frame in frames):
             self.off.append((n, folded))
         for frame in frames:
-            self.assertRegex(frame, rf"\(own_{n}\.py:|/crowd\.py:|/gevent/|^\[garbage")
+            self.assertRegex(frame, rf"\(own_{n}\.py:|\(crowd\.py:|\(gevent/|^\[garbage")
             self.assertNotRegex(frame, "neighbour|pieces")
 
     def check_profile(self, n, answer, took, log):
@@ -66,7 +67,7 @@ class Crowd(Checks):
         weights = [line.rpartition(" ") for line in answer.body.decode().splitlines()]
         # Between the parts of its body no function of the application runs. What its
         # generator spends by itself may be a wait for the GIL beside its clock.
-        framed = sum(int(weight) for stack, _, weight in weights if "/crowd.py:" in stack)
+        framed = sum(int(weight) for stack, _, weight in weights if "(crowd.py:" in stack)
         inner = sum(int(weight) for stack, _, weight in weights if f"(own_{n}.py:" in stack)
         allowed = 0.05 * took + (int(line.group(2)) + 2) * INTERVAL * 1e6
         if inner > took + allowed or framed < took - allowed:
@@ -86,7 +87,8 @@ class Crowd(Checks):
         self.assertEqual(set(before), set(after), "a worker died")
         for pid, (files, threads, resident) in before.items():
             self.assertEqual(after[pid][:2], (files, threads), "descriptors, threads")
-            self.assertLess(after[pid][2] - resident, 4 * 1024, "KiB resident")
+            # The tables of sessions are touched page by page, fewer with each profile.
+            self.assertLess(after[pid][2] - resident, 8 * 1024, "KiB resident")
 
     def crowd(self, *args, how="sleep", rests=None, **kwargs):
         """`rests`: how the first of the eight clients rests; else as the others."""
@@ -121,7 +123,8 @@ class Crowd(Checks):
                 self.check_profile(n, answer, times[n], log)
             self.check_log(log, count)
             # A machine that is busy elsewhere may have been so when one of them was.
-            self.assertLessEqual(len(self.off), max(1, count // 50), self.off)
+            if len(self.off) > max(1, count // 50):
+                raise NotSeen(f"{len(self.off)} of {count}: {self.off}")
         print(f"crowd: {' '.join(args)}: {len(ours) + len(theirs)} requests, {len(ours)} of "
               f"them profiled, {seconds:.1f} s", flush=True)
 

@@ -72,7 +72,7 @@ static void test_same_function_merges(void **state)
         {0, 0, {0}, 0, 0},  {0, 0, {5}, 0, 1},  {0, 1, {7}, 0, 1},  {0, 2, {11}, 0, 1},
         {1, 1, {13}, 0, 1}, {3, 1, {17}, 0, 1}, {0, 3, {19}, 0, 1},
     };
-    const struct flame_profile profile = {nodes, 7, codes, 4, NULL, 0, {0}};
+    const struct flame_profile profile = {nodes, 7, codes, 4, NULL, 0, {0}, NULL};
     struct flame_tree *tree = flame_tree_from_profile(&profile, FLAME_CLOCK_WALL);
     (void)state;
 
@@ -95,8 +95,8 @@ static void test_order_of_nodes_does_not_matter(void **state)
         {0, 0, {0}, 0, 0}, {0, 0, {1}, 0, 1}, {0, 1, {2}, 0, 1}};
     static const struct flame_node two[] = {
         {0, 0, {0}, 0, 0}, {0, 1, {2}, 0, 1}, {0, 0, {1}, 0, 1}};
-    const struct flame_profile first = {one, 3, codes, 2, NULL, 0, {0}};
-    const struct flame_profile second = {two, 3, codes, 2, NULL, 0, {0}};
+    const struct flame_profile first = {one, 3, codes, 2, NULL, 0, {0}, NULL};
+    const struct flame_profile second = {two, 3, codes, 2, NULL, 0, {0}, NULL};
     struct flame_tree *a = flame_tree_from_profile(&first, FLAME_CLOCK_WALL);
     struct flame_tree *b = flame_tree_from_profile(&second, FLAME_CLOCK_WALL);
     (void)state;
@@ -110,7 +110,7 @@ static void test_order_of_nodes_does_not_matter(void **state)
 static void test_root_alone(void **state)
 {
     static const struct flame_node nodes[] = {{.parent = 0}};
-    const struct flame_profile profile = {nodes, 1, NULL, 0, NULL, 0, {0}};
+    const struct flame_profile profile = {nodes, 1, NULL, 0, NULL, 0, {0}, NULL};
     struct flame_tree *tree = flame_tree_from_profile(&profile, FLAME_CLOCK_WALL);
     (void)state;
 
@@ -125,7 +125,7 @@ static void test_profile_sum_is_clamped(void **state)
     static const struct flame_code codes[] = {{{"x", 1}, {"", 0}, 0}};
     static const struct flame_node nodes[] = {{0, 0, {UINT64_MAX - 5}, 0, UINT64_MAX},
                                               {0, 0, {10}, 0, 10}};
-    const struct flame_profile profile = {nodes, 2, codes, 1, NULL, 0, {0}};
+    const struct flame_profile profile = {nodes, 2, codes, 1, NULL, 0, {0}, NULL};
     struct flame_tree *tree = flame_tree_from_profile(&profile, FLAME_CLOCK_WALL);
     (void)state;
 
@@ -442,6 +442,25 @@ static void test_without_idle(void **state)
     assert_rest(folded, none, folded, 0);
 }
 
+static void test_without_what_begins_so(void **state)
+{
+    static const char folded[] =
+        "[thread a];load (/x/b.py:1) 7\n"
+        "[thread a];load (/x/b.py:1);read (/x/b.py:9) 20\n"
+        "[thread a];main (/x/a.py:1) 3\n"
+        "[thread a];main (/x/a.py:1);load (/x/b.py:1) 5\n"
+        "load (/x/b.py:1);read (/x/b.py:9);main (/x/a.py:1) 2\n";
+    static const char *const first[] = {"^load (b.py)", "none", NULL};
+    static const char *const none[] = {"^read", "^", "^[thread]", NULL};
+    (void)state;
+
+    assert_rest(folded, first,
+                "[thread a];main (/x/a.py:1) 3\n"
+                "[thread a];main (/x/a.py:1);load (/x/b.py:1) 5\n",
+                29);
+    assert_rest(folded, none, folded, 0);
+}
+
 static void test_other_names(void **state)
 {
     static const char folded[] = "a;b;a 5\na;b 2\nc 4\n";
@@ -491,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_what_counts_differently_has_no_sum),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_without_idle),
+        cmocka_unit_test(test_without_what_begins_so),
         cmocka_unit_test(test_other_names),
     };
 

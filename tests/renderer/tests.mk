@@ -1,7 +1,7 @@
 # The renderer's tests: everything compiled once more, under ASan and UBSan.
 # `make bless-renderer` writes the golden files anew.
 RENDERER_TEST_OBJ := $(BUILD)/obj/tests/renderer
-RENDERER_TESTS := test_writer test_tree test_formats test_read
+RENDERER_TESTS := test_writer test_tree test_names test_formats test_read
 RENDERER_SANITIZE := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 RENDERER_TEST_OBJS := $(RENDERER_SOURCES:%=$(RENDERER_TEST_OBJ)/%.o) \
     $(READER_SOURCES:%=$(RENDERER_TEST_OBJ)/%.o) $(RENDERER_TEST_OBJ)/support.o
@@ -26,30 +26,6 @@ NO_MEMORY := $(BUILD)/tests/renderer/no_memory.so
 $(NO_MEMORY): tests/renderer/no_memory.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -fvisibility=default -shared -o $@ $<
-
-# libFuzzer comes with clang, and keeps what it finds in the folder it starts from.
-FUZZ_SECONDS ?= 20
-
-$(BUILD)/tests/renderer/fuzz_read: tests/renderer/fuzz_read.c \
-    $(RENDERER_SOURCES:%=renderer/%.c) $(READER_SOURCES:%=renderer/%.c) $(RENDERER_HEADERS) \
-    $(RENDERER_OBJ)/assets.h $(RENDERER_OBJ)/pprof.pb-c.o
-	@mkdir -p $(@D)
-	clang $(CFLAGS) $(RENDERER_FLAGS) -g -O1 -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -o $@ $(filter %.c %.o,$^) $(READER_LIBS) $(RENDERER_LIBS)
-
-# What to begin with: one of each format, with the byte in front that chooses.
-$(BUILD)/fuzz/seeds: tests/renderer/golden/example.folded $(BUILD)/flameprof
-	@mkdir -p $@
-	(printf a; cat $<) >$@/folded
-	(printf A; $(BUILD)/flameprof render -f json $<) >$@/json
-	(printf B; $(BUILD)/flameprof diff -f json $< $<) >$@/difference
-	(printf a; $(BUILD)/flameprof render -f pprof $< | gzip -d) >$@/pprof
-
-.PHONY: fuzz
-fuzz: $(BUILD)/tests/renderer/fuzz_read $(BUILD)/fuzz/seeds ## random input through every reader and format (FUZZ_SECONDS=600)
-	mkdir -p $(BUILD)/fuzz/found
-	$< -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -verbosity=0 -print_final_stats=1 \
-		$(BUILD)/fuzz/found $(BUILD)/fuzz/seeds
 
 .PHONY: test-renderer test-renderer-c test-command test-peers bless-renderer
 test-renderer: test-renderer-c test-command test-peers ## the tree and the formats, the command, the picture in a browser

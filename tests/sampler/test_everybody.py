@@ -106,6 +106,22 @@ class WhoIsSeen(Sessions, Measuring):
         self.assertTrue(quality["everybody"])
         self.assertEqual((quality["children"], quality["unwatched"]), (5, 0))
 
+    def test_our_own_are_not_in_it(self):
+        took = []
+        before = started(computes, 0.2, took, name="flameprof")
+
+        def work():
+            late = started(computes, 0.2, took, name="flameprof")
+            busy(0.1)
+            before.join()
+            late.join()
+
+        session = watched(work)
+        self.assertIn("[thread MainThread]", all_roots(session))
+        self.assertNotIn("[thread flameprof]", all_roots(session))
+        quality = session.quality()
+        self.assertEqual((quality["children"], quality["unwatched"]), (1, 0))
+
     def test_one_that_waits_all_the_while(self):
         end = threading.Event()
         thread = started(pauses, end, name="waits")
@@ -388,7 +404,7 @@ class FromAnyThread(Sessions):
             _flameprof.Session(interval=10)
 
 
-class Signals(unittest.TestCase):
+class Signals(Measuring):
     ALL = set(signal.valid_signals())
 
     def computing(self, admitted):

@@ -189,6 +189,236 @@ static void a_later_handler_is_left_alone(void **state)
     sigaction(SIGSEGV, &before, NULL);
 }
 
+/* ---- handlers that come and go while reads go on ------------------------------ */
+
+/* What a child ends with; it exits with what it returns, or takes too long. */
+static int fate_of(int (*child_does)(void))
+{
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        alarm(20);
+        _exit(child_does());
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+/* Each read that faults would end the process: none begins. */
+static int reads_without_handlers(void)
+{
+    const int numbers[] = {SIGSEGV, SIGBUS};
+    char *page = unreadable_page();
+    char readable = 42;
+
+    for (int i = 0; i < 2; i++) {
+        flame_guard_install(guards, 1);
+        if (guarded_read(&readable) != 42 || flame_guard_is_displaced()) {
+            return 1;
+        }
+        signal(numbers[i], i == 0 ? SIG_DFL : exit_with_seven);
+        if (guarded_read(page) != -1 || guarded_read(&readable) != -1 ||
+            atomic_load(&guard.armed) || !flame_guard_is_displaced()) {
+            return 2;
+        }
+        flame_guard_install(guards, 1);
+        if (guarded_read(page) != -1 || guarded_read(&readable) != 42 ||
+            flame_guard_is_displaced()) {
+            return 3;
+        }
+    }
+    return 0;
+}
+
+static void no_read_begins_without_our_handlers(void **state)
+{
+    (void)state;
+    int status = fate_of(reads_without_handlers);
+
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static volatile bool switched_on;
+static struct sigaction before_the_switched;
+
+/* As faulthandler's after faulthandler.disable(), where it is still called. */
+static void returns_if_off(int number)
+{
+    if (switched_on) {
+        tells_and_raises_again(number);
+    }
+}
+
+static void switch_on(void)
+{
+    struct sigaction action = {.sa_handler = returns_if_off, .sa_flags = SA_NODEFER};
+
+    sigaction(SIGSEGV, &action, &before_the_switched);
+    before_the_later = before_the_switched;
+    switched_on = true;
+}
+
+static void switch_off(void)
+{
+    switched_on = false;
+    sigaction(SIGSEGV, &before_the_switched, NULL);
+}
+
+static int crashes(void)
+{
+    read_without_guard(unreadable_page());
+    return 0;
+}
+
+/* It came before us, and took us away with itself. */
+static int switched_off_below(void)
+{
+    signal(SIGSEGV, SIG_DFL);
+    switch_on();
+    flame_guard_install(guards, 1);
+    switch_off();
+    flame_guard_install(guards, 1);
+    return crashes();
+}
+
+/* It came after us, we over it, and it put us back. */
+static int switched_off_between(void)
+{
+    signal(SIGSEGV, SIG_DFL);
+    flame_guard_install(guards, 1);
+    switch_on();
+    flame_guard_install(guards, 1);
+    switch_off();
+    return crashes();
+}
+
+/* And is switched on again: it tells, once. */
+static int switched_on_again(void)
+{
+    char told[64];
+    int ends[2];
+
+    if (pipe(ends) != 0) {
+        return 1;
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        dup2(ends[1], STDOUT_FILENO);
+        signal(SIGSEGV, SIG_DFL);
+        switch_on();
+        flame_guard_install(guards, 1);
+        switch_off();
+        flame_guard_install(guards, 1);
+        switch_on();
+        flame_guard_install(guards, 1);
+        _exit(crashes());
+    }
+    close(ends[1]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV &&
+                   read(ends[0], told, sizeof told) == 5
+               ? 0
+               : 2;
+}
+
+static void a_handler_that_is_switched_off_hangs_nobody(void **state)
+{
+    int (*const orders[])(void) = {switched_off_below, switched_off_between};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        int status = fate_of(orders[i]);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGSEGV);
+    }
+    int status = fate_of(switched_on_again);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static struct sigaction below_the_chained;
+static unsigned *calls_of_chained; /* shared with the child */
+
+/* As another sampler's, which passes on what is not its. */
+static void chained(int number, siginfo_t *info, void *context)
+{
+    ++*calls_of_chained;
+    if (below_the_chained.sa_flags & SA_SIGINFO) {
+        below_the_chained.sa_sigaction(number, info, context);
+    } else {
+        signal(number, SIG_DFL);
+    }
+}
+
+/* It stands below ours and above, and each passes on to the other. */
+static int handlers_in_a_circle(void)
+{
+    struct sigaction action = {.sa_sigaction = chained,
+                               .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+    signal(SIGSEGV, SIG_DFL);
+    sigaction(SIGSEGV, &action, &below_the_chained);
+    for (int i = 0; i < 2; i++) {
+        flame_guard_install(guards, 1);
+        sigaction(SIGSEGV, &action, &below_the_chained);
+    }
+    flame_guard_install(guards, 1);
+    return crashes();
+}
+
+static void a_circle_of_handlers_is_left(void **state)
+{
+    (void)state;
+    calls_of_chained =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(calls_of_chained, MAP_FAILED);
+    int status = fate_of(handlers_in_a_circle);
+
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGSEGV);
+    assert_in_range(*calls_of_chained, 1, 4);
+    munmap(calls_of_chained, 4096);
+}
+
+static char *mended_page;
+static volatile unsigned mended;
+
+static void mends(int number)
+{
+    (void)number;
+    mended++;
+    mprotect(mended_page, 4096, PROT_READ | PROT_WRITE);
+}
+
+/* A collector's write barrier, say: the same fault again and again, which is no loop.
+ */
+static int faults_that_are_mended(void)
+{
+    struct sigaction action = {.sa_handler = mends, .sa_flags = SA_NODEFER};
+
+    mended_page = unreadable_page();
+    sigaction(SIGSEGV, &action, NULL);
+    flame_guard_install(guards, 1);
+    for (unsigned i = 0; i < 20000; i++) {
+        mprotect(mended_page, 4096, PROT_NONE);
+        read_without_guard(mended_page);
+    }
+    return mended == 20000 ? 0 : 1;
+}
+
+static void a_handler_that_mends_has_its_faults(void **state)
+{
+    (void)state;
+    int status = fate_of(faults_that_are_mended);
+
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +428,10 @@ int main(void)
         cmocka_unit_test(foreign_faults_still_kill_by_default),
         cmocka_unit_test(a_handler_that_raises_again_is_asked_once),
         cmocka_unit_test(a_later_handler_is_left_alone),
+        cmocka_unit_test(no_read_begins_without_our_handlers),
+        cmocka_unit_test(a_handler_that_is_switched_off_hangs_nobody),
+        cmocka_unit_test(a_circle_of_handlers_is_left),
+        cmocka_unit_test(a_handler_that_mends_has_its_faults),
     };
     return cmocka_run_group_tests_name("guard", tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@ import unittest
 import zlib
 
 import _flameprof
-from watching import Measuring, blind, busy, measured, profiled, share, weights
+from watching import Measuring, Seeing, blind, busy, measured, profiled, share, weights
 
 BLOCK = bytes(range(256)) * 2000
 
@@ -75,6 +75,14 @@ class WhatItSees(Measuring):
         for names in weights(session):
             self.assertNotIn("test_frames_below_the_start_are_not_part", names)
             self.assertNotIn("profiled", names)
+
+    def test_only_a_request_s_root_is_called_so(self):
+        for options, root in (({}, "[all]"), ({"request": True}, "[request]")):
+            session = _flameprof.Session(**options)
+            session.start()
+            time.sleep(0.05)
+            session.stop()
+            self.assertTrue(session.folded().startswith(root + " "), session.folded())
 
     def test_a_background_thread_is_absent(self):
         stop = threading.Event()
@@ -209,7 +217,7 @@ class WhatItSees(Measuring):
         self.assertGreater(share(sessions[0], "[deeper frames cut]"), 0.6)
 
 
-class WhatItLeavesAlone(unittest.TestCase):
+class WhatItLeavesAlone(Seeing):
     def test_mask_handlers_threads_and_descriptors(self):
         def state():
             with open("/proc/self/status") as status:
@@ -224,6 +232,10 @@ class WhatItLeavesAlone(unittest.TestCase):
                 len(os.listdir("/proc/self/fd")),
             )
 
+        ends = time.monotonic() + 5
+        while len(os.listdir("/proc/self/task")) > threading.active_count():
+            self.assertLess(time.monotonic(), ends, "a thread of an earlier test is there")
+            time.sleep(0.01)
         before = state()
         for _ in range(20):
             profiled(lambda: busy(0.01), interval=0.0001)
@@ -238,7 +250,7 @@ class WhatItLeavesAlone(unittest.TestCase):
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
         self.assertTrue(blocked <= now)
-        self.assertGreater(session.quality()["samples"], 100)
+        self.assert_more_than(100, session.quality()["samples"])
 
     def test_the_application_s_own_sigurg_arrives(self):
         got = []

@@ -147,6 +147,31 @@ static void full_of_nodes_charges_the_parent(void **state)
     assert_true(flame_store_overflowed_sigsafe(store));
 }
 
+static void a_small_one_has_less_room(void **state)
+{
+    struct flame_store *store = *state;
+    struct flame_profile profile = {0};
+    char name[32];
+
+    assert_true(flame_store_bytes(true) < flame_store_bytes(false) / 3);
+    flame_store_make_small(store);
+    for (uint32_t i = 0; i < FLAME_CODES_MAX; i++) {
+        snprintf(name, sizeof name, "function_%u", i);
+        uint32_t code = intern(store, 0x1000 + i * 16, name, i);
+        for (uint32_t more = 0; more < 8; more++) {
+            uint32_t child = flame_store_child_sigsafe(store, more * i / 8, code);
+            flame_store_pass_sigsafe(store, child, 1000);
+        }
+    }
+    assert_true(flame_store_overflowed_sigsafe(store));
+    flame_store_read(store, &profile);
+    assert_true(profile.code_count <= FLAME_CODES_MAX / FLAME_SMALL_SHARE);
+    assert_int_equal(profile.node_count, FLAME_NODES_MAX / FLAME_SMALL_SHARE);
+    assert_true(profile.stretch_count <= FLAME_STRETCHES_MAX / FLAME_SMALL_SHARE);
+    flame_store_reset(store);
+    full_of_nodes_charges_the_parent(state);
+}
+
 static void reset_is_as_new(void **state)
 {
     struct flame_store *store = *state;
@@ -308,6 +333,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(cpu_time_is_never_lost, open_store,
                                         close_store),
         cmocka_unit_test_setup_teardown(full_of_nodes_charges_the_parent, open_store,
+                                        close_store),
+        cmocka_unit_test_setup_teardown(a_small_one_has_less_room, open_store,
                                         close_store),
         cmocka_unit_test_setup_teardown(reset_is_as_new, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_line_is_not_taken_for_a_site, open_store,

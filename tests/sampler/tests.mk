@@ -18,9 +18,16 @@ $(FAULTS): tests/sampler/faults.c $(SAMPLER_OBJS)
 	$(CC) $(CFLAGS) -fPIC -D_GNU_SOURCE $(PY_CFLAGS) -shared -Wl,--wrap=siglongjmp \
 		-o $@ $^ -lpthread -lm
 
+# The same for test_lookout.py.
+LOOKOUT := $(BUILD)/tests/sampler/lookout.so
+
+$(LOOKOUT): tests/sampler/lookout.c $(SAMPLER_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -fPIC -D_GNU_SOURCE $(PY_CFLAGS) -shared -o $@ $^ -lpthread -lm
+
 .PHONY: test-sampler soak
 # The guard's faults are meant: AddressSanitizer must leave SIGSEGV to us.
-test-sampler: $(SAMPLER_UNITS:%=$(BUILD)/tests/sampler/test_%) $(FAULTS) $(BUILD)/python ## the sampler: store, guard, real Python under it
+test-sampler: $(SAMPLER_UNITS:%=$(BUILD)/tests/sampler/test_%) $(FAULTS) $(LOOKOUT) $(BUILD)/python ## the sampler: store, guard, real Python under it
 	for unit in $(SAMPLER_UNITS); do \
 		ASAN_OPTIONS=handle_segv=0:handle_sigbus=0 $(BUILD)/tests/sampler/test_$$unit || exit 1; \
 	done

@@ -1,3 +1,4 @@
+import os
 from typing import Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Tuple, Union, final
 
 from .decorator import flamegraph as flamegraph
@@ -20,9 +21,13 @@ __all__ = [
     "admit",
     "flamegraph",
     "profile",
+    "stats",
 ]
 
 def admit() -> None: ...
+def load_ipython_extension(shell: Any) -> None: ...
+def unload_ipython_extension(shell: Any) -> None: ...
+def stats() -> Dict[str, int]: ...
 
 @final
 class Middleware:
@@ -37,10 +42,34 @@ class Middleware:
         authorize: Optional[Callable[[Dict[str, Any]], object]] = None,
         panel: bool = False,
         panel_folder: str = "",
+        dir: Optional[str] = None,
+        dir_profiles: int = 1000,
+        dir_bytes: int = 268435456,
+        url: str = "/_flameprof/",
+        unsafe_methods: bool = False,
+        at_once: int = 4,
+        worker_at_once: int = 2,
+        per_minute: int = 60,
+        min_interval: float = 0.0001,
+        max_profile_bytes: int = 100663296,
+        max_picture_bytes: int = 33554432,
+        trusted_proxies: Iterable[str] = (),
+        secret_file: Iterable[Union[str, os.PathLike[str]]] = (),
+        off_file: Optional[str] = None,
+        full_paths: bool = False,
+        redact: Iterable[str] = (),
+        push: Optional[str] = None,
+        push_service: str = "flameprof",
+        push_credentials: Union[None, str, os.PathLike[str]] = None,
+        slower_than: Optional[float] = None,
+        on_error: bool = False,
+        slow_interval: float = 0.02,
+        slow_per_minute: int = 30,
     ) -> None: ...
     def __call__(
         self, environ: Dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]: ...
+    def concerns(self, environ: Dict[str, Any], /) -> bool: ...
 
 @final
 class Session:
@@ -53,6 +82,10 @@ class Session:
         threads: bool = False,
         children: bool = False,
         everybody: bool = False,
+        full_paths: bool = True,
+        redact: Sequence[str] = (),
+        sources: Dict[str, str] = ...,
+        request: bool = False,
     ) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...

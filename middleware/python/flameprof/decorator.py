@@ -78,11 +78,12 @@ def flamegraph(
     return drawn
 
 
-def save(profiler, name):
+def save(profiler, name, **options):
+    """Into a new file for temporary ones; its path."""
     name = "".join(letter for letter in name.split(".")[-1] if letter.isalnum() or letter == "_")
     descriptor, path = tempfile.mkstemp(prefix=f"{name}-", suffix=".svg")
     with open(descriptor, "wb") as file:
-        file.write(profiler.render("svg"))
+        file.write(profiler.render("svg", **options))
     return path
 
 

@@ -73,13 +73,22 @@ class SimpleLauncher:
     record(rows) is called at each pause(), query() and cancel() with Records of what was
     seen since the last time. measurement: called with (name, file, line) of a function,
     returns the name that it is counted by. idle: patterns of places where threads only
-    wait for work, in place of flameprof.IDLE.
+    wait for work, in place of flameprof.IDLE. full_paths and redact: as of Session.
 
     Any thread may call any method. A forked child has a launcher that is paused and has
     seen nothing.
     """
 
-    def __init__(self, interval=0.01, recorder=None, idle=None, measurement=by_name):
+    def __init__(
+        self,
+        interval=0.01,
+        recorder=None,
+        idle=None,
+        measurement=by_name,
+        full_paths=True,
+        redact=(),
+    ):
+        self._names = {"full_paths": full_paths, "redact": redact}
         self._new_session(interval)  # ValueError: before anything has begun
         self._interval = interval
         self._recorder, self._measurement = recorder, measurement
@@ -104,9 +113,8 @@ class SimpleLauncher:
         self._seen = self._new_session(self._interval)  # since the interval was set
         self._before = self._new_session(self._interval)
 
-    @staticmethod
-    def _new_session(interval):
-        return _flameprof.Session(interval=interval, everybody=True)
+    def _new_session(self, interval):
+        return _flameprof.Session(interval=interval, everybody=True, **self._names)
 
     # ---- what runs; all with the lock
 

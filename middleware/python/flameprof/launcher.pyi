@@ -42,6 +42,8 @@ class SimpleLauncher:
         recorder: Optional[_Recorder] = None,
         idle: Optional[Sequence[str]] = None,
         measurement: Callable[[str, str, int], str] = by_name,
+        full_paths: bool = True,
+        redact: Sequence[str] = (),
     ) -> None: ...
     @classmethod
     def launch(cls: Type[_L], *args: Any, **kwargs: Any) -> _L: ...

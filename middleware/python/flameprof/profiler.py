@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import _flameprof
 
+from .hook.flameprof_hook import save
+
 logger = logging.getLogger("flameprof")
 
 
@@ -30,7 +32,8 @@ class Profiler:
 
     It may be started again: all of it is one profile. Options are those of Session:
     interval in seconds, 0.00005 to 1; max_seconds after which sampling ends by itself,
-    0 for never; lines, threads, children.
+    0 for never; lines, threads, children; full_paths=False and redact for a picture
+    that is shown to others; sources, a dict of texts by file, for code that is in no file.
 
     >>> profiler = Profiler(interval=0.0005)
     >>> profiler.start()
@@ -86,16 +89,7 @@ class Profiler:
         The file is there when all of it is, or it stays what it was.
         """
         path = os.fspath(path)
-        data = self.render(_flameprof.format_of(path), **options)
-        temporary = f"{path}.{os.getpid()}.part"
-        try:
-            with open(temporary, "wb") as file:
-                file.write(data)
-            os.replace(temporary, path)
-        except BaseException:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
-            raise
+        save(path, self.render(_flameprof.format_of(path), **options))
 
     def top(self, count=10, *, clock="wall"):
         """The functions with the most own time, as Rows."""
@@ -109,7 +103,7 @@ class Profiler:
         """How the profile came about: a dict of counts, and of times in ns."""
         return self._session.quality()
 
-    def summary(self, count=10):
+    def summary(self, count=10, *, clock="wall"):
         """A few lines of text: the duration, and top()."""
         quality = self.quality()
         lines = [
@@ -117,10 +111,19 @@ class Profiler:
             f"{quality['samples']} samples, {quality['missed']} missed",
             "     own s    total s  function",
         ]
-        for row in self.top(count):
+        for row in self.top(count, clock=clock):
             where = f" ({row.file}:{row.line})" if row.file else ""
             lines.append(f"{row.own:10.3f} {row.total:10.3f}  {row.name}{where}")
         return "\n".join(lines)
+
+    def _repr_html_(self):
+        """The frame with the picture, for notebooks; None while the profile is made."""
+        from .ipython import Graph
+
+        try:
+            return Graph(self)._repr_html_()
+        except RuntimeError:
+            return None
 
 
 class profile:

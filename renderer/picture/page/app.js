@@ -133,17 +133,17 @@ const app = {
     }
     if (state.view === 'callers') {
       return [['all functions', {path: []}], ...state.path.map((fn, i) =>
-        [functions.name(fn), {path: state.path.slice(0, i + 1)}])];
+        [functions.label(fn), {path: state.path.slice(0, i + 1)}])];
     }
     return treeNow().path(state.zoom).map((place) =>
-      [functions.name(treeNow().fn[place]), {zoom: place}]);
+      [functions.label(treeNow().fn[place]), {zoom: place}]);
   },
 
   drawCrumbs() {
     this.crumbs.replaceChildren();
     if (state.view === 'sandwich') {
       this.crumbs.append('Callers above, callees below: ',
-        html('b', {}, functions.name(state.fn)));
+        html('b', {}, functions.label(state.fn)));
       return;
     }
     const path = state.view === 'table' ? [] : this.crumbPath();
@@ -206,7 +206,7 @@ const app = {
 
   nameOf(total) {
     return (box) => (box.narrow ? frames(box.narrow) + ' too narrow to draw' :
-      functions.name(box.fn) + ', ' + weight(box.weight) + ', ' + percent(box.weight, total));
+      functions.label(box.fn) + ', ' + weight(box.weight) + ', ' + percent(box.weight, total));
   },
 
   drawGraph() {
@@ -295,14 +295,32 @@ const app = {
       const whole = document.body.classList.contains('flame-page');
       root.setAttribute('height', window.innerHeight * (whole ? 1 : 0.8));
     }
-    // A scrollbar stands in the margin: it may come and go without moving a frame.
-    this.width = Math.max(100, this.box.clientWidth - 2 * data.margin);
+    this.width = this.room();
+  },
+
+  // A scrollbar stands in the margin: it may come and go without moving a frame.
+  room() {
+    return Math.max(100, this.box.clientWidth - 2 * data.margin);
   },
 
   /* What matters is at the root. */
   toRoot() {
-    const below = rootBelow() && state.view !== 'table';
-    this.scroller.scrollTo(0, below ? this.scroller.scrollHeight : 0);
+    this.away = 0;
+    this.keepAway();
+  },
+
+  /* Pixels that the root is out of sight, from how far it is scrolled; and back. */
+  fromRoot(pixels) {
+    const {scrollHeight, clientHeight} = this.scroller;
+    return rootBelow() && state.view !== 'table' ? scrollHeight - clientHeight - pixels : pixels;
+  },
+
+  noteAway() {
+    this.away = this.fromRoot(this.scroller.scrollTop);
+  },
+
+  keepAway() {
+    this.scroller.scrollTo(0, this.fromRoot(this.away));
   },
 
   /* What is drawn, for the keyboard. */
@@ -380,6 +398,7 @@ function change(to, replace = false) {
   app.draw();
   if (before.view !== state.view || before.up !== state.up) app.toRoot();
   else if (anchor) anchor();
+  app.noteAway();
   remember(replace);
 }
 

@@ -6,8 +6,8 @@ import {createRequire} from 'node:module';
 
 const js = createRequire(process.argv[1])('@eslint/js'); // the one beside this eslint
 
-const BROWSER = ['Blob', 'CSSStyleSheet', 'Intl', 'PerformanceObserver', 'URL',
-  'URLSearchParams', 'XMLSerializer', 'clearTimeout', 'devicePixelRatio', 'document',
+const BROWSER = ['Blob', 'CSSStyleSheet', 'Intl', 'PerformanceObserver', 'ResizeObserver',
+  'URL', 'URLSearchParams', 'XMLSerializer', 'clearTimeout', 'devicePixelRatio', 'document',
   'getComputedStyle', 'history', 'location', 'setTimeout', 'window'];
 const MARKUP = ['innerHTML', 'outerHTML', 'insertAdjacentHTML', 'write', 'eval'];
 

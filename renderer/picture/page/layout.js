@@ -180,7 +180,7 @@ class Stage {
       x: box.x.toFixed(2),
       y,
       width: (box.width > 4 ? box.width - 1 : box.width * 0.75).toFixed(2),
-      text: space > 0 && !box.narrow ? fitName(functions.name(box.fn), space) : '',
+      text: space > 0 && !box.narrow ? fitName(functions.label(box.fn), space) : '',
     };
     if (!item.box) item.group.style.display = '';
     if (!isSame(box, item.box)) this.unname(item);

@@ -18,20 +18,31 @@ const paper = {
   },
 };
 
+function resized() {
+  tip.hide();
+  app.focus(null); // its frame may be too narrow now
+  app.draw();
+  app.keepAway();
+}
+
+function scrolled() {
+  tip.hide();
+  app.noteAway();
+}
+
 function listen() {
   listenToPointer();
   app.canvas.addEventListener('blur', () => app.focus(null));
-  app.scroller.addEventListener('scroll', () => tip.hide(), {passive: true});
+  app.scroller.addEventListener('scroll', scrolled, {passive: true});
   app.search.addEventListener('input', () => change({search: app.search.value}, true));
   window.addEventListener('keydown', onKey);
   window.addEventListener('hashchange', () => {
     if (location.hash.slice(1) !== hashOf(state)) change(stateFrom(location.hash.slice(1)));
   });
-  window.addEventListener('resize', () => {
-    tip.hide();
-    app.focus(null); // its frame may be too narrow now
-    app.draw();
-  });
+  window.addEventListener('resize', resized);
+  // An iframe may get its size after the script has run, and that is no resize to it.
+  const seen = () => (app.room() === app.width ? app.keepAway() : resized());
+  new ResizeObserver(seen).observe(app.box);
   window.addEventListener('beforeprint', () => paper.lay());
   window.addEventListener('afterprint', () => paper.takeAway());
 }

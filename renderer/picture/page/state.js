@@ -85,7 +85,9 @@ function remember(replace) {
   const hash = hashOf(state);
   if (hash === location.hash.slice(1)) return;
   try {
-    if (replace) location.replace('#' + hash);
+    // With the whole address: in a frame whose text another page brings (srcdoc), "#..."
+    // alone would be that page's.
+    if (replace) location.replace(location.href.split('#')[0] + '#' + hash);
     else location.hash = hash;
   } catch (error) {
     // A frame that may not navigate: the state is then not in the address.

@@ -60,7 +60,7 @@ function fitName(name, space) {
   const whole = fit(name, space);
   if (whole === name) return name;
   const dot = name.lastIndexOf('.', name.length - 2);
-  const last = dot > 0 && !name.includes('(') ? name.slice(dot + 1) : '';
+  const last = dot > 0 && !/[ (]/.test(name) ? name.slice(dot + 1) : '';
   if (last === '' || last.startsWith('<')) return whole;
   const short = fit('…' + last, space);
   return short === '…' + last ? short : whole;

@@ -7,12 +7,21 @@ const PARTS = data.parts || ['weight'];
 const CLOCKS = new Map(Object.entries(data.clocks || {weight: ['Weight', 0]}).map(
   ([name, [label, ...parts]]) => [name, {label, parts}]));
 
+/* A path's last part, and of a package's own files the package with it. */
+const SHORT_PATH = /([^/]*\/(?=__(init|main)__\.py$))?[^/]+$/;
+
 const functions = {
   count: data.functions.length / 4,
   name: (fn) => data.functions[fn * 4],
   file: (fn) => data.functions[fn * 4 + 1],
   line: (fn) => data.functions[fn * 4 + 2],
   colour: (fn) => data.functions[fn * 4 + 3],
+  /* What stands on a box: of code that is called <module>, its file says which. */
+  label(fn) {
+    const name = this.name(fn);
+    const path = name === '<module>' && this.file(fn).match(SHORT_PATH);
+    return path ? name + ' ' + path[0] : name;
+  },
   whole(fn) {
     const file = this.file(fn);
     return this.name(fn) + (file ? ' (' + file + ':' + this.line(fn) + ')' : '');

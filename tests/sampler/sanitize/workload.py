@@ -26,6 +26,7 @@ QUERIES = [
     "flamegraph=1&flamegraph_repeat=3",  # with pauses
     "flamegraph=1&flamegraph_threads=1&flamegraph_children=1",
     "",
+    "",
 ]
 
 
@@ -70,8 +71,12 @@ def ask(app, rng):
 
 
 def serve(seed, until, totals):
+    """Those that ask for no profile are watched, and most of them are slow by this."""
     rng = random.Random(seed)
-    app = flameprof.Middleware(application)
+    app = flameprof.Middleware(
+        application, slower_than=0.01, slow_interval=0.001, on_error=True, slow_per_minute=1000000,
+        at_once=256, worker_at_once=64, per_minute=1000000,
+    )
     while time.monotonic() < until:
         status = ask(app, rng)
         # 503: as many profiles run as can.

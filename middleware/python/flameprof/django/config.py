@@ -9,30 +9,37 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+# The server's options, as flameprof.Middleware has them: key: (default, is it hidden?).
+SERVER = {
+    keyword.upper(): (default, hidden) for keyword, default, hidden in _flameprof.options()
+}
 DEFAULTS = {
-    "INTERVAL": 0.001,  # seconds between samples
-    "MAX_SECONDS": 60,  # the longest profile
+    **{key: default for key, (default, _) in SERVER.items()},
+    "AUTHORIZE": None,  # instead of ALLOW: "is_staff", a callable that takes a request, or its path
+    "FOLDER": "",  # where the panel's profiles wait; all workers must reach it
     "LINES": False,  # tell a function's lines apart
     "THREADS": False,  # with the threads that the request starts
     "CHILDREN": False,  # with the greenlets that it starts
-    "ALLOW": (),  # networks that may ask for ?flamegraph=1, besides this machine
-    "AUTHORIZE": None,  # instead: "is_staff", a callable that takes a request, or its path
-    "FOLDER": "",  # where the panel's profiles wait; all workers must reach it
     "CLOCK": "wall",  # which time widths are at first
     "COLOURS": "origin",
     "INVERTED": False,
     "CALLERS": False,
 }
-SESSION = ("INTERVAL", "MAX_SECONDS", "LINES", "THREADS", "CHILDREN")
+SESSION = (
+    "INTERVAL", "MAX_SECONDS", "LINES", "THREADS", "CHILDREN", "FULL_PATHS", "REDACT",
+)
 PICTURE = ("CLOCK", "COLOURS", "INVERTED", "CALLERS")
-SWITCHES = ("LINES", "THREADS", "CHILDREN", "INVERTED", "CALLERS")
+SWITCHES = [key for key, default in DEFAULTS.items() if isinstance(default, bool)]
+OURS = "flameprof.django.FlameprofMiddleware"
 
 
 # They say themselves what they take.
 TAKERS = {
-    "INTERVAL": lambda value: _flameprof.Session(interval=value),
-    "MAX_SECONDS": lambda value: _flameprof.Middleware(print, max_seconds=value),
-    "ALLOW": lambda value: _flameprof.Middleware(print, allow=value),
+    **{
+        key: lambda value, key=key: _flameprof.check_options(**{key.lower(): value})
+        for key in SERVER
+        if key not in SWITCHES
+    },
     "FOLDER": lambda value: _flameprof.Shelf(os.fspath(value)),
     "CLOCK": lambda value: _flameprof.check_picture(clock=value),
     "COLOURS": lambda value: _flameprof.check_picture(colours=value),
@@ -46,7 +53,7 @@ class Config:
         found = problems()
         if found:
             raise ImproperlyConfigured(" ".join(message.msg for message in found))
-        self._values = {**DEFAULTS, **getattr(settings, "FLAMEPROF_CONFIG", {})}
+        self._values = values_of(getattr(settings, "FLAMEPROF_CONFIG", {}))
 
     def __getitem__(self, key):
         return self._values[key]
@@ -55,6 +62,10 @@ class Config:
         """Keywords of _flameprof.Session."""
         return {key.lower(): self[key] for key in SESSION}
 
+    def server(self):
+        """Keywords of _flameprof.Middleware."""
+        return {"panel_folder": self["FOLDER"], **{key.lower(): self[key] for key in SERVER}}
+
     def picture(self):
         """Keywords of render()."""
         return {key.lower(): self[key] for key in PICTURE}
@@ -62,6 +73,12 @@ class Config:
     def authorize(self):
         """A callable that takes a request, or None: the rules for this machine decide."""
         return authorize_of(self["AUTHORIZE"])
+
+
+def values_of(given):
+    """All of them; None is a server option that is not given."""
+    left = {key for key, value in given.items() if value is None and key in SERVER}
+    return {**DEFAULTS, **{key: value for key, value in given.items() if key not in left}}
 
 
 def is_staff(request):
@@ -109,7 +126,7 @@ def problems():
     if not isinstance(given, dict):
         return [problem("it must be a dictionary.")]
     found = [unknown(key) for key in given if key not in DEFAULTS]
-    values = {**DEFAULTS, **given}
+    values = values_of(given)
     found += [
         problem(f"{key}={values[key]!r} is not accepted: it takes True or False.")
         for key in SWITCHES
@@ -119,27 +136,52 @@ def problems():
         try:
             take(values[key])
         except (TypeError, ValueError, OverflowError) as error:
-            found.append(problem(f"{key}={values[key]!r} is not accepted: {error}."))
+            hidden = SERVER.get(key, (None, False))[1]
+            shown = key if hidden else f"{key}={values[key]!r}"
+            found.append(problem(f"{shown} is not accepted: {error}."))
     return found + problems_of_authorize(values)
 
 
 def check(app_configs, **options):
     """A system check."""
-    return problems() + problems_of_order()
+    return problems() + problems_of_order() + without_effect()
+
+
+def without_effect():
+    """What is said, and does nothing here."""
+    given = getattr(settings, "FLAMEPROF_CONFIG", {})
+    found = []
+    if OURS in settings.MIDDLEWARE:
+        if getattr(settings, "ASGI_APPLICATION", None):
+            found.append(checks.Warning(
+                "Under ASGI FlameprofMiddleware sees no view: it runs on another thread.",
+                hint="Serve the site by WSGI where it is to be profiled.",
+                id="flameprof.W001",
+            ))
+    elif isinstance(given, dict):
+        found += [
+            checks.Warning(
+                f"FLAMEPROF_CONFIG: {key} does nothing without FlameprofMiddleware.",
+                hint=f"Put {OURS} into MIDDLEWARE.",
+                id="flameprof.W002",
+            )
+            for key in (*SERVER, "AUTHORIZE")
+            if key not in SESSION and values_of(given).get(key) != DEFAULTS[key]
+        ]
+    return found
 
 
 def problems_of_order():
     """AUTHORIZE="is_staff" wants to know the user."""
     middleware = list(settings.MIDDLEWARE)
-    ours = "flameprof.django.FlameprofMiddleware"
     theirs = "django.contrib.auth.middleware.AuthenticationMiddleware"
     given = getattr(settings, "FLAMEPROF_CONFIG", {})
     wanted = isinstance(given, dict) and given.get("AUTHORIZE") == "is_staff"
-    if not wanted or ours not in middleware:
+    if not wanted or OURS not in middleware:
         return []
-    if theirs not in middleware[: middleware.index(ours)]:
+    if theirs not in middleware[: middleware.index(OURS)]:
         return [problem(
             'AUTHORIZE="is_staff" lets nobody in: the user is not known yet.',
-            f"Put {theirs} before {ours} in MIDDLEWARE.",
+            f"Put {theirs} before {OURS} in MIDDLEWARE.",
         )]
     return []

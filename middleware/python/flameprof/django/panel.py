@@ -66,7 +66,7 @@ class FlamegraphPanel(Panel):
         return [path("flameprof/<str:profile>/<str:format>/", views.show, name="flameprof")]
 
     def process_request(self, request):
-        session = _flameprof.Session(**Config().session())
+        session = _flameprof.Session(request=True, **Config().session())
         try:
             session.start()
         except RuntimeError as error:
@@ -87,7 +87,7 @@ class FlamegraphPanel(Panel):
         try:
             profile = views.shelf().keep(self._session.render(
                 "json",
-                title=f"{request.method} {request.get_full_path()}"[:1000],
+                title=f"{request.method} {_flameprof.shown_path(request.get_full_path())}"[:1000],
                 subtitle=f"{response.status_code} {response.reason_phrase}",
             ))
         except (OSError, RuntimeError) as error:

@@ -7,8 +7,10 @@ import _flameprof
 
 KEYS = {
     "FLAMEPROF_ALLOW",
+    "FLAMEPROF_FULL_PATHS",
     "FLAMEPROF_IDLE",
     "FLAMEPROF_INTERVAL",
+    "FLAMEPROF_REDACT",
     "FLAMEPROF_USERNAME_FIELD",
     "FLAMEPROF_USERS",
 }
@@ -20,6 +22,8 @@ class Config(NamedTuple):
     allow: Tuple[str, ...]  # networks that may ask besides this machine
     interval: float  # seconds
     idle: Optional[Tuple[str, ...]]  # None: the sampler's own list
+    full_paths: bool  # of files; else from the package or the project on
+    redact: Tuple[str, ...]  # patterns of functions that are not shown
 
 
 def read(config):
@@ -40,7 +44,15 @@ def read(config):
         raise ValueError("FLAMEPROF_ALLOW is for applications without FLAMEPROF_USERS: use one")
     field = field_of(config)
     idle = texts(config, "FLAMEPROF_IDLE", "places")
-    return Config(users, field, allow, interval_of(config), idle)
+    full_paths = config.get("FLAMEPROF_FULL_PATHS", False)
+    if not isinstance(full_paths, bool):
+        raise ValueError(f"FLAMEPROF_FULL_PATHS takes True or False, not {full_paths!r}")
+    redact = texts(config, "FLAMEPROF_REDACT", "functions") or ()
+    try:
+        _flameprof.Session(redact=redact)
+    except ValueError as error:
+        raise ValueError(f"FLAMEPROF_REDACT: {error}") from None
+    return Config(users, field, allow, interval_of(config), idle, full_paths, redact)
 
 
 def either(config, name, default):

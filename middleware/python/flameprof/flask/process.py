@@ -3,6 +3,8 @@
 import os
 import threading
 
+import _flameprof
+
 from ..launcher import SimpleLauncher
 from .switch import Switch
 
@@ -63,7 +65,7 @@ class Process:
             self._launcher.unpause()
             self._stopped = threading.Event()
             threading.Thread(
-                target=self._watch, args=(self._stopped,), name="flameprof", daemon=True
+                target=self._watch, args=(self._stopped,), name=_flameprof.OWN_THREAD, daemon=True
             ).start()
         elif self.running and not setting.running:
             self._stopped.set()
@@ -74,7 +76,13 @@ class Process:
     def _launched(self, interval):
         """With a launcher of that interval; one that is there forgets its statistics."""
         if self._launcher is None:
-            launcher = SimpleLauncher(interval, idle=self._config.idle, measurement=label)
+            launcher = SimpleLauncher(
+                interval,
+                idle=self._config.idle,
+                measurement=label,
+                full_paths=self._config.full_paths,
+                redact=self._config.redact,
+            )
             launcher.start()
             self._launcher = launcher
         elif interval != self.interval:

@@ -1,0 +1,8 @@
+/* Folded text, and whatever else input may begin with: gzip too. */
+#include "tests/fuzz/document.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_document("", data, size);
+    return 0;
+}
