@@ -367,7 +367,8 @@ static void a_full_disk(void **state)
 /* So large that a kill finds most of them half written. */
 enum { LARGE = 4 << 20 };
 
-static void write_for_ever(void)
+/* A byte to @told for each file that is there. */
+static void write_for_ever(int told)
 {
     struct flame_shelf archive = archive_of(folder);
     char name[FLAME_SHELF_NAME + 1];
@@ -377,7 +378,10 @@ static void write_for_ever(void)
     memset(bytes, 'x', LARGE);
     for (;;) {
         (void)flame_shelf_make_name(true, name);
-        (void)flame_shelf_put(&archive, (struct flame_slice){bytes, LARGE}, name);
+        if (flame_shelf_put(&archive, (struct flame_slice){bytes, LARGE}, name) != 0 ||
+            write(told, "", 1) != 1) {
+            _exit(1);
+        }
     }
 }
 
@@ -391,13 +395,21 @@ static void killed_at_any_moment(void **state)
 
     (void)state;
     for (int i = 0; i < 40; i++) {
+        int told[2];
+        char byte;
+        assert_int_equal(pipe(told), 0);
         pid_t child = fork();
         if (child == 0) {
-            write_for_ever();
+            close(told[0]);
+            write_for_ever(told[1]);
         }
-        usleep((useconds_t)(3000 + i * 137 % 5000));
+        close(told[1]);
+        /* However slow the machine is, it is in the midst of its work. */
+        assert_int_equal(read(told[0], &byte, 1), 1);
+        usleep((useconds_t)(i * 137 % 5000));
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
+        close(told[0]);
     }
     assert_int_equal(flame_shelf_list(&archive, &entries, &count), 0);
     assert_in_range(count, 1, 10);

@@ -37,7 +37,7 @@ test-common: $(COMMON_TEST) ## what processes share, some of them killed: under 
 	$(COMMON_TEST)
 
 .PHONY: test-archive
-test-archive: $(ARCHIVE_TEST) $(BUILD)/python ## profiles that are kept: full disks, kill -9, both doors
+test-archive: $(ARCHIVE_TEST) $(BUILD)/python $(BUILD)/flameprof ## profiles that are kept: full disks, kill -9, both doors
 	$(ARCHIVE_TEST)
 	PYTHONPATH=$(BUILD)/python $(PYTHON) -B -W error::ResourceWarning tests/middleware/test_archive.py
 
