@@ -295,6 +295,7 @@ class OneSOwn(Launcher):
         launcher = self.running(recorder=recorder)
         busy(0.1)
         seen = hits(launcher, "busy")
+        self.assertGreater(seen, 0)
         self.assertEqual(len(recorder.calls), 1)
         self.assertEqual(recorder.hits("busy"), seen)
         self.assertIsInstance(recorder.calls[0][0], Record)
