@@ -211,8 +211,9 @@ static PyObject *dismiss(PyObject *module, PyObject *unused)
     if (!attendant.there) {
         Py_RETURN_NONE;
     }
-    flame_deadly_remove();
-    flame_deadly_over(); /* else it is about to end the process, which is waited for */
+    if (flame_deadly_over()) {
+        flame_deadly_remove();
+    } /* else it is about to end the process, which is waited for */
     Py_BEGIN_ALLOW_THREADS
     pthread_join(attendant.thread, NULL);
     Py_END_ALLOW_THREADS

@@ -12,7 +12,7 @@ void flame_deadly_install(void)
 {
     /* Restarted: what the thread called goes on, until it ends with all others. */
     struct sigaction ours = {.sa_handler = flame_deadly_handler_sigsafe,
-                             .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+                             .sa_flags = SA_RESTART};
     struct sigaction before;
 
     flame_deadly_reset();

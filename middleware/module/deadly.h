@@ -10,12 +10,15 @@
 
 /*
  * SIGTERM, SIGHUP and SIGQUIT (the key Ctrl-\), where they have their default
- * action, wake who waits below, once: the second one kills. Python does not see that:
+ * action, wake who waits below, once: one that comes FLAME_DEADLY_SAID_TWICE_S later
+ * kills. Until then it is the first said twice, as timeout(1) does, to the process and
+ * to its group, and a shell whose terminal is closed. Python does not see that:
  * signal.getsignal() says SIG_DFL, and whoever sets a handler of his own has that one.
  * A forked child dies of them as ever, an executed program has the default. Nothing is
  * done in a container's first process: the kernel keeps from it what it does not
  * handle. Ordinary context, one thread.
  */
+enum { FLAME_DEADLY_SAID_TWICE_S = 1 };
 void flame_deadly_install(void);
 /* Where they are ours still, the default action again. */
 void flame_deadly_remove(void);

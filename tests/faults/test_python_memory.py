@@ -15,7 +15,7 @@ MOST = 5000
 # In a process of its own, which may not survive. The application itself allocates nothing
 # that could fail for other reasons; what a server does around it is not ours.
 CODE = """
-import ctypes, os, sys
+import ctypes, os, sys, time
 sys.path.insert(0, sys.argv[5])
 import lifted
 
@@ -79,6 +79,9 @@ for at in range(1, most):
     if at % 16 == 0:
         assert whole() == good, (at, whole(), good)
 assert whole() == good
+patience = time.monotonic() + 5  # a joined thread is listed for a moment
+while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < patience:
+    time.sleep(0.01)
 assert len(os.listdir("/proc/self/task")) == 1, os.listdir("/proc/self/task")
 print(at, refused)
 """

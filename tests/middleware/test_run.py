@@ -309,6 +309,27 @@ class Interrupted(Runs):
         self.assertEqual((status, out), (9, "ended 15\n"))
         self.assertIn("busy (", self.folded())
 
+    def test_said_twice(self):
+        """As timeout(1) does, to the process and to its group; and by two at once."""
+        self.script(
+            """
+            import os, signal, sys, threading, time
+            numbers = [getattr(signal, name) for name in sys.argv[1:]]
+            def say():
+                time.sleep(0.2)
+                for number in numbers:
+                    os.kill(os.getpid(), number)
+                    time.sleep(0.001)
+            threading.Thread(target=say).start()
+            time.sleep(100)
+            """
+        )
+        for names in (["SIGTERM"] * 2, ["SIGHUP"] * 5, ["SIGTERM", "SIGHUP", "SIGTERM"]):
+            with self.subTest(names=names):
+                done, said = self.run_script("-o", "p.folded", "script.py", *names)
+                self.assertEqual((done.returncode, done.stderr), (-getattr(signal, names[0]), ""))
+                self.assertEqual(said.count("p.folded: "), 1)
+
     def test_ignored(self):
         text = """
             import signal
@@ -380,7 +401,7 @@ class Interrupted(Runs):
         self.assertIn("p.folded: ", done.stderr)
 
     def test_at_once_the_second_time(self):
-        """While somebody keeps the GIL nothing can be written: a second signal kills."""
+        """While somebody keeps the GIL nothing can be written: one a second later kills."""
         text = """
             print("ready", flush=True)
             sum(range(10**12))
@@ -389,7 +410,9 @@ class Interrupted(Runs):
         self.assertEqual(process.stdout.readline(), "ready\n")
         time.sleep(0.3)
         process.terminate()
-        time.sleep(0.5)
+        time.sleep(0.3)
+        process.terminate()
+        time.sleep(1.2)
         self.assertIsNone(process.poll())
         process.terminate()
         self.assertEqual(process.wait(timeout=30), -signal.SIGTERM)

@@ -8,7 +8,7 @@ import _flameprof
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from measuring import Measuring, Seeing  # noqa: E402,F401
+from measuring import Measuring, Seeing, until  # noqa: E402,F401
 
 
 def busy(seconds):
