@@ -11,8 +11,8 @@ static const int numbers[] = {SIGTERM, SIGHUP, SIGQUIT};
 void flame_deadly_install(void)
 {
     /* Restarted: what the thread called goes on, until it ends with all others. */
-    struct sigaction ours = {.sa_handler = flame_deadly_handler_sigsafe,
-                             .sa_flags = SA_RESTART};
+    struct sigaction ours = {.sa_sigaction = flame_deadly_handler_sigsafe,
+                             .sa_flags = SA_SIGINFO | SA_RESTART};
     struct sigaction before;
 
     flame_deadly_reset();
@@ -35,7 +35,7 @@ void flame_deadly_remove(void)
     sigemptyset(&usual.sa_mask);
     for (size_t i = 0; i < COUNT; i++) {
         if (sigaction(numbers[i], NULL, &now) == 0 &&
-            now.sa_handler == flame_deadly_handler_sigsafe) {
+            now.sa_sigaction == flame_deadly_handler_sigsafe) {
             sigaction(numbers[i], &usual, NULL);
         }
     }

@@ -33,7 +33,7 @@ bool flame_deadly_say_sigsafe(int what)
 }
 
 /* False: it is to kill. */
-static bool hear_sigsafe(int number)
+static bool hear_sigsafe(int number, bool key)
 {
     struct timespec time;
     uint64_t first = 0;
@@ -49,16 +49,18 @@ static bool hear_sigsafe(int number)
     if (flame_deadly_say_sigsafe(number)) {
         return true;
     }
-    return atomic_load(&came) != FLAME_DEADLY_OVER &&
+    return atomic_load(&came) != FLAME_DEADLY_OVER && !key &&
            now < first + FLAME_DEADLY_SAID_TWICE_S * SECOND;
 }
 
-void flame_deadly_handler_sigsafe(int number)
+void flame_deadly_handler_sigsafe(int number, siginfo_t *info, void *context)
 {
     struct sigaction usual = {.sa_handler = SIG_DFL};
+    bool key = number == SIGQUIT && info->si_code == SI_KERNEL; /* the terminal's */
     int kept = errno;
 
-    if (!hear_sigsafe(number)) {
+    (void)context;
+    if (!hear_sigsafe(number, key)) {
         sigemptyset(&usual.sa_mask);
         sigaction(number, &usual, NULL);
         raise(number); /* it kills when the handler returns */

@@ -61,8 +61,10 @@ class Terminal:
         return [line.rstrip() for line in self.screen.display]
 
     def end(self):
+        patience = time.monotonic() + PATIENCE
         while self.read():
-            pass
+            if time.monotonic() > patience:
+                os.kill(self.process, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
 
     def close(self):
