@@ -85,7 +85,11 @@ static bool is_here(const struct flame_session *session)
     return session->greenlet != NULL && pthread_equal(session->thread, pthread_self());
 }
 
-/* Sessions, asked for by what they watch: for flame_ticker_any(). */
+/* Those that watch one. With the GIL: for a lock each switch would have to wait. */
+static struct flame_session *watching[FLAME_SESSIONS_MAX];
+static size_t watching_count;
+
+/* Sessions, asked for by what they watch. */
 #define WANTED_MAX 8u /* profiles inside profiles */
 
 struct wanted {
@@ -94,15 +98,20 @@ struct wanted {
     struct flame_session *found[WANTED_MAX];
 };
 
-static bool find_those_of(struct flame_session *session, void *data)
+static bool watches(const struct flame_session *session, const void *greenlet)
 {
-    struct wanted *wanted = data;
+    return is_here(session) && session->greenlet == greenlet;
+}
 
-    if (is_here(session) && session->greenlet == wanted->greenlet && !session->paused &&
-        atomic_load(&session->active)) {
-        wanted->found[wanted->count++] = session;
+static void find_those_of(struct wanted *wanted)
+{
+    for (size_t i = 0; i < watching_count && wanted->count < WANTED_MAX; i++) {
+        struct flame_session *session = watching[i];
+        if (watches(session, wanted->greenlet) && !session->paused &&
+            atomic_load(&session->active)) {
+            wanted->found[wanted->count++] = session;
+        }
     }
-    return wanted->count == WANTED_MAX;
 }
 
 static bool watches_a_greenlet_here(struct flame_session *session, void *unused)
@@ -168,8 +177,12 @@ static bool has_just_begun(void)
 static bool keep(struct flame_session *session, PyObject *greenlet)
 {
     session->greenlet_keeper = PyTuple_Pack(1, greenlet);
-    session->greenlet = session->greenlet_keeper == NULL ? NULL : greenlet;
-    return session->greenlet != NULL;
+    if (session->greenlet_keeper == NULL) {
+        return false;
+    }
+    session->greenlet = greenlet;
+    watching[watching_count++] = session;
+    return true;
 }
 
 /* A greenlet that runs for the first time. */
@@ -218,11 +231,16 @@ static void switched(PyObject *origin, PyObject *target)
     struct wanted out = {.greenlet = origin};
     struct wanted in = {.greenlet = target};
 
-    flame_ticker_any(find_those_of, &out);
+    find_those_of(&out);
+    /* Before anything that may wait for the ticker: it would see the target's stack. */
+    for (size_t i = 0; i < out.count; i++) {
+        atomic_store(&out.found[i]->parked, true);
+    }
     bool over = out.count > 0 && is_over(origin);
 
     for (size_t i = 0; i < out.count; i++) {
-        if (flame_ticker_park_begin(out.found[i])) {
+        /* Reading the one before may have let another thread end this one. */
+        if (watches(out.found[i], origin) && flame_ticker_park_begin(out.found[i])) {
             read_parked(out.found[i], origin);
             flame_ticker_park_end(out.found[i], FLAME_WALK_WHOLE);
         }
@@ -230,7 +248,7 @@ static void switched(PyObject *origin, PyObject *target)
             flame_ticker_any(end_child, out.found[i]);
         }
     }
-    flame_ticker_any(find_those_of, &in);
+    find_those_of(&in);
     if (in.count == 0 && has_just_begun() && flame_ticker_any(gathers_here, NULL)) {
         adopt(target);
     }
@@ -326,6 +344,12 @@ void flame_greenlet_release(struct flame_session *session)
 {
     PyObject *keeper = session->greenlet_keeper;
 
+    for (size_t i = 0; i < watching_count; i++) {
+        if (watching[i] == session) {
+            watching[i] = watching[--watching_count];
+            break;
+        }
+    }
     session->greenlet = NULL;
     session->greenlet_keeper = NULL;
     Py_XDECREF(keeper);

@@ -446,7 +446,7 @@ def main():
         faults.append("signals: %r -> %r" % (masks_before, masks_after))
     attempts = totals["samples"] + totals["rejected"]
     # What is read between a greenlet's switch and the word of it is another's.
-    if totals["rejected"] > attempts * (0.001 if greenlet is None else 0.02):
+    if totals["rejected"] > attempts * (0.001 if greenlet is None else 0.005):
         faults.append("rejected %d of %d samples" % (totals["rejected"], attempts))
     if totals["samples"] < 1000:
         faults.append("only %d samples were taken" % totals["samples"])
