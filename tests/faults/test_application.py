@@ -30,9 +30,9 @@ class Application(Row):
         served = self.serve()
         for query in ("", f"?{FOLDED}"):
             answer = served.get(f"/takes_sigprof{query}")
-            # The kernel counts CPU time in its own ticks.
+            # The kernel counts CPU time in its own ticks, of which a busy machine loses some.
             due = float(answer.header("X-Used")) / 0.004
-            self.assertGreater(int(answer.header("X-Came")), due * 0.5)
+            self.assert_more_than(due * 0.5, int(answer.header("X-Came")))
             self.assertLess(int(answer.header("X-Came")), due * 1.5 + 3)
         self.assert_profiled(answer, "takes_sigprof", "work")
         self.assert_sound(served)
