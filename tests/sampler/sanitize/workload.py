@@ -18,10 +18,6 @@ import _flameprof
 import flameprof
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-if sys.argv[1] == "address":
-    # greenlet copies a stack to where another one lay, whose redzones still stand there:
-    # its runtime reports that, and crashes as it unwinds a stack half switched.
-    sys.modules.update(greenlet=None, gevent=None)
 import soak  # noqa: E402
 
 QUERIES = [
@@ -175,4 +171,7 @@ if __name__ == "__main__":
         soak.WAYS_OF_CHILDREN = 1  # its runtime allows a forked child no threads
     else:
         soak.WORK.remove(soak.forks)  # its runtime forks with its allocator locked
+        # A switch copies a stack to where another one lay, whose redzones still stand
+        # there: its runtime reports that, and crashes as it unwinds a stack half switched.
+        soak.greenlet = soak.gevent = None
     sys.exit(work(float(sys.argv[2]), int(sys.argv[3])))
