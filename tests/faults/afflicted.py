@@ -72,8 +72,20 @@ def memory(environ, start_response):
 # ---- what the application does ------------------------------------------------------
 
 
+def send_thirty(number, came):
+    """To itself, each when the one before has come: two that wait are one."""
+    came.clear()
+    for sent in range(1, 31):
+        os.kill(os.getpid(), number)
+        work(10)
+        patience = time.monotonic() + 2
+        while len(came) < sent and time.monotonic() < patience:
+            work(1)
+
+
 def takes_sigprof(environ, start_response):
-    """Its own timer, as another profiler would have: how many signals came."""
+    """Its own timer, as another profiler would have: how many signals came; and how many
+    of those it sent itself."""
     came = []
     before = signal.signal(signal.SIGPROF, lambda *_: came.append(1))
     signal.setitimer(signal.ITIMER_PROF, 0.004, 0.004)
@@ -82,8 +94,11 @@ def takes_sigprof(environ, start_response):
         work(10)
     used = time.process_time() - begun
     signal.setitimer(signal.ITIMER_PROF, 0)
+    by_timer = len(came)
+    send_thirty(signal.SIGPROF, came)
     signal.signal(signal.SIGPROF, before)
-    start_response("200 OK", PLAIN + [("X-Came", str(len(came))), ("X-Used", f"{used:.3f}")])
+    start_response("200 OK", PLAIN + [("X-Came", str(by_timer)), ("X-Used", f"{used:.3f}"),
+                                      ("X-Sent-Came", str(len(came)))])
     return [b"signals"]
 
 
@@ -96,13 +111,7 @@ def takes_sigurg(environ, start_response):
     work(50)
     if asked(environ, "late") == "1":
         signal.signal(signal.SIGURG, lambda *_: sigurgs.append(1))
-    sigurgs.clear()
-    for sent in range(1, 31):
-        os.kill(os.getpid(), signal.SIGURG)
-        work(10)
-        patience = time.monotonic() + 2
-        while len(sigurgs) < sent and time.monotonic() < patience:
-            work(1)  # the next one would be one with it
+    send_thirty(signal.SIGURG, sigurgs)
     start_response("200 OK", PLAIN + [("X-Came", str(len(sigurgs)))])
     return [b"signals"]
 
